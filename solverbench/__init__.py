@@ -1,0 +1,64 @@
+"""solverbench: diffusion and flow-matching samplers, judged.
+
+    import solverbench as sb
+
+    field = sb.fields.load("cifar10-mixture")            # or any object with path, prediction, shape, __call__(x, t)
+    grid = sb.grid("edm", field.path, steps=10)
+    print(sb.plan("dpmpp-2m", field.path, grid).table())
+    images = sb.sample(field, "dpmpp-2m", grid, n=16, seed=0).x
+
+Names are loaded when first used, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from solverbench import fields
+    from solverbench.api import Samples, law, plan, sample
+    from solverbench.errors import SolverbenchError, UsageError
+    from solverbench.grids import Grid, grid
+    from solverbench.measures.law import Law
+    from solverbench.methods.registry import Solver, solver, solvers
+    from solverbench.paths import Path, path
+    from solverbench.plans import Plan
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Grid": "grids",
+    "Law": "measures.law",
+    "Path": "paths",
+    "Plan": "plans",
+    "Samples": "api",
+    "Solver": "methods.registry",
+    "SolverbenchError": "errors",
+    "UsageError": "errors",
+    "fields": "",
+    "grid": "grids",
+    "law": "api",
+    "path": "paths",
+    "plan": "api",
+    "sample": "api",
+    "solver": "methods.registry",
+    "solvers": "methods.registry",
+}
+
+__all__ = [
+    "Grid", "Law", "Path", "Plan", "Samples", "Solver", "SolverbenchError", "UsageError", "fields", "grid", "law",
+    "path", "plan", "sample", "solver", "solvers",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'solverbench' has no attribute {name!r}")
+    if not _HOME[name]:
+        return import_module(f"solverbench.{name}")
+    value = getattr(import_module(f"solverbench.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

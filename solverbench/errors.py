@@ -1,0 +1,43 @@
+"""The errors a user can meet. Each message names the thing, the value and the remedy; each class has its exit code."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SolverbenchError(Exception):
+    """Base of every error this package raises on purpose; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class UsageError(SolverbenchError, ValueError):
+    """The caller asked for something that does not exist or cannot be: unknown names, impossible grids, wrong shapes."""
+
+    exit_code = 2
+
+
+class PlanError(UsageError):
+    """A solver function did something that is not a linear program, or produced a coefficient that is not finite."""
+
+
+class ArtifactError(SolverbenchError):
+    """A file that should be trusted is missing, truncated or altered."""
+
+    exit_code = 2
+
+
+class NothingSelectedError(SolverbenchError):
+    """The filters of a run left no cell."""
+
+    exit_code = 5
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ' (did you mean ...?)' for the closest known names, or the list of them all when none is close."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.55)
+    if close:
+        return f" (did you mean {' or '.join(close)}?)"
+    return f" (known: {', '.join(known)})" if known else ""

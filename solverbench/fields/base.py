@@ -1,0 +1,141 @@
+"""What a field is, and what all fields share about the arrays they are given.
+
+A field is the model a sampler calls: it maps a batch of states x_t of shape (n, *shape) and one time t of its path to
+a prediction of the same shape. It takes numpy arrays and torch tensors alike and answers in kind.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from solverbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from solverbench.numbers import Number
+    from solverbench.paths import Path
+    from solverbench.predictions import Prediction
+
+Array: TypeAlias = Any
+"""A numpy array or a torch tensor."""
+Vector: TypeAlias = NDArray[np.float64]
+
+
+@runtime_checkable
+class Field(Protocol):
+    """A model: (x, t) -> prediction."""
+
+    path: Path
+    prediction: Prediction
+    shape: tuple[int, ...]
+    """Of one sample."""
+
+    def __call__(self, x: Array, t: Number) -> Array:
+        """Return the prediction for states x (n, *shape) at time t, a new array of the kind, shape and dtype of x."""
+
+
+@runtime_checkable
+class LinearField(Field, Protocol):
+    """A field that is affine in x along fixed directions, so that laws pass through it exactly.
+
+    With z = U^T x the coordinates along those directions, everything acts on each z_i alone; arrays are float64 (d,).
+    """
+
+    def affine(self, t: float) -> tuple[Vector, Vector]:
+        """(slope, offset): the prediction is slope z + offset."""
+
+    def jump_affine(self, s: float, t: float) -> tuple[Vector, Vector]:
+        """(slope, offset) of the exact flow map from s to t."""
+
+    def moments(self, t: float) -> tuple[Vector, Vector]:
+        """(mean, variance) of the exact marginal law at t."""
+
+    def transition(self, s: float, t: float, eta: float = 0.0) -> tuple[Vector, Vector, Vector]:
+        """(slope, offset, variance) of z_t given z_s in the exact reverse process of strength eta."""
+
+
+def check_states(x: Array, shape: tuple[int, ...]) -> None:
+    """Raise UsageError unless x is an array of floating-point (or object) states (n, *shape)."""
+    if not hasattr(x, "dtype"):
+        raise UsageError(f"a field takes a numpy array or a torch tensor, got {type(x).__name__}")
+    if tuple(x.shape[1:]) != shape or x.ndim == 0:
+        expected = ", ".join(["n", *map(str, shape)])
+        raise UsageError(f"this field takes states of shape ({expected}), got {tuple(x.shape)}")
+    if not (x.dtype.kind in "fO" if isinstance(x, np.ndarray) else x.is_floating_point()):
+        raise UsageError(f"a field takes floating-point states, got {x.dtype}")
+
+
+def checked(name: str, value: ArrayLike, *shapes: tuple[int, ...]) -> Vector:
+    """`value` as a float64 array of one of `shapes`, all finite; UsageError naming it otherwise."""
+    array = np.array(value, dtype=np.float64)
+    if array.shape not in shapes:
+        raise UsageError(f"{name} must have shape {' or '.join(map(str, shapes))}, got {array.shape}")
+    if not np.all(np.isfinite(array)):
+        raise UsageError(f"{name} must be finite, but {np.sum(~np.isfinite(array))} of its entries are not")
+    return array
+
+
+def time_for(x: Array, t: Number) -> Number:
+    """t in the number type in which coefficients for states x are computed: at least double precision."""
+    if isinstance(x, np.ndarray):
+        if x.dtype == object:
+            return t
+        if x.dtype == np.longdouble:
+            return np.longdouble(t)
+    return float(t)
+
+
+def like(value: NDArray[Any], x: Array) -> Array:
+    """The numpy array `value` in the kind, dtype and device of x."""
+    if isinstance(x, np.ndarray):
+        return value.astype(x.dtype, copy=False)
+    import torch
+
+    return torch.as_tensor(np.asarray(value, dtype=np.float64), dtype=x.dtype, device=x.device)
+
+
+def double(x: Array) -> Array:
+    """x in float64, of its own kind."""
+    return x.astype(np.float64, copy=False) if isinstance(x, np.ndarray) else x.double()
+
+
+def each(function: Callable[[Number], Number], a: NDArray[Any]) -> NDArray[Any]:
+    """A function of `numbers` on an array of any number type, objects included."""
+    values: NDArray[Any] = np.frompyfunc(function, 1, 1)(a) if a.dtype == object else function(a)
+    return values
+
+
+class Constant:
+    """A float64 array that `like` hands out converted once for every dtype and device."""
+
+    def __init__(self, value: Vector) -> None:
+        self.value = value
+        self._made: dict[Any, Array] = {}
+
+    def like(self, x: Array) -> Array:
+        """The constant in the kind, dtype and device of x; not to be written to."""
+        key = (x.dtype, getattr(x, "device", None))
+        if key not in self._made:
+            self._made[key] = like(self.value, x)
+        return self._made[key]
+
+
+BLOCK = 64
+"""Samples are drawn in whole blocks, so that rounding in a matrix product cannot depend on how many are asked for."""
+
+
+def normal_blocks(n: int, seed: int, width: int) -> Iterator[tuple[slice, Vector]]:
+    """Yield (rows, xi): standard normals xi (BLOCK, width) for rows of 0..n from one counter-based stream.
+
+    Row i of the stream is the same for every n; the last block is whole and its surplus rows are to be dropped.
+    Raises UsageError for a negative n or seed.
+    """
+    if n < 0 or seed < 0:
+        raise UsageError(f"need n >= 0 and seed >= 0, got n={n}, seed={seed}")
+    stream = np.random.Generator(np.random.Philox(seed))
+    for start in range(0, n, BLOCK):
+        yield slice(start, min(start + BLOCK, n)), stream.standard_normal((BLOCK, width))

@@ -1,0 +1,207 @@
+"""The registry: what a solver is, how it gets a name, and how a name with options is read.
+
+A solver is one function of a symbolic state, a path and a grid (see `solver`). What can be derived from its plan is
+derived (evaluations per step, whether it is stochastic); what only its author knows is declared (order, reference).
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from solverbench.errors import UsageError, nearest
+from solverbench.plans import Plan, State, trace
+from solverbench.methods.references import REFERENCES
+
+if TYPE_CHECKING:
+    from solverbench.grids import Grid
+    from solverbench.paths import Path
+    from solverbench.predictions import Prediction
+
+
+@dataclass(frozen=True)
+class Solver:
+    """A sampler: a function to trace and what is known of it. Made by the decorator `solver`."""
+
+    name: str
+    function: Callable[..., State]
+    order: int | None = None
+    """Order of convergence its authors claim."""
+    integrates: str = "x0"
+    """The prediction whose variation the method approximates: what is exact when this one is constant."""
+    family: str = "user"
+    cite: str | None = None
+    """Key into `references.REFERENCES`."""
+    reason: str | None = None
+    """Why this is a special case of another solver, if it is."""
+    takes: frozenset[str] = frozenset()
+    """Ends of the grid, "head" or "tail", that the function steps over itself."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options with their values."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        given = ",".join(f"{k}={v}" for k, v in self.options.items() if v != self.defaults[k])
+        return f"{self.name}[{given}]" if given else self.name
+
+    def __getitem__(self, options: Mapping[str, Any]) -> Solver:
+        """The same solver with other options: `solvers["ddim"][{"eta": 0.5}]`. Raises UsageError for an unknown one."""
+        for key in options:
+            if key not in self.options:
+                known = nearest(key, self.options) or "; it takes none"
+                raise UsageError(f"solver {self.name!r} has no option {key!r}{known}")
+        return replace(self, options={**self.options, **options})
+
+    def plan(self, path: Path, grid: Grid, prediction: Prediction = "x0") -> Plan:
+        """Trace on a path and grid for a field that outputs `prediction`."""
+        return trace(
+            self.function, path, grid, prediction, name=str(self), takes=self.takes, options=dict(self.options)
+        )
+
+    @property
+    def reference(self) -> str:
+        """Where the method comes from."""
+        return REFERENCES.get(self.cite or "", self.cite or "")
+
+    @property
+    def doc(self) -> str:
+        """What the method is, as its author wrote it."""
+        return inspect.cleandoc(self.function.__doc__ or "")
+
+    @cached_property
+    def evaluations(self) -> int:
+        """Model evaluations per step, counted on a plan."""
+        return self._typical(8).nfe - self._typical(7).nfe
+
+    @cached_property
+    def stochastic(self) -> bool:
+        """Whether its plan draws noise."""
+        return self._typical(4).draws > 0
+
+    def _typical(self, steps: int) -> Plan:
+        from solverbench.grids import grid
+        from solverbench.paths import path
+
+        edm = path("edm")
+        return self.plan(edm, grid("edm", edm, steps, zero=False))
+
+
+class Registry(Mapping[str, Solver]):
+    """Names of solvers, in the order of their definition. Built-in names cannot be taken."""
+
+    def __init__(self) -> None:
+        self._solvers: dict[str, Solver] = {}
+
+    def add(self, solver: Solver) -> None:
+        """Register under its name. Raises UsageError if the name is taken by another function or is malformed."""
+        if not re.fullmatch(r"[a-z0-9][a-z0-9+._-]*", solver.name):
+            raise UsageError(
+                f"solver name {solver.name!r}: use lower-case letters, digits and - + . _ (options go in brackets)"
+            )
+        if solver.name in self._solvers:
+            owner = self._solvers[solver.name].function
+            raise UsageError(f"solver name {solver.name!r} is taken by {owner.__module__}: give yours another name")
+        self._solvers[solver.name] = solver
+
+    def discard(self, name: str) -> None:
+        """Forget a name; unknown names are ignored."""
+        self._solvers.pop(name, None)
+
+    def __getitem__(self, spec: str) -> Solver:
+        """Look up `name` or `name[option=value,...]`. Raises UsageError with the nearest names."""
+        match = re.fullmatch(r"\s*([^\[\]\s]+)\s*(?:\[(.*)\])?\s*", spec)
+        if match is None:
+            raise UsageError(f"cannot read solver {spec!r}: write name or name[option=value,...]")
+        name, text = match.groups()
+        if name not in self._solvers:
+            raise UsageError(f"unknown solver {name!r}{nearest(name, self._solvers)}")
+        solver = self._solvers[name]
+        return solver[_parse_options(solver, text)] if text else solver
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._solvers)
+
+    def __len__(self) -> int:
+        return len(self._solvers)
+
+
+def _parse_options(solver: Solver, text: str) -> dict[str, Any]:
+    """Read "a=1,b=x" with the types of the solver's defaults."""
+    options: dict[str, Any] = {}
+    for part in text.split(","):
+        key, equals, value = (p.strip() for p in part.partition("="))
+        if not equals:
+            raise UsageError(f"solver {solver.name!r}: cannot read option {part!r}, write option=value")
+        default = solver[{key: None}].defaults[key]
+        try:
+            options[key] = _READERS.get(type(default), str)(value)
+        except ValueError:
+            raise UsageError(
+                f"solver {solver.name!r}: option {key}={value!r} is not a {type(default).__name__}"
+            ) from None
+    return options
+
+
+def _read_bool(text: str) -> bool:
+    try:
+        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+    except KeyError:
+        raise ValueError(text) from None
+
+
+_READERS: dict[type, Callable[[str], Any]] = {bool: _read_bool, int: int, float: float, str: str}
+
+SOLVERS = Registry()
+
+
+def solver(
+    name: str,
+    *,
+    order: int | None = None,
+    integrates: str = "x0",
+    family: str = "user",
+    cite: str | None = None,
+    reason: str | None = None,
+    takes: tuple[str, ...] = (),
+    **options: Any,
+) -> Callable[[Callable[..., State]], Callable[..., State]]:
+    """Register a function as a solver; further keywords fix some of its options, which makes a special case of it.
+
+    The contract for a function `f(x, path, grid, *, option=default, ...)`:
+
+    1. `x` is a symbolic state at the first time of `grid.steps`; return the state at their last time.
+    2. Step over `grid.steps`, pairs (s, t) from noise to data, s > t, with 0 < sigma~ < inf at both. The step out of
+       pure noise and the one onto the data are taken for you.
+    3. `x.predict(kind, at=s)` is one model evaluation, kind being x0, noise, score, v or velocity, whatever the field
+       itself predicts.
+    4. States may be added, and multiplied by numbers computed from times: `path.alpha(t)`, `path.sigma(t)`,
+       `path.lam(t)` and the functions of `solverbench.numbers`. Nothing may depend on a state's value.
+    5. `x.noise(s, t)` are standard normal numbers of the interval [s, t]; scaling them is yours.
+    6. `.keep()` gives a combination that several later steps read a row of its own; it changes memory, not results.
+    7. Keyword-only parameters are options; their defaults give their types.
+
+    The function itself is returned unchanged, so that it can be named again.
+    Raises UsageError if the name is taken or an option unknown.
+    """
+
+    def register(function: Callable[..., State]) -> Callable[..., State]:
+        parameters = inspect.signature(function).parameters.values()
+        defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        made = Solver(
+            name, function, order, integrates, family, cite, reason, frozenset(takes), defaults, defaults
+        )[options]
+        SOLVERS.add(replace(made, defaults=dict(made.options)))
+        return function
+
+    return register
+
+
+def solvers() -> Registry:
+    """Every registered solver by name, the built-in ones first."""
+    import solverbench.methods  # noqa: F401  # registers them
+
+    return SOLVERS

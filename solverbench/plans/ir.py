@@ -1,0 +1,208 @@
+"""A plan: the linear program a sampler is, as a list of instructions in which the i-th defines value i.
+
+    Input                     the state at the first time of the grid
+    Eval     x, t             one model evaluation: the field's own prediction at (x, t); the only thing NFE counts
+    LinComb  terms            sum of coefficient * value
+    Noise    draw, s, t       standard normal numbers, draw number `draw`, belonging to the interval [s, t]
+    Jump     x, s, t          a flow map's x_s -> x_t; one evaluation
+    Map      x, name, f       a pointwise function such as clipping; only where a solver asks for it
+
+Coefficients are numbers: everything that depends on the path, the grid and the conversion between predictions has been
+folded into them, so an engine needs to know nothing of diffusion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from solverbench.numbers import Number
+from solverbench.plans.schedule import Schedule, schedule
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from solverbench.grids import Grid
+    from solverbench.paths import Path
+    from solverbench.predictions import Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The state at the first time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Eval:
+    """The field's prediction at (value x, time t)."""
+
+    x: int
+    t: Number
+
+
+@dataclass(frozen=True, slots=True)
+class LinComb:
+    """sum_k c_k value_k."""
+
+    terms: tuple[tuple[int, Number], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Standard normal numbers of the interval [s, t]."""
+
+    draw: int
+    s: Number
+    t: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """A flow map applied to value x, from s to t."""
+
+    x: int
+    s: Number
+    t: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A pointwise function of value x."""
+
+    x: int
+    name: str
+    function: Callable[[Any], Any]
+
+
+Instruction: TypeAlias = Input | Eval | LinComb | Noise | Jump | Map
+
+
+def operands(instruction: Instruction) -> tuple[int, ...]:
+    """The values an instruction reads."""
+    match instruction:
+        case LinComb(terms):
+            return tuple(v for v, _ in terms)
+        case Eval(x=x) | Jump(x=x) | Map(x=x):
+            return (x,)
+    return ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A traced sampler: what will be computed, before anything is.
+
+    `nfe` is exact, `rows` is the peak number of states alive at once (memory = rows x one batch), `draws` the number
+    of noise vectors. Engines in `solverbench.engines` execute it; `table()` prints it.
+    """
+
+    solver: str
+    path: Path
+    grid: Grid
+    prediction: Prediction
+    code: tuple[Instruction, ...]
+    output: int
+
+    @cached_property
+    def nfe(self) -> int:
+        """Model evaluations per sample: every stage, the final denoising step and every jump included."""
+        return sum(isinstance(i, Eval | Jump) for i in self.code)
+
+    @cached_property
+    def draws(self) -> int:
+        """Number of independent noise vectors."""
+        return sum(isinstance(i, Noise) for i in self.code)
+
+    @cached_property
+    def linear(self) -> bool:
+        """Whether every instruction is linear in the values, so that exact laws propagate through it."""
+        return not any(isinstance(i, Map) for i in self.code)
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """Which buffer row each value lives in and when it dies."""
+        return schedule([operands(i) for i in self.code], self._owned(), self.output)
+
+    @property
+    def rows(self) -> int:
+        """Peak number of states alive at once, the input and the model's outputs included."""
+        return self.schedule.peak
+
+    def _owned(self) -> Sequence[bool]:
+        """Values that an engine computes into rows of its own; the others arrive as arrays of somebody else's."""
+        return [isinstance(i, LinComb | Noise | Map) for i in self.code]
+
+    def tableau(self) -> np.ndarray[Any, Any]:
+        """The plan as one matrix, the Butcher tableau of a whole sampling run.
+
+        Row k < nfe holds the state of evaluation k, the last row the output, each written in the base values: the
+        input, then the outputs of evaluations, jumps, draws and maps in order of execution. Shape (nfe + 1, 1 + base).
+        Rows of maps stand among those of evaluations. Quadratic in the number of steps: for proofs, not for running.
+        """
+        base = [v for v, i in enumerate(self.code) if not isinstance(i, LinComb)]
+        unit = np.eye(len(base)).astype(object)
+        rows: dict[int, np.ndarray[Any, Any]] = dict(zip(base, unit, strict=True))
+        for v, i in enumerate(self.code):
+            if isinstance(i, LinComb):
+                rows[v] = sum(c * rows[u] for u, c in i.terms)
+        read = [operands(i)[0] for i in self.code if isinstance(i, Eval | Jump | Map)]
+        return np.array([rows[v] for v in (*read, self.output)])
+
+    def equivalent(self, other: Plan, rtol: float = 1e-11) -> bool:
+        """Whether both plans are the same method up to rounding: same evaluations, same tableau.
+
+        Compared relative to the largest entry of each row of the tableau. Names, grids' names and the order in which
+        linear combinations are formed do not matter.
+        """
+        kinds = [[type(i) for i in p.code if not isinstance(i, LinComb)] for p in (self, other)]
+        if kinds[0] != kinds[1] or (self.path, self.prediction) != (other.path, other.prediction):
+            return False
+        times = [np.array([float(i.t) for i in p.code if isinstance(i, Eval | Jump)]) for p in (self, other)]
+        if not np.allclose(times[0], times[1], rtol=rtol, atol=0):
+            return False
+        a, b = (p.tableau().astype(float) for p in (self, other))
+        scale = np.maximum(np.abs(a), np.abs(b)).max(axis=1, keepdims=True)
+        return bool(np.all(np.abs(a - b) <= rtol * scale))
+
+    def table(self) -> pd.DataFrame:
+        """The instructions as a table a person reads: x are states, F model outputs, z noise."""
+        import pandas as pd
+
+        names: list[str] = []
+        count = {"x": 0, "F": 0, "z": 0}
+        records = []
+        nfe = 0
+        for i in self.code:
+            letter = {Eval: "F", Jump: "x", Noise: "z"}.get(type(i), "x")
+            names.append(f"{letter}{count[letter]}" if letter == "x" else f"{letter}{count[letter] + 1}")
+            count[letter] += 1
+            nfe += isinstance(i, Eval | Jump)
+            t = float(i.t) if isinstance(i, Eval | Jump | Noise) else None
+            records.append({"op": type(i).__name__, "t": t, "expression": _expression(i, names), "nfe": nfe})
+        return pd.DataFrame.from_records(records)
+
+    def __repr__(self) -> str:
+        return f"<Plan {self.solver} on {self.path}: nfe={self.nfe}, rows={self.rows}, draws={self.draws}>"
+
+
+def _expression(i: Instruction, names: Sequence[str]) -> str:
+    match i:
+        case Eval(x, t):
+            return f"{names[-1]} = field({names[x]}, {float(t):.6g})"
+        case Jump(x, s, t):
+            return f"{names[-1]} = flow_map({names[x]}, {float(s):.6g}, {float(t):.6g})"
+        case Noise(_, s, t):
+            return f"{names[-1]} ~ N(0, I) over [{float(s):.6g}, {float(t):.6g}]"
+        case Map(x, name):
+            return f"{names[-1]} = {name}({names[x]})"
+        case LinComb(terms):
+            return f"{names[-1]} = {_signed((float(c), names[v]) for v, c in terms)}"
+    return f"{names[-1]} = start"
+
+
+def _signed(terms: Iterable[tuple[float, str]]) -> str:
+    text = " ".join(f"{'-' if c < 0 else '+'} {abs(c):.6g} {name}" for c, name in terms)
+    return text.removeprefix("+ ")

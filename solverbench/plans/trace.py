@@ -1,0 +1,192 @@
+"""Tracing: a solver function is called once with symbols, and what it does is written down.
+
+A `State` is a linear form over values already defined. Arithmetic on states only adds dictionaries; nothing is computed
+until a state is evaluated (`predict`), jumped or mapped, when it becomes a value of its own. So a solver may be written
+as its paper writes it, with as many intermediate quantities as it likes: they cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from solverbench.errors import PlanError
+from solverbench.numbers import Number, isfinite
+from solverbench.plans.ir import Eval, Input, Instruction, Jump, LinComb, Map, Noise, Plan
+from solverbench.plans.optimise import optimise
+from solverbench.predictions import Prediction, convert
+
+if TYPE_CHECKING:
+    from solverbench.grids import Grid
+    from solverbench.paths import Path
+
+
+class Tracer:
+    """Collects the instructions of one plan."""
+
+    def __init__(self, path: Path, prediction: Prediction) -> None:
+        self.path, self.prediction = path, prediction
+        self.code: list[Instruction] = [Input()]
+        self._defined: dict[Any, int] = {}
+
+    def define(self, instruction: Instruction, key: Any = None) -> int:
+        """Append an instruction and return its value; the same key gives the same value again."""
+        if key is not None and key in self._defined:
+            return self._defined[key]
+        self.code.append(instruction)
+        value = len(self.code) - 1
+        if key is not None:
+            self._defined[key] = value
+        return value
+
+
+class State:
+    """A symbolic state: a linear combination of values. Supports + - * / by numbers, and the four methods below."""
+
+    __slots__ = ("_terms", "_tracer")
+    __array_ufunc__ = None  # numpy scalars leave the arithmetic to us
+
+    def __init__(self, tracer: Tracer, terms: dict[int, Number]) -> None:
+        self._tracer, self._terms = tracer, terms
+
+    def predict(self, prediction: Prediction, at: Number) -> State:
+        """The field's prediction of this state at time `at`, converted to the kind asked for: one model evaluation.
+
+        Asking the same state at the same time again, in the same or another prediction, costs nothing.
+        """
+        tracer = self._tracer
+        path = tracer.path
+        if path.is_data(at):
+            raise PlanError(f"a field cannot be evaluated at t = {at}, where sigma = 0 on path {path}")
+        x = self._value()
+        output = tracer.define(Eval(x, at), key=("eval", x, float(at)))
+        a, b = convert(tracer.prediction, prediction, path, at)
+        if not (isfinite(a) and isfinite(b)):
+            raise PlanError(
+                f"prediction {prediction!r} does not follow from a field that predicts {tracer.prediction!r} at t = {at} "
+                f"of path {path} (alpha = {path.alpha(at)}): use another prediction, or a grid that starts later"
+            )
+        return a * State(tracer, {x: 1.0}) + b * State(tracer, {output: 1.0})
+
+    def noise(self, s: Number, t: Number) -> State:
+        """Standard normal numbers belonging to the interval [s, t]: the same ones whenever it is asked for again."""
+        return State(self._tracer, {self._tracer.define(_Draw(s, t), key=("noise", float(s), float(t))): 1.0})
+
+    def jump(self, s: Number, t: Number) -> State:
+        """The flow map's image of this state, x_s -> x_t: one evaluation of a field that knows its flow map."""
+        x = self._value()
+        return State(self._tracer, {self._tracer.define(Jump(x, s, t), key=("jump", x, float(s), float(t))): 1.0})
+
+    def map(self, function: Callable[[Any], Any], name: str | None = None) -> State:
+        """A pointwise function of this state, such as clipping. Exact laws do not propagate through it."""
+        x = self._value()
+        label = name or getattr(function, "__name__", "f")
+        return State(self._tracer, {self._tracer.define(Map(x, label, function)): 1.0})
+
+    def keep(self) -> State:
+        """Give this state a row of its own now, and return it.
+
+        For a combination that several later steps read but no evaluation sees (a history of slopes, a corrected state):
+        otherwise each of them would be written in terms of ever older values.
+        """
+        self._value()
+        return self
+
+    def _value(self) -> int:
+        """This state as one value; it is from now on written as that value alone."""
+        if len(self._terms) == 1:
+            ((value, c),) = self._terms.items()
+            if c == 1:
+                return value
+        terms = tuple(sorted((v, c) for v, c in self._terms.items() if c != 0))
+        for v, c in terms:
+            if not isfinite(c):
+                raise PlanError(f"coefficient {c} of value {v} is not finite ({self._where()})")
+        value = self._tracer.define(LinComb(terms))
+        self._terms = {value: 1.0}
+        return value
+
+    def _where(self) -> str:
+        times = [i.t for i in self._tracer.code if isinstance(i, Eval)]
+        return f"in the step from t = {float(times[-1]):.6g}" if times else "before the first evaluation"
+
+    def __add__(self, other: State | float) -> State:
+        if not isinstance(other, State):
+            if other == 0:  # the start of sum()
+                return self
+            raise PlanError(f"a state plus the number {other} is not linear: states combine with states only")
+        if other._tracer is not self._tracer:
+            raise PlanError("states of two different traces were added")
+        terms = dict(self._terms)
+        for v, c in other._terms.items():
+            terms[v] = terms[v] + c if v in terms else c
+        return State(self._tracer, terms)
+
+    __radd__ = __add__
+
+    def __mul__(self, c: Number) -> State:
+        if isinstance(c, State):
+            raise PlanError("the product of two states is not linear; a solver's coefficients depend on times only")
+        return State(self._tracer, {v: c * b for v, b in self._terms.items()})
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, c: Number) -> State:
+        return self * (1 / c)
+
+    def __neg__(self) -> State:
+        return self * -1
+
+    def __sub__(self, other: State) -> State:
+        return self + -other
+
+    def __rsub__(self, other: float) -> State:
+        return -self + other
+
+    def __bool__(self) -> bool:
+        raise PlanError("a solver that decides by the value of a state is not a plan: its coefficients must be fixed")
+
+
+def _Draw(s: Number, t: Number) -> Noise:  # noqa: N802
+    return Noise(-1, s, t)  # numbered when the plan is pruned
+
+
+def trace(
+    function: Callable[..., State],
+    path: Path,
+    grid: Grid,
+    prediction: Prediction,
+    *,
+    name: str,
+    takes: frozenset[str] = frozenset(),
+    options: dict[str, Any] | None = None,
+) -> Plan:
+    """Call `function(x, path, grid, **options)` on symbols and return its plan.
+
+    The steps out of pure noise and onto the data are taken here, for every solver alike, unless it `takes` the "head"
+    or the "tail" itself. Both are the first-order step x_t = (sigma_t/sigma_s) x_s + (alpha_t - alpha_s sigma_t/sigma_s) D,
+    exact where one side vanishes; onto the data (sigma_t = 0) it is the denoiser itself, as in EDM and k-diffusion.
+    """
+    tracer = Tracer(path, prediction)
+    x = State(tracer, {0: 1.0})
+    if grid.head is not None and "head" not in takes:
+        x = _first_order(x, path, *grid.head)
+        if len(grid) > 1:
+            grid = grid.without_head()
+    if grid.steps or not {"head", "tail"}.isdisjoint(takes):
+        x = function(x, path, grid, **(options or {}))
+        if not isinstance(x, State):
+            raise PlanError(f"solver {name!r} must return the state, got {type(x).__name__}")
+    if grid.tail is not None and "tail" not in takes:
+        x = _first_order(x, path, *grid.tail)
+    output = x._value()
+    code, output = optimise(tracer.code, output)
+    return Plan(name, path, grid, prediction, code, output)
+
+
+def _first_order(x: State, path: Path, s: Number, t: Number) -> State:
+    D = x.predict("x0", at=s)
+    if path.is_data(t):
+        return path.alpha(t) * D
+    ratio = path.sigma(t) / path.sigma(s)
+    return ratio * x + (path.alpha(t) - path.alpha(s) * ratio) * D

@@ -1,0 +1,72 @@
+"""Command line of `solverbench.pretrain`: progress on stderr, the two written paths on stdout."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from solverbench.errors import SolverbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from solverbench.pretrain.artifact import Artifact
+
+CACHE = Path(".cache/solverbench-pretrain")  # below the working directory; git ignores it
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(
+        (
+            click.option("--data", required=True, type=click.Path(path_type=Path), help="CIFAR-10: folder or archive."),
+            click.option("--out", type=click.Path(path_type=Path), help="Default: pretrained (smoke: a cache)."),
+            click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1)),
+            click.option("--smoke", is_flag=True, help="A small subset, under a minute; parameters of no use."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _write(make: Callable[[], Artifact], out: Path | None, smoke: bool) -> None:
+    try:
+        # A smoke run must not replace the real thing unless told where to write.
+        for path in make().write(out or (CACHE / "smoke" if smoke else Path("pretrained"))):
+            click.echo(path)
+    except SolverbenchError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    pass
+
+
+@main.command()
+@_options
+def gaussian(data: Path, out: Path | None, seed: int, smoke: bool) -> None:
+    """Mean and covariance spectrum of the training images (the seed changes nothing)."""
+    from solverbench.pretrain.gaussian import pretrain
+
+    _write(lambda: pretrain(data, seed=seed, smoke=smoke, say=_say), out, smoke)
+
+
+@main.command()
+@_options
+def mixture(data: Path, out: Path | None, seed: int, smoke: bool) -> None:
+    """Mixture of factor analysers, by EM; resumes where a killed run stopped."""
+    from solverbench.pretrain.mixture import pretrain
+
+    _write(lambda: pretrain(data, seed=seed, smoke=smoke, cache=CACHE, say=_say), out, smoke)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m solverbench.pretrain")
