@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solverbench.errors import UsageError
+from solverbench.errors import UsageError, nearest
+from solverbench.predictions import PREDICTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,6 +68,13 @@ def check_states(x: Array, shape: tuple[int, ...]) -> None:
         raise UsageError(f"this field takes states of shape ({expected}), got {tuple(x.shape)}")
     if not (x.dtype.kind in "fO" if isinstance(x, np.ndarray) else x.is_floating_point()):
         raise UsageError(f"a field takes floating-point states, got {x.dtype}")
+
+
+def check_prediction(name: Prediction) -> Prediction:
+    """`name`, or UsageError if it is no prediction."""
+    if name not in PREDICTIONS:
+        raise UsageError(f"unknown prediction {name!r}{nearest(str(name), PREDICTIONS)}")
+    return name
 
 
 def checked(name: str, value: ArrayLike, *shapes: tuple[int, ...]) -> Vector:

@@ -42,10 +42,26 @@ class Identity:
         self.shape = shape
 
     def forward(self, x: Array) -> Array:
-        return x.reshape(len(x), -1)
+        return x.reshape(len(x), math.prod(self.shape))
 
     def inverse(self, z: Array) -> Array:
         return z.reshape(len(z), *self.shape)
+
+
+def basis_for(basis: Basis | None, shape: tuple[int, ...] | None, default: tuple[int, ...]) -> Basis:
+    """The basis of states of `shape`, or the Identity on them; `default` is their shape where neither is given.
+
+    Raises UsageError if the two disagree or there are no states of that shape.
+    """
+    if shape is None:
+        shape = default if basis is None else basis.shape
+    if not shape or math.prod(shape) == 0:
+        raise UsageError(f"a state needs one or more numbers along one or more axes, got shape {tuple(shape)}")
+    if basis is None:
+        return Identity(tuple(shape))
+    if basis.shape != tuple(shape):
+        raise UsageError(f"the basis is for states of shape {basis.shape}, not {tuple(shape)}")
+    return basis
 
 
 class Dense:
@@ -63,7 +79,7 @@ class Dense:
         self._matrix = Constant(matrix)
 
     def forward(self, x: Array) -> Array:
-        return x.reshape(len(x), -1) @ self._matrix.like(x)
+        return x.reshape(len(x), math.prod(self.shape)) @ self._matrix.like(x)
 
     def inverse(self, z: Array) -> Array:
         return (z @ self._matrix.like(z).T).reshape(len(z), *self.shape)
@@ -85,7 +101,7 @@ class Separable:
         self._inverse = [Constant(np.ascontiguousarray(m.T)) for m in matrices]
 
     def forward(self, x: Array) -> Array:
-        return self._apply(self._forward, x).reshape(len(x), -1)
+        return self._apply(self._forward, x)
 
     def inverse(self, z: Array) -> Array:
         return self._apply(self._inverse, z).reshape(len(z), *self.shape)

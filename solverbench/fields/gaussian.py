@@ -38,6 +38,7 @@ from solverbench.fields.base import (
     Array,
     Constant,
     Vector,
+    check_prediction,
     check_states,
     checked,
     double,
@@ -46,7 +47,7 @@ from solverbench.fields.base import (
     normal_blocks,
     time_for,
 )
-from solverbench.fields.basis import Basis, Identity
+from solverbench.fields.basis import Basis, basis_for
 from solverbench.numbers import Number, sqrt
 from solverbench.paths import Path
 from solverbench.paths import path as find_path
@@ -90,21 +91,15 @@ class Gaussian:
         prediction: Prediction = "x0",
         shape: tuple[int, ...] | None = None,
     ) -> None:
-        given = np.shape(mean)
-        self.shape = tuple(shape) if shape is not None else basis.shape if basis is not None else given
+        self.basis = basis_for(basis, shape, np.shape(mean))
+        self.shape = self.basis.shape
         d = math.prod(self.shape)
-        if not self.shape or d == 0:
-            raise UsageError(f"a Gaussian needs a state of one or more dimensions, got shape {self.shape}")
-        if basis is not None and basis.shape != self.shape:
-            raise UsageError(f"the basis is for states of shape {basis.shape}, not {self.shape}")
-        self.basis: Basis = Identity(self.shape) if basis is None else basis
         self.mean = checked("mean", mean, self.shape, (d,)).reshape(self.shape)
         self.variance = checked("variance", variance, (d,))
         if np.any(self.variance < 0):
             raise UsageError(f"variance must not be negative, but its smallest entry is {self.variance.min():g}")
         self.path = find_path(path)
-        self.prediction: Prediction = prediction
-        functional(prediction, self.path, (self.path.t_min + self.path.t_max) / 2)  # unknown names fail here
+        self.prediction = check_prediction(prediction)
         self._mu = self.basis.forward(self.mean[None])[0]
 
     def __repr__(self) -> str:
@@ -112,9 +107,8 @@ class Gaussian:
 
     def at(self, prediction: Prediction) -> Gaussian:
         """The same law on the same path with another prediction."""
-        functional(prediction, self.path, (self.path.t_min + self.path.t_max) / 2)
         other = copy.copy(self)
-        other.prediction = prediction
+        other.prediction = check_prediction(prediction)
         return other
 
     def __call__(self, x: Array, t: Number) -> Array:
@@ -184,7 +178,11 @@ class Gaussian:
     def _about_means(self, x: Array, alpha: Number, slope: NDArray[Any], p: Number) -> Array:
         """p mu + slope (x - alpha mu), slope acting along the basis vectors."""
         z = self.basis.forward(x)
-        return self.basis.inverse(like(slope, z) * (z - like(alpha * self._mu, z)) + like(p * self._mu, z))
+        out = z - like(alpha * self._mu, z)
+        out *= like(slope, z)
+        if p != 0:
+            out += like(p * self._mu, z)
+        return self.basis.inverse(out)
 
     def _marginal(self, t: Number) -> NDArray[Any]:
         """Lam at time t, in the number type of t."""

@@ -17,24 +17,35 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from solverbench.errors import UsageError
-from solverbench.fields.base import Array, Vector, check_states, checked, each, normal_blocks, time_for
-from solverbench.fields.basis import Basis, Identity
+from solverbench.fields.base import (
+    Array,
+    Vector,
+    check_prediction,
+    check_states,
+    checked,
+    each,
+    normal_blocks,
+    time_for,
+)
+from solverbench.fields.basis import Basis, basis_for
 from solverbench.fields.gaussian import weights as functional_weights
 from solverbench.fields.posterior import Coefficients, Covariances, Full, LowRank, Scalars
 from solverbench.numbers import Number, exp, log
 from solverbench.paths import Path
 from solverbench.paths import path as find_path
-from solverbench.predictions import Prediction, functional
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import ArrayLike
 
-CACHE_BYTES = 160 * 2**20
+    from solverbench.predictions import Prediction
+
+CACHE_BYTES = 192 * 2**20
 """Of coefficients kept: some thirty times in 3072 dimensions, thousands in two."""
-CHUNK_BYTES = 64 * 2**20
-"""Of temporaries while one block of rows is worked on."""
+CHUNK_BYTES = {"cpu": 16 * 2**20}
+"""Of temporaries while one block of rows is worked on. On a CPU larger ones cost more in page faults than they save."""
+CHUNK_BYTES_ELSEWHERE = 256 * 2**20
 
 
 class Mixture:
@@ -63,19 +74,13 @@ class Mixture:
         shape: tuple[int, ...] | None = None,
     ) -> None:
         self.weights = _simplex(weights)
-        given = np.shape(means)
-        self.shape = tuple(shape) if shape is not None else basis.shape if basis is not None else given[1:]
+        self.basis = basis_for(basis, shape, np.shape(means)[1:])
+        self.shape = self.basis.shape
         K, d = len(self.weights), math.prod(self.shape)
-        if not self.shape or d == 0:
-            raise UsageError(f"means must have shape (K, *shape), got {given}")
-        if basis is not None and basis.shape != self.shape:
-            raise UsageError(f"the basis is for states of shape {basis.shape}, not {self.shape}")
-        self.basis: Basis = Identity(self.shape) if basis is None else basis
         self.means = checked("means", means, (K, *self.shape), (K, d)).reshape(K, *self.shape)
         self.covariances = _covariances(K, d, variances, factors, diagonal, covariances)
         self.path = find_path(path)
-        self.prediction: Prediction = prediction
-        functional(prediction, self.path, (self.path.t_min + self.path.t_max) / 2)  # unknown names fail here
+        self.prediction = check_prediction(prediction)
         self._m = self.basis.forward(self.means)
         self._mean = self.weights @ self._m
         self._cache: dict[Any, Coefficients] = {}
@@ -88,10 +93,13 @@ class Mixture:
 
     def at(self, prediction: Prediction) -> Mixture:
         """The same law on the same path with another prediction."""
-        functional(prediction, self.path, (self.path.t_min + self.path.t_max) / 2)
-        other = copy.copy(self)  # shares the cache, whose keys tell predictions apart
-        other.prediction = prediction
+        other = copy.copy(self)
+        other.prediction = check_prediction(prediction)
+        other._cache = self._cache  # its keys tell predictions apart
         return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_cache": {}}  # a pickle carries the law only
 
     def __call__(self, x: Array, t: Number) -> Array:
         """The prediction for states x (n, *shape) at time t; UsageError for states of another shape."""
@@ -104,11 +112,11 @@ class Mixture:
 
     def responsibilities(self, x: Array, t: float) -> Array:
         """The posterior probability of each component, float64 (n, K), for states x (n, *shape) at time t."""
-        return self._by_rows(x, t, lambda c, y: c.posterior(y)[0].softmax(1))
+        return self._of_law(x, t, lambda c, y: c.posterior(y)[0].softmax(1))
 
     def log_density(self, x: Array, t: float = 0.0) -> Array:
         """log p_t(x), float64 (n,), for states x (n, *shape); UsageError where the law has no density."""
-        return self._by_rows(x, t, lambda c, y: c.log_density(y))
+        return self._of_law(x, t, lambda c, y: c.log_density(y))
 
     def moments(self, t: float = 0.0) -> tuple[Vector, Vector]:
         """(mean, variance), each (d,), of the law at time t along the basis vectors."""
@@ -150,23 +158,23 @@ class Mixture:
     def _predict(self, x: Tensor, t: float) -> Tensor:
         work = x if x.dtype in (torch.float32, torch.float64) else x.float()
         c = self._coefficients(t, self.prediction, work)
-        out = torch.empty_like(x, memory_format=torch.contiguous_format)
-        for rows in self._chunks(work):
-            out[rows] = self.basis.inverse(c.predict(self.basis.forward(work[rows]) - c.centre))
-        return out
+        return self._by_rows(work, lambda z: self.basis.inverse(c.predict(z - c.centre))).to(x.dtype)
 
-    def _by_rows(self, x: Array, t: float, function: Callable[[Coefficients, Tensor], Tensor]) -> Array:
-        """function(coefficients, centred states) in float64, block after block of rows."""
+    def _of_law(self, x: Array, t: float, function: Callable[[Coefficients, Tensor], Tensor]) -> Array:
+        """function(coefficients, centred states) in float64, in the kind of x."""
         check_states(x, self.shape)
         work = (_tensor(x) if isinstance(x, np.ndarray) else x).double()
         c = self._coefficients(float(t), "x0", work)
-        out = torch.cat([function(c, self.basis.forward(work[rows]) - c.centre) for rows in self._chunks(work)])
+        out = self._by_rows(work, lambda z: function(c, z - c.centre))
         return out.numpy() if isinstance(x, np.ndarray) else out
 
-    def _chunks(self, x: Tensor) -> list[slice]:
+    def _by_rows(self, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """function(coordinates of x), in blocks of rows whose temporaries are bounded."""
         width = 6 * self._mean.size + 4 * len(self.weights) * (1 + self.covariances.columns)
-        rows = max(1, CHUNK_BYTES // (x.element_size() * width))
-        return [slice(start, start + rows) for start in range(0, max(len(x), 1), rows)]
+        budget = CHUNK_BYTES.get(x.device.type, CHUNK_BYTES_ELSEWHERE)
+        blocks = x.split(max(1, budget // (x.element_size() * width)))
+        done = [function(self.basis.forward(block)) for block in blocks]
+        return done[0] if len(done) == 1 else torch.cat(done)
 
     def _coefficients(self, t: float, prediction: Prediction, x: Tensor) -> Coefficients:
         """The coefficients at time t for states like x; those last used stay within CACHE_BYTES."""

@@ -18,7 +18,7 @@ so with P = B^T r and kappa = sigma (p sigma - q alpha) as for a Gaussian, a com
 
 No difference of large numbers is left in the output. Nothing of size (n, K, d) is formed either: states are centred,
 y = x - alpha m with m the mean of the mixture and m_k = m + delta_k; then, up to a constant, r^T E^-1 r is
-y^2 . 1/E - 2 alpha y . delta/E, and in the output p m_k + slope (y - alpha delta_k) = p m + slope y + kappa delta_k / E.
+y^2 . 1/E - 2 alpha y . delta/E, and in the output p m_k + slope (y - alpha delta_k) is p m + slope y + kappa delta_k/E.
 So one matrix M = [B | delta/E] of all components, (d, K rank + K), serves going in, y M, and coming out, W M^T. What
 the 1/E_k have in common, their smallest over k, drops out of the softmax; without it single precision stays accurate
 at large sigma.

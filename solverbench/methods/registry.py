@@ -118,6 +118,8 @@ class Registry(Mapping[str, Solver]):
             raise UsageError(f"cannot read solver {spec!r}: write name or name[option=value,...]")
         name, text = match.groups()
         if name not in self._solvers:
+            _discover()
+        if name not in self._solvers:
             raise UsageError(f"unknown solver {name!r}{nearest(name, self._solvers)}")
         solver = self._solvers[name]
         return solver[_parse_options(solver, text)] if text else solver
@@ -201,7 +203,13 @@ def solver(
 
 
 def solvers() -> Registry:
-    """Every registered solver by name, the built-in ones first."""
-    import solverbench.methods  # noqa: F401  # registers them
-
+    """Every registered solver by name: the built-in ones, those of installed packages, and the user's own."""
+    _discover()
     return SOLVERS
+
+
+def _discover() -> None:
+    import solverbench.methods  # registers the built-in ones
+    from solverbench.methods.user import load_entry_points
+
+    load_entry_points()

@@ -14,6 +14,7 @@ Nothing is ever unpacked to disk.
 from __future__ import annotations
 
 import tarfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -109,7 +110,10 @@ def _from_tar(path: Path, split: Split) -> Iterator[Bytes]:
                     raise ArtifactError(f"{path}: {member.name} claims {member.size} bytes, too large for a batch")
                 stream = archive.extractfile(member)
                 wanted[stem] = stream.read() if stream else b""
-    except (tarfile.TarError, EOFError, OSError) as error:
+            # The gzip checksum sits at the very end, past where a tar reader stops.
+            while archive.fileobj.read(2**20):
+                pass
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise ArtifactError(f"{path}: damaged archive ({error})") from error
     for stem, content in wanted.items():
         if not content:

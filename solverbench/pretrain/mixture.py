@@ -40,8 +40,8 @@ TRAIN, TEST = 0, 1  # streams of dequantisation noise under one seed
 class Settings:
     """What is fitted and for how long; the defaults are the shipped artifact."""
 
-    components: int = 40
-    rank: int = 8  # per component
+    components: int = 64
+    rank: int = 2  # per component
     iterations: int = 60  # at most
     sweeps: int = 4  # inner factor updates per iteration
     tolerance: float = 0.02  # stop when an iteration gains less, in nats per image
@@ -58,8 +58,11 @@ SMOKE = Settings(components=3, rank=2, iterations=4, images=500)
 def dequantise(images: Bytes, seed: int, stream: int) -> NDArray[np.float32]:
     """Pixels (n, 3072) of uint8 images with uniform noise one byte wide; `stream` keeps the splits independent."""
     noise = np.random.default_rng([seed, stream]).random((len(images), DIMENSION), np.float32)
-    shifted = images.reshape(-1, DIMENSION).astype(np.float32) + (noise - np.float32(0.5))
-    return shifted / np.float32(HALF_RANGE) - np.float32(1)
+    noise -= np.float32(0.5)
+    noise += images.reshape(-1, DIMENSION)
+    noise /= np.float32(HALF_RANGE)
+    noise -= np.float32(1)
+    return noise
 
 
 def fit(rows: torch.Tensor, settings: Settings, seed: int, checkpoint: Path, say: Say) -> tuple[Mixture, int]:

@@ -1,0 +1,6 @@
+"""`python -m solverbench` is the command `solverbench`."""
+
+from solverbench.cli import main
+
+if __name__ == "__main__":
+    main()

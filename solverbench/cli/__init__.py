@@ -1,0 +1,80 @@
+"""The command line: one small module per verb, imported when it is used.
+
+stdout carries data, stderr messages. Exit codes: 0 ok, 2 usage, 3 some cells failed, 5 nothing selected,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from solverbench import __version__
+from solverbench.errors import SolverbenchError, nearest
+
+VERBS = {
+    "run": "Run a suite and print its tables.",
+    "report": "Render a run's tables, figures and sheets again.",
+    "list": "List solvers, paths, grids, fields or suites.",
+    "show": "Explain one solver, path, grid, field or suite.",
+    "plan": "Print the linear program a solver is.",
+    "law": "Print the exact error of a solver on a Gaussian field.",
+}
+
+
+class Verbs(click.Group):
+    """A group whose commands live in modules of this package, found by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = import_module(f"solverbench.cli.{cmd_name}_")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):  # without importing any of them
+            formatter.write_dl(list(VERBS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}{nearest(args[0], VERBS)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="solverbench")
+def cli() -> None:
+    """Judge diffusion and flow-matching samplers against fields whose solution is known exactly."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code; errors are one line on stderr."""
+    try:
+        code: Any = cli.main(arguments, prog_name="solverbench", standalone_mode=False)
+    except click.exceptions.Abort:
+        code = _fail("interrupted", 130)
+    except KeyboardInterrupt:
+        code = _fail("interrupted", 130)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except SolverbenchError as error:
+        code = _fail(f"error: {error}", error.exit_code)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(message, err=True)
+    return code

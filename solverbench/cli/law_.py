@@ -1,0 +1,53 @@
+"""`solverbench law NAME`: the exact error of a solver, without a single sample."""
+
+from __future__ import annotations
+
+import click
+
+from solverbench.cli.common import Numbers, json_option, print_rows, resolve_solver
+
+
+@click.command("law")
+@click.argument("solver")
+@click.option("--nfe", type=Numbers(), default="5,6,8,10,15,20,30,50,100", show_default=True, help="Budgets.")
+@click.option("--field", "field_name", default="cifar10-gaussian", show_default=True, help="A Gaussian field by name.")
+@click.option("--path", "path_name", default="edm", show_default=True, help="Gaussian path.")
+@click.option("--grid", "grid_name", default="edm", show_default=True, help="Rule of the time grid.")
+@json_option
+def command(
+    solver: str, nfe: tuple[int, ...], field_name: str, path_name: str, grid_name: str, as_json: bool
+) -> None:
+    """Print W2 and KL of SOLVER's output law to the data by budget, split into initialisation, truncation and
+    discretisation."""
+    from solverbench.errors import UsageError
+    from solverbench.fields import load
+    from solverbench.fields.base import LinearField
+    from solverbench.grids import grid
+    from solverbench.measures.law import error_split
+    from solverbench.methods.registry import SOLVERS
+    from solverbench.problems.budget import plan_within
+
+    field = load(field_name, path_name)
+    if not isinstance(field, LinearField):
+        raise UsageError(f"field {field_name!r} has no exact laws; cifar10-gaussian has")
+    rows = []
+    for name in resolve_solver(solver):
+        found = SOLVERS[name]
+        for budget in nfe:
+            plan = plan_within(
+                found, field.path, lambda n: grid(grid_name, field.path, n), budget, field.prediction
+            )
+            split = error_split(plan, field, float(found.options.get("eta", 0.0)))
+            rows.append(
+                {
+                    "solver": str(found),
+                    "budget": budget,
+                    "nfe": plan.nfe,
+                    "W2": split["w2"]["total"],
+                    "initialisation": split["w2"]["initialisation"],
+                    "truncation": split["w2"]["truncation"],
+                    "discretisation": split["w2"]["discretisation"],
+                    "KL": split["kl"]["total"],
+                }
+            )
+    print_rows(rows, as_json)

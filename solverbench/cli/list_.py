@@ -1,0 +1,70 @@
+"""`solverbench list`: what there is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from solverbench.cli.common import json_option, print_rows
+
+KINDS = ("solvers", "paths", "grids", "fields", "suites")
+
+
+@click.command("list")
+@click.argument("kind", type=click.Choice(KINDS), default="solvers")
+@json_option
+def command(kind: str, as_json: bool) -> None:
+    """List solvers (default), paths, grids, fields or suites."""
+    print_rows(_ROWS[kind](), as_json, _COLUMNS.get(kind))
+
+
+def _solvers() -> list[dict[str, Any]]:
+    from solverbench.methods.registry import solvers
+
+    return [
+        {
+            "solver": str(s),
+            "order": s.order,
+            "evals": s.evaluations,
+            "noise": "yes" if s.stochastic else "",
+            "integrates": s.integrates,
+            "family": s.family,
+            "options": ", ".join(f"{k}={v}" for k, v in s.options.items()),
+            "reference": s.reference,
+            "description": s.doc.splitlines()[0] if s.doc else "",
+        }
+        for s in solvers().values()
+    ]
+
+
+def _paths() -> list[dict[str, Any]]:
+    from solverbench.paths import PATHS
+
+    return [
+        {"path": name, "t_min": cls().t_min, "t_max": cls().t_max, "description": (cls.__doc__ or "").splitlines()[0]}
+        for name, cls in PATHS.items()
+    ]
+
+
+def _grids() -> list[dict[str, Any]]:
+    from solverbench.grids import GRIDS
+
+    rows = [{"grid": name, "options": ", ".join(f"{k}={v}" for k, v in o.items())} for name, (_, o) in GRIDS.items()]
+    return [*rows, {"grid": "explicit", "options": "times"}]
+
+
+def _fields() -> list[dict[str, Any]]:
+    from solverbench import pretrained
+
+    return [{"field": name, "description": pretrained.card(name)["description"]} for name in pretrained.names()]
+
+
+def _suites() -> list[dict[str, Any]]:
+    from solverbench.run import suite
+
+    return [{"suite": name, "title": suite.load(name).title} for name in suite.names()]
+
+
+_ROWS = {"solvers": _solvers, "paths": _paths, "grids": _grids, "fields": _fields, "suites": _suites}
+_COLUMNS = {"solvers": ("solver", "order", "evals", "noise", "integrates", "family", "options")}

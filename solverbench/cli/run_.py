@@ -1,0 +1,103 @@
+"""`solverbench run`: the main job."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from solverbench.cli.common import Numbers, json_option, print_rows, resolve_solver
+
+
+@click.command("run")
+@click.option("--suite", default="cifar10", show_default=True, help="A shipped suite, or a .toml file.")
+@click.option("--quick", is_flag=True, help="Fewer solvers, budgets and samples: a first look in under a minute.")
+@click.option("--solver", "solvers", multiple=True, help="Only these: names, patterns, mine.py or mine.py:name.")
+@click.option("--problem", "problems", multiple=True, help="Only these problems (patterns allowed).")
+@click.option("--nfe", type=Numbers(), default="", help="Only these budgets of model evaluations.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of starts and noise.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("reports"), show_default=True, help="Where runs go.")
+@click.option("--name", help="Name of the run's folder [default: the time].")
+@click.option("--dry-run", is_flag=True, help="Print the cells and stop.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
+@json_option
+def command(
+    suite: str,
+    quick: bool,
+    solvers: tuple[str, ...],
+    problems: tuple[str, ...],
+    nfe: tuple[int, ...],
+    seed: int,
+    out: Path,
+    name: str | None,
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Judge samplers on a suite of problems whose solution is known: tables on stdout, everything else in a folder.
+
+    The folder OUT/SUITE/RUN holds manifest.json, cells.jsonl (one line per finished cell, written at once), tables,
+    figures and sheets of samples. --json prints the records instead of tables.
+    """
+    from solverbench.run import cells
+    from solverbench.run import suite as suites
+
+    loaded = suites.load(suite, quick=quick)
+    names = [resolved for spec in solvers for resolved in resolve_solver(spec)]
+    selection = cells.select(loaded, solvers=names, problems=problems, nfe=nfe, seed=seed)
+    if dry_run:
+        rows = [
+            {"cell": c.id, "problem": c.problem.spec.name, "solver": str(c.solver), "budget": c.budget, "seed": c.seed}
+            for c in selection.cells
+        ]
+        print_rows(rows, as_json)
+        return 0
+    return _run(loaded, selection, out, name, quiet, as_json)
+
+
+def _run(loaded: Any, selection: Any, out: Path, name: str | None, quiet: bool, as_json: bool) -> int:
+    from tqdm import tqdm
+
+    from solverbench import report
+    from solverbench.report.records import load
+    from solverbench.run.runner import run
+    from solverbench.run.store import RunFolder
+
+    folder = RunFolder(out, loaded.name, name)
+    started = time.perf_counter()
+    terminal = click.get_text_stream("stderr").isatty()
+    bar = tqdm(total=len(selection.cells), unit="cell", disable=quiet or not terminal, leave=False, dynamic_ncols=True)
+
+    def say(text: str) -> None:
+        if not quiet:
+            bar.write(text, file=click.get_text_stream("stderr")) if terminal else click.echo(text, err=True)
+
+    def done(record: dict[str, Any]) -> None:
+        bar.set_postfix_str(f"{record['problem']} {record['solver']} {record['budget']}", refresh=False)
+        bar.update()
+        if record["status"] in ("failed", "diverged"):
+            say(f"{record['status']}: {record['problem']} {record['solver']} at {record['budget']}: {record['reason']}")
+        elif not terminal:
+            say(f"{record['status']}: {record['problem']} {record['solver']} {record['budget']} {record['seconds']:.2f} s")
+
+    outcome = run(loaded, selection, folder, say=say, done=done)
+    bar.close()
+    if outcome.interrupted:
+        click.echo(f"interrupted: {outcome.finished} of {len(selection.cells)} cells are kept in {folder.path}", err=True)
+    if outcome.finished:
+        loaded_run = load(folder.path)
+        if as_json:
+            lines = (folder.path / "cells.jsonl").read_text("utf-8").splitlines()
+            click.echo(json.dumps([json.loads(line) for line in lines], indent=1))
+        else:
+            click.echo(report.summary(loaded_run))
+        if not outcome.interrupted:
+            report.render(folder.path)
+    if not quiet:
+        failed = f", {outcome.failed} failed" if outcome.failed else ""
+        took = time.perf_counter() - started
+        click.echo(f"{outcome.finished} cells{failed} in {took:.0f} s: {folder.path}", err=True)
+    return outcome.exit_code

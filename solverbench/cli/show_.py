@@ -1,0 +1,79 @@
+"""`solverbench show NAME`: one thing explained."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from solverbench.errors import UsageError, nearest
+
+
+@click.command("show")
+@click.argument("name")
+def command(name: str) -> None:
+    """Explain a solver (a name, or a file of your own), path, grid, field or suite."""
+    from solverbench import pretrained
+    from solverbench.cli.common import resolve_solver
+    from solverbench.grids import GRIDS
+    from solverbench.methods.registry import solvers
+    from solverbench.methods.user import is_file
+    from solverbench.paths import PATHS
+    from solverbench.run import suite
+
+    if is_file(name) or name.split("[")[0] in solvers():
+        for resolved in resolve_solver(name):
+            click.echo(_solver(resolved))
+    elif name in PATHS:
+        click.echo(f"path {name}\n\n{PATHS[name].__doc__}")
+    elif name in GRIDS:
+        from solverbench import grids
+
+        options = ", ".join(f"{k}={v}" for k, v in GRIDS[name][1].items()) or "none"
+        click.echo(f"grid {name}\noptions: {options}\n\n{grids.__doc__}")
+    elif name in pretrained.names():
+        click.echo(json.dumps(pretrained.card(name), indent=1))
+    elif name in suite.names():
+        found = suite.load(name)
+        click.echo(f"suite {name}: {found.title}\nbudgets: {', '.join(map(str, found.nfe))}")
+        click.echo(f"solvers: {', '.join(found.solvers)}\nproblems:")
+        for problem in found.problems:
+            click.echo(f"  {problem}")
+    else:
+        known = [*solvers(), *PATHS, *GRIDS, *pretrained.names(), *suite.names()]
+        raise UsageError(f"nothing is called {name!r}{nearest(name, known)}")
+
+
+def _solver(spec: str) -> str:
+    from solverbench.methods.registry import SOLVERS
+
+    solver = SOLVERS[spec]
+    facts = {
+        "order": f"{solver.order} (claimed)" if solver.order else "none claimed",
+        "evaluations": f"{solver.evaluations} per step",
+        "integrates": solver.integrates,
+        "noise": "draws noise" if solver.stochastic else "deterministic",
+        "family": solver.family,
+        "options": ", ".join(f"{k}={v}" for k, v in solver.options.items()) or "none",
+        "special case": solver.reason,
+        "reference": solver.reference,
+        "same program": ", ".join(_same(spec)) or None,
+    }
+    lines = [f"{label + ':':14}{text}" for label, text in facts.items() if text]
+    return "\n".join([f"solver {solver}", "", solver.doc, "", *lines, ""])
+
+
+def _same(spec: str) -> list[str]:
+    """Other registered solvers whose plan on the EDM grid is the same program, compared on the spot."""
+    from solverbench.grids import grid
+    from solverbench.methods.registry import SOLVERS
+    from solverbench.paths import path
+
+    edm = path("edm")
+    steps = grid("edm", edm, 6)
+    plan = SOLVERS[spec].plan(edm, steps)
+    return [
+        name
+        for name, other in SOLVERS.items()
+        if str(other) != str(SOLVERS[spec]) and other.plan(edm, steps).equivalent(plan)
+    ]

@@ -1,0 +1,84 @@
+"""Solvers from outside the package: a file named on the command line, or an installed package's entry points."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+import warnings
+from importlib import metadata
+from pathlib import Path
+
+from solverbench.errors import SolverbenchError, UsageError, nearest
+from solverbench.methods.registry import SOLVERS
+
+GROUP = "solverbench.solvers"
+
+
+def is_file(spec: str) -> bool:
+    """Whether a solver is given as `file.py` or `file.py:name` rather than by name."""
+    return spec.endswith(".py") or ".py:" in spec
+
+
+def load_file(spec: str) -> list[str]:
+    """Run `file.py` and return the names it registers; `file.py:name[option=value]` returns that one alone.
+
+    The file is the user's own program and is executed as such. A file named twice runs once. Raises UsageError if it
+    cannot be read, raises, registers nothing or not the name asked for, or takes a name that is in use.
+    """
+    file, _, wanted = spec.partition(".py:")
+    path = Path(file if file.endswith(".py") else f"{file}.py").resolve()
+    if path not in _LOADED:
+        _LOADED[path] = _execute(path)
+    names = _LOADED[path]
+    if not wanted:
+        return names
+    if wanted.split("[")[0] not in names:
+        raise UsageError(f"{path.name} registers no solver {wanted!r}{nearest(wanted, names)}")
+    return [wanted]
+
+
+_LOADED: dict[Path, list[str]] = {}
+
+
+def _execute(path: Path) -> list[str]:
+    if not path.is_file():
+        raise UsageError(f"no such solver file: {path}")
+    before = set(SOLVERS)
+    name = f"solverbench_user_{path.stem}"
+    found = importlib.util.spec_from_file_location(name, path)
+    assert found is not None and found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module
+    try:
+        found.loader.exec_module(module)
+    except Exception as error:
+        for added in set(SOLVERS) - before:
+            SOLVERS.discard(added)
+        if isinstance(error, SolverbenchError):
+            raise UsageError(f"{path.name}: {error}") from error
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
+        line = frames[-1].lineno if frames else getattr(error, "lineno", "?")
+        raise UsageError(f"{path.name}, line {line}: {type(error).__name__}: {error}") from error
+    names = [n for n in SOLVERS if n not in before]
+    if not names:
+        raise UsageError(f"{path.name} registers no solver: decorate a function with @solverbench.solver('name')")
+    return names
+
+
+def load_entry_points() -> None:
+    """Import every installed package that announces solvers under the group `solverbench.solvers`, once.
+
+    A package that fails to import is a warning that names it; it must not keep others from working.
+    """
+    for point in metadata.entry_points(group=GROUP):
+        if point.name in _POINTS:
+            continue
+        _POINTS.add(point.name)
+        try:
+            point.load()
+        except Exception as error:
+            warnings.warn(f"solvers of {point.value!r} could not be loaded: {error}", RuntimeWarning, stacklevel=2)
+
+
+_POINTS: set[str] = set()

@@ -1,0 +1,1 @@
+"""Problems: fields with something exact to compare a solver with."""

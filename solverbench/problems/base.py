@@ -1,0 +1,113 @@
+"""What a problem is: a field, a rule for grids, and a way to judge a plan on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from solverbench.errors import UsageError, nearest
+from solverbench.grids import Grid, grid
+from solverbench.methods import Solver
+from solverbench.plans import Plan
+
+KINDS = ("law", "paired")
+
+
+@dataclass(frozen=True)
+class ProblemSpec:
+    """A problem as a suite file states it."""
+
+    name: str
+    field: str
+    kind: str
+    path: str = "edm"
+    grid: str = "edm"
+    grid_options: dict[str, Any] = field(default_factory=dict)
+    samples: int = 512
+    """Solver outputs per cell, for distances between sets (kind "paired")."""
+    paired: int = 64
+    """Of these, compared with reference trajectories."""
+    rtol: float = 1e-11
+    """Relative tolerance of the reference."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UsageError(f"problem {self.name!r}: unknown kind {self.kind!r}{nearest(self.kind, KINDS)}")
+        if not 1 <= self.paired <= self.samples or self.samples < 2:
+            raise UsageError(
+                f"problem {self.name!r}: need 2 <= samples and 1 <= paired <= samples, "
+                f"got samples={self.samples}, paired={self.paired}"
+            )
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was measured of one plan: numbers for the record, and pictures (m, 3, 32, 32) in uint8 if there are any."""
+
+    measures: dict[str, Any]
+    status: str = "ok"
+    reason: str | None = None
+    images: np.ndarray[Any, np.dtype[np.uint8]] | None = None
+
+
+class Problem(Protocol):
+    """A prepared problem."""
+
+    spec: ProblemSpec
+    field: Any
+
+    def grid(self, steps: int) -> Grid:
+        """The grid of this problem with that many steps."""
+
+    def applies(self, solver: Solver) -> str | None:
+        """None if the solver can run here, else why not."""
+
+    def prepare(self) -> None:
+        """Compute what all cells share (references); may take long."""
+
+    def judge(self, solver: Solver, plan: Plan) -> Judgement:
+        """Measure one plan."""
+
+    @property
+    def reference_images(self) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
+        """Pictures of the exact solution from the same starting states."""
+
+
+class OnField:
+    """What the kinds of problems share: the field by name, and the grid rule."""
+
+    def __init__(self, spec: ProblemSpec, seed: int) -> None:
+        from solverbench.fields import load
+
+        self.spec, self.seed = spec, seed
+        self.field: Any = load(spec.field, spec.path)
+
+    def grid(self, steps: int) -> Grid:
+        """The grid of this problem with that many steps."""
+        return grid(self.spec.grid, self.field.path, steps, **self.spec.grid_options)
+
+    def applies(self, solver: Solver) -> str | None:
+        """None if the solver can run here, else why not."""
+        if solver.integrates == "flow map" and not hasattr(self.field, "jump"):
+            return f"{self.spec.field} has no flow map to jump with"
+        return None
+
+
+def as_pictures(x: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Pixels in [-1, 1] (n, 3, h, w) as bytes; what lies outside is clipped, what is not finite is black."""
+    pixels = np.nan_to_num(x, nan=-1.0, posinf=-1.0, neginf=-1.0)
+    result: np.ndarray[Any, np.dtype[np.uint8]] = np.clip((pixels + 1) * 127.5, 0, 255).round().astype(np.uint8)
+    return result
+
+
+def build(spec: ProblemSpec, seed: int) -> Problem:
+    """The problem a spec describes. Raises UsageError for unknown fields, paths and grids."""
+    if spec.kind == "law":
+        from solverbench.problems.law import LawProblem
+
+        return LawProblem(spec, seed)
+    from solverbench.problems.paired import PairedProblem
+
+    return PairedProblem(spec, seed)

@@ -1,0 +1,40 @@
+"""From a budget of model evaluations to a plan: the longest grid whose plan stays within it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from solverbench.errors import UsageError
+from solverbench.grids import Grid
+from solverbench.methods import Solver
+from solverbench.paths import Path
+from solverbench.plans import Plan
+from solverbench.predictions import Prediction
+
+
+def plan_within(
+    solver: Solver, path: Path, grid: Callable[[int], Grid], nfe: int, prediction: Prediction = "x0"
+) -> Plan:
+    """The plan with the most steps whose evaluations, all counted, do not exceed `nfe`.
+
+    grid(steps) makes the grid. A two-stage method given 10 may use 9: plans say what they use. Raises UsageError when
+    even the shortest plan needs more, naming what would do.
+    """
+    if nfe != int(nfe) or nfe < 1:
+        raise UsageError(f"a budget is a positive whole number of model evaluations, got {nfe}")
+
+    def trace(steps: int) -> Plan:
+        return solver.plan(path, grid(steps), prediction)
+
+    steps = max(1, nfe // max(1, solver.evaluations))
+    plan = trace(steps)
+    while plan.nfe > nfe and steps > 1:
+        steps -= 1
+        plan = trace(steps)
+    if plan.nfe > nfe:
+        raise UsageError(f"solver {solver} needs at least {plan.nfe} evaluations on this grid, the budget is {nfe}")
+    while (longer := trace(steps + 1)).nfe <= nfe:
+        if longer.nfe == plan.nfe:
+            raise UsageError(f"solver {solver} makes no use of more steps: {plan.nfe} evaluations at any number of them")
+        steps, plan = steps + 1, longer
+    return plan

@@ -1,0 +1,61 @@
+"""Gaussian problems: the exact law of the output, no samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from solverbench.engines.law import kernel
+from solverbench.engines.noise import START, normals
+from solverbench.measures.law import error_split, law_of
+from solverbench.methods import Solver
+from solverbench.plans import Plan
+from solverbench.problems.base import Judgement, OnField, as_pictures
+
+PICTURES = 8
+
+
+class LawProblem(OnField):
+    """W2 and KL of the output law against the data, split into their sources, and pictures drawn from that law."""
+
+    def prepare(self) -> None:
+        """Nothing: everything is in closed form."""
+
+    def judge(self, solver: Solver, plan: Plan) -> Judgement:
+        """Propagate the law through the plan, from the path's prior and from the exact marginal."""
+        eta = float(solver.options.get("eta", 0.0))
+        measures: dict[str, Any] = {}
+        for name, parts in error_split(plan, self.field, eta).items():
+            for part, value in parts.items():
+                measures[name if part == "total" else f"{name}_{part}"] = value
+        law = law_of(plan, self.field, start="exact")
+        measures["mean_error"] = float(np.sqrt(np.sum(law.mean_error**2)))
+        measures["std_error_min"] = float(law.std_error.min())
+        measures["std_error_max"] = float(law.std_error.max())
+        finite = all(np.isfinite(v) for v in measures.values())
+        return Judgement(
+            measures,
+            "ok" if finite else "diverged",
+            None if finite else "the output law is not finite",
+            self._pictures(plan),
+        )
+
+    def _pictures(self, plan: Plan) -> Any:
+        K = kernel(plan, self.field)
+        x, z = self._noise(0, plan), normals(self.seed, START + 1, 0, PICTURES, K.b.size)
+        return as_pictures(self.field.pictures(K.A * x + K.b + np.sqrt(K.Q) * z))
+
+    def _noise(self, stream: int, plan: Plan) -> Any:
+        t = float(plan.grid.times[0])
+        mean, variance = self.field.moments(t)
+        return mean + np.sqrt(variance) * normals(self.seed, stream, 0, PICTURES, mean.size)
+
+    @property
+    def reference_images(self) -> Any:
+        """The exact flow map's images of the starting states."""
+        t = float(self.grid(2).times[0])
+        mean, variance = self.field.moments(t)
+        x = mean + np.sqrt(variance) * normals(self.seed, START, 0, PICTURES, mean.size)
+        slope, offset = self.field.jump_affine(t, 0.0)
+        return as_pictures(self.field.pictures(slope * x + offset))

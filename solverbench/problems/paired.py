@@ -1,0 +1,99 @@
+"""Sampled problems: paired error against reference trajectories, and the Frechet distance of sets of outputs.
+
+All cells start from the same exact samples of the marginal at the grid's first time, so what differs is the solver's
+doing. The first `paired` of them have reference trajectories (ODE solvers only: a stochastic solver has no trajectory
+to follow). The Frechet distance, in pixel space, is to the mean and covariance of the exact law, which is what
+infinitely many exact samples would give; its floor is the same distance for n exact samples.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from solverbench.engines.torch import Runner
+from solverbench.measures.compute import flops_per_evaluation
+from solverbench.measures.frechet import frechet_squared
+from solverbench.methods import Solver
+from solverbench.plans import Plan
+from solverbench.problems.base import Judgement, OnField, as_pictures
+from solverbench.problems.reference import Reference, reference_solution
+
+FLOOR_DRAWS = 8
+PICTURES = 8
+START_SEED, FLOOR_SEED = 1, 2  # added to 1000 x the run's seed: starts and floor samples must not be the same draws
+
+
+class PairedProblem(OnField):
+    """A mixture: exact start, exact law of the data, and a reference for every ODE trajectory."""
+
+    reference: Reference
+
+    def prepare(self) -> None:
+        """Draw the starting states, integrate the references, measure the floor of the Frechet distance."""
+        import torch
+
+        n, t = self.spec.samples, float(self.grid(2).times[0])
+        start = self.field.sample(n, seed=1000 * self.seed + START_SEED, t=t)
+        self._start = torch.from_numpy(start.astype(np.float32))
+        # the reference starts where the float32 runs start, rounding included
+        self.reference = reference_solution(
+            self.field, self._start[: self.spec.paired].double().numpy(), t, self.spec.rtol
+        )
+        self._mean, variance = self.field.moments()
+        self._trace = float(variance.sum())
+        seeds = (1000 * self.seed + FLOOR_SEED + k for k in range(FLOOR_DRAWS))
+        floors = [self._frechet(self.field.sample(n, seed=s)) for s in seeds]
+        self._floor = float(np.mean(floors)), float(np.std(floors, ddof=1))
+        self._flops = flops_per_evaluation(self.field)
+
+    def judge(self, solver: Solver, plan: Plan) -> Judgement:
+        """Run the plan in float32 on all starting states."""
+        runner = Runner(plan, len(self._start), self.field.shape, self._start.dtype)
+        started = time.perf_counter()
+        x = runner(self.field, self._start, seed=self.seed).double().numpy()
+        seconds = time.perf_counter() - started
+        measures: dict[str, Any] = {
+            "sampling_seconds": seconds,
+            "field_seconds": runner.meter.field,
+            "overhead_seconds": runner.meter.overhead,
+            "flops": None if self._flops is None else self._flops * plan.nfe,
+            "n": len(x),
+            "n_paired": self.spec.paired,
+            "reference_error": self.reference.rms_error,
+            "fd_floor": self._floor[0],
+            "fd_floor_sd": self._floor[1],
+        }
+        bad = int(np.sum(~np.isfinite(x).reshape(len(x), -1).all(axis=1)))
+        if bad:
+            return Judgement(measures, "diverged", f"{bad} of {len(x)} samples are not finite", self._pictures(x))
+        if not plan.draws:
+            measures |= self._paired(x[: self.spec.paired])
+        measures["fd"] = self._frechet(x)
+        return Judgement(measures, images=self._pictures(x))
+
+    def _paired(self, x: np.ndarray[Any, Any]) -> dict[str, float]:
+        """Root-mean-square error per pixel over the paired samples, with the standard error of that root."""
+        difference = x - self.reference.x
+        per_sample = (difference**2).reshape(len(x), -1).mean(axis=1)
+        rmse = float(np.sqrt(per_sample.mean()))
+        spread = float(per_sample.std(ddof=1)) / np.sqrt(len(x)) if len(x) > 1 else float("nan")
+        return {
+            "rmse": rmse,
+            "rmse_se": spread / (2 * rmse) if rmse else 0.0,
+            "rmse_max": float(np.sqrt(per_sample.max())),
+        }
+
+    def _frechet(self, x: np.ndarray[Any, Any]) -> float:
+        z = self.field.basis.forward(np.asarray(x, dtype=np.float64))  # a rotation: distances are those of the pixels
+        return frechet_squared(z, self._mean, self._trace, self.field.covariance_times)
+
+    def _pictures(self, x: np.ndarray[Any, Any]) -> Any:
+        return as_pictures(x[:PICTURES])
+
+    @property
+    def reference_images(self) -> Any:
+        """End points of the reference trajectories of the pictured samples."""
+        return as_pictures(self.reference.x[:PICTURES])

@@ -1,0 +1,1 @@
+"""Running suites: cells, the runner, the folder a run leaves behind."""

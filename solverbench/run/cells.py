@@ -1,0 +1,107 @@
+"""Cells: one problem, one solver, one budget. What to run, decided before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from solverbench.errors import NothingSelectedError, UsageError
+from solverbench.methods import SOLVERS, Solver
+from solverbench.problems.base import Problem, build
+from solverbench.run.suite import Suite
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The unit of work."""
+
+    problem: Problem
+    solver: Solver
+    budget: int
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """Short content hash of what was asked for."""
+        spec = self.problem.spec
+        key = json.dumps([spec.name, str(spec), str(self.solver), self.budget, self.seed])
+        return hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The cells of a run in order, and what was left out with the reason."""
+
+    cells: tuple[Cell, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """The problems that have cells."""
+        found = {cell.problem.spec.name: cell.problem for cell in self.cells}
+        return tuple(found.values())
+
+
+def select(
+    suite: Suite,
+    *,
+    solvers: Sequence[str] = (),
+    problems: Sequence[str] = (),
+    nfe: Sequence[int] = (),
+    seed: int = 0,
+) -> Selection:
+    """The cells of a suite, narrowed by names (shell patterns allowed) and budgets; solvers beside the suite's are added.
+
+    Budgets are the inner loop but one: solvers of one budget follow each other, since they share times.
+    Raises UsageError for unknown names and NothingSelectedError if nothing is left.
+    """
+    chosen = [p for p in suite.problems if _wanted(p.name, problems)]
+    _complain_about_unused(problems, [p.name for p in suite.problems], "problem", suite.name)
+    built = [build(spec, seed) for spec in chosen]
+    methods = _solvers(suite, solvers)
+    budgets = tuple(nfe) or suite.nfe
+    for n in budgets:
+        if n < 1:
+            raise UsageError(f"a budget is a positive number of model evaluations, got {n}")
+    cells, left_out = [], []
+    for problem in built:
+        fitting = []
+        for method in methods:
+            reason = problem.applies(method)
+            if reason:
+                left_out.append(f"{method} on {problem.spec.name}: {reason}")
+            else:
+                fitting.append(method)
+        fitting.sort(key=lambda method: method.evaluations)  # stable; equal grids follow each other
+        cells += [Cell(problem, method, budget, seed) for budget in budgets for method in fitting]
+    if not cells:
+        raise NothingSelectedError(f"nothing selected: no cell of suite {suite.name!r} passes the given filters")
+    return Selection(tuple(cells), tuple(left_out))
+
+
+def _solvers(suite: Suite, patterns: Sequence[str]) -> list[Solver]:
+    """The suite's solvers that match a pattern, and solvers named outright whether the suite has them or not."""
+    if not patterns:
+        return [SOLVERS[name] for name in suite.solvers]
+    found: dict[str, Solver] = {}
+    for pattern in patterns:
+        matches = [name for name in suite.solvers if fnmatchcase(name, pattern)] if "[" not in pattern else []
+        for name in matches or [pattern]:
+            found.setdefault(name, SOLVERS[name])
+    return list(found.values())
+
+
+def _wanted(name: str, patterns: Iterable[str]) -> bool:
+    patterns = list(patterns)
+    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _complain_about_unused(patterns: Iterable[str], known: Sequence[str], what: str, suite: str) -> None:
+    from solverbench.errors import nearest
+
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            raise UsageError(f"unknown {what} {pattern!r} in suite {suite!r}{nearest(pattern, known)}")

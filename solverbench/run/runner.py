@@ -1,0 +1,129 @@
+"""Running a selection: every cell is judged, recorded and kept, whatever becomes of the next."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from solverbench.errors import UsageError
+from solverbench.plans import Plan
+from solverbench.problems.base import Judgement
+from solverbench.problems.budget import plan_within
+from solverbench.run.cells import Cell, Selection
+from solverbench.run.store import RunFolder, command_line
+from solverbench.run.suite import Suite
+
+
+@dataclass
+class Outcome:
+    """How a run ended."""
+
+    finished: int = 0
+    failed: int = 0
+    interrupted: bool = False
+    messages: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 ok, 3 some cells failed, 130 interrupted. A solver that diverges is a result, not a failure."""
+        return 130 if self.interrupted else 3 if self.failed else 0
+
+
+def run(
+    suite: Suite,
+    selection: Selection,
+    folder: RunFolder,
+    *,
+    say: Callable[[str], None],
+    done: Callable[[dict[str, Any]], None],
+) -> Outcome:
+    """Judge all cells into the folder. `say` gets messages, `done` each record. Ctrl-C ends it, keeping what is done."""
+    seed = selection.cells[0].seed
+    folder.manifest(
+        {
+            "suite": suite.name,
+            "title": suite.title,
+            "suite_hash": suite.digest,
+            "quick": suite.quick,
+            "command": command_line(),
+            "seed": seed,
+            "cells": len(selection.cells),
+            "nfe": sorted({cell.budget for cell in selection.cells}),
+            "problems": [vars(problem.spec) for problem in selection.problems],
+            "left_out": list(selection.left_out),
+        }
+    )
+    outcome = Outcome()
+    for text in selection.left_out:
+        say(f"not run: {text}")
+    try:
+        for problem in selection.problems:
+            name = problem.spec.name
+            started = time.perf_counter()
+            problem.prepare()
+            folder.images(f"reference-{name}", problem.reference_images)
+            if (seconds := time.perf_counter() - started) > 1:
+                say(f"{name}: reference computed in {seconds:.1f} s")
+            judged = _Judged()
+            for cell in selection.cells:
+                if cell.problem is problem:
+                    record = _finish(cell, judged, folder)
+                    outcome.finished += 1
+                    outcome.failed += record["status"] == "failed"
+                    done(record)
+    except KeyboardInterrupt:
+        outcome.interrupted = True
+    finally:
+        folder.close()
+    return outcome
+
+
+def _finish(cell: Cell, judged: _Judged, folder: RunFolder) -> dict[str, Any]:
+    """Judge one cell, store its pictures and its record, and return the record."""
+    started = time.perf_counter()
+    record: dict[str, Any] = {
+        "cell": cell.id,
+        "problem": cell.problem.spec.name,
+        "kind": cell.problem.spec.kind,
+        "solver": str(cell.solver),
+        "family": cell.solver.family,
+        "order": cell.solver.order,
+        "budget": cell.budget,
+        "grid": cell.problem.spec.grid,
+        "seed": cell.seed,
+    }
+    try:
+        problem = cell.problem
+        plan = plan_within(cell.solver, problem.field.path, problem.grid, cell.budget, problem.field.prediction)
+        record |= {"nfe": plan.nfe, "steps": len(plan.grid), "rows": plan.rows, "stochastic": plan.draws > 0}
+        same, judgement = judged.by(cell, plan)
+        record |= {"status": judgement.status, "reason": judgement.reason, "same_as": same, **judgement.measures}
+        folder.images(cell.id, judgement.images)
+    except UsageError as error:
+        record |= {"status": "skipped", "reason": str(error)}
+    except Exception as error:  # a solver or field may raise anything; it costs its own cell only
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"{type(error).__name__}: {error} ({last.filename.rsplit('/', 1)[-1]}:{last.lineno})"
+        record |= {"status": "failed", "reason": reason}
+    record["seconds"] = time.perf_counter() - started
+    folder.append(record)
+    return record
+
+
+class _Judged:
+    """Judgements of one problem. Cells whose plan is the same program as an earlier one take its numbers, and say so."""
+
+    def __init__(self) -> None:
+        self._known: list[tuple[int, str, Plan, Judgement]] = []
+
+    def by(self, cell: Cell, plan: Plan) -> tuple[str | None, Judgement]:
+        """(the solver whose plan it is, if another's; the judgement)."""
+        for budget, solver, known, judgement in self._known:
+            if budget == cell.budget and known.nfe == plan.nfe and known.equivalent(plan):
+                return solver, judgement
+        judgement = cell.problem.judge(cell.solver, plan)
+        self._known.append((cell.budget, str(cell.solver), plan, judgement))
+        return None, judgement
