@@ -15,7 +15,7 @@ from solverbench.methods import SOLVERS, Solver
 from solverbench.paths import Path
 from solverbench.paths import path as make_path
 from solverbench.plans import Plan, State
-from solverbench.predictions import PREDICTIONS, Prediction
+from solverbench.predictions import Prediction
 
 if TYPE_CHECKING:
     from solverbench.fields.base import Field
@@ -48,10 +48,8 @@ def plan(solver: SolverLike, path: str | Path, grid: GridLike, *, prediction: Pr
     Raises UsageError for unknown names and PlanError if the solver is not a linear program.
     """
     found = find_solver(solver)
-    if prediction is None:
-        prediction = found.integrates if found.integrates in PREDICTIONS else "x0"  # type: ignore[assignment]
     path = make_path(path)
-    return found.plan(path, _on_path(grid, path), prediction or "x0")
+    return found.plan(path, _on_path(grid, path), prediction or found.predicts)
 
 
 def _on_path(grid: GridLike, path: Path) -> Grid:
@@ -146,7 +144,7 @@ def _sample_numpy(
     narrow = np.float32 if dtype == np.float32 else np.float64
     x = start(field, grid, n or 1, seed, first, narrow) if x is None else np.asarray(x)
     x = x.astype(dtype)
-    if dtype == object:
+    if dtype.kind == "O":
         import mpmath
 
         number: Any = mpmath.mpf if hasattr(x.flat[0], "_mpf_") else type(x.flat[0])
@@ -162,7 +160,7 @@ def _sample_numpy(
 
         def noise(draw: int, part: Any = part, i: int = i) -> Any:
             z = normals(seed, draw + 1, first + i, len(part), d, narrow).reshape(part.shape)
-            return z.astype(object) * number(1) if dtype == object else z.astype(dtype)
+            return z.astype(object) * number(1) if dtype.kind == "O" else z.astype(dtype)
 
         parts.append(engine.run(plan, field, part, noise))
     return Samples(np.concatenate(parts), plan.nfe, plan, time.perf_counter() - started, float("nan"))
@@ -207,8 +205,9 @@ def _sample_torch(
 def _numpy_name(dtype: Any) -> str:
     """The name of a floating-point type given as a string, a numpy or a torch type."""
     name = str(dtype).removeprefix("torch.") if not isinstance(dtype, type) else np.dtype(dtype).name
-    if name not in ("float16", "bfloat16", "float32", "float64", "float128", "longdouble", "object"):
-        raise UsageError(f"dtype {dtype!r} is not a floating-point type (float32, float64, bfloat16, longdouble, object)")
+    known = ("float16", "bfloat16", "float32", "float64", "float128", "longdouble", "object")
+    if name not in known:
+        raise UsageError(f"dtype {dtype!r} is not a floating-point type ({', '.join(known)})")
     return name
 
 
@@ -222,8 +221,9 @@ def law(
 ) -> Law:
     """The exact law of a solver's output on a Gaussian field: no samples, no sampling error.
 
-    start: "exact", the field's own marginal at the first time, or "prior", the path's. target: compare with the law of
-    the data or with the exact marginal at the grid's last time ("end": discretisation alone, for grids that stop early).
+    start: "exact", the field's own marginal at the first time, or "prior", the path's.
+    target: compare with the law of the data, or with the exact marginal at the grid's last time ("end": discretisation
+    alone, for grids that stop early).
     Returns a Law with mean, variance, w2, kl, nfe and the transition kernel. Raises UsageError for other fields.
     """
     from solverbench.fields.base import LinearField

@@ -13,7 +13,7 @@ class SolverbenchError(Exception):
 
 
 class UsageError(SolverbenchError, ValueError):
-    """The caller asked for something that does not exist or cannot be: unknown names, impossible grids, wrong shapes."""
+    """The caller asked for what does not exist or cannot be: unknown names, impossible grids, wrong shapes."""
 
     exit_code = 2
 

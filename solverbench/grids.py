@@ -21,6 +21,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -53,7 +54,7 @@ class Grid:
         t = self.times
         if len(t) < 2:
             raise UsageError(f"a grid needs at least two times, got {len(t)}")
-        for n, (s, r) in enumerate(zip(t, t[1:], strict=False)):
+        for n, (s, r) in enumerate(pairwise(t)):
             if not (math.isfinite(float(s)) and math.isfinite(float(r))):
                 raise UsageError(f"grid times must be finite: times[{n}:{n + 2}] = {s}, {r}")
             if not s > r:
@@ -72,7 +73,7 @@ class Grid:
     @cached_property
     def pairs(self) -> tuple[Step, ...]:
         """All steps (s, t), for solvers that take the ends themselves (flow maps)."""
-        return tuple(zip(self.times, self.times[1:], strict=False))
+        return tuple(pairwise(self.times))
 
     @cached_property
     def head(self) -> Step | None:
@@ -190,7 +191,7 @@ def _discrete(path: Path, n: int, t_max: float, t_min: float, spacing: str, offs
         raise UsageError(f"grid 'discrete': {n} times asked of a path that has {N}")
     match spacing:
         case "leading":
-            m = np.arange(n)[::-1] * (N // n) + offset
+            m = np.arange(n, dtype=float)[::-1] * (N // n) + offset
         case "linspace":
             m = np.linspace(0, N - 1, n)[::-1].round()
         case "trailing":

@@ -109,7 +109,7 @@ class VariancePreserving(Path):
     """alpha = exp(-B/2), sigma = sqrt(1 - exp(-B)) with B(t) = int_0^t beta (Song et al. 2021, eq. 29 and 33)."""
 
     @abstractmethod
-    def B(self, t: Number) -> Number:  # noqa: N802  # the paper's letter
+    def B(self, t: Number) -> Number:
         """int_0^t beta(tau) d tau."""
 
     @abstractmethod
@@ -117,7 +117,7 @@ class VariancePreserving(Path):
         """B'(t)."""
 
     @abstractmethod
-    def inverse_B(self, B: Number) -> Number:  # noqa: N802
+    def inverse_B(self, B: Number) -> Number:
         """The time at which the integral of beta is B."""
 
     def alpha(self, t: Number) -> Number:
@@ -290,7 +290,9 @@ class VPDiscrete(Path):
     def d_alpha(self, t: Number) -> Number:
         left, right, _ = self._piece(t)
         a = self.alpha(t)
-        return _where(np.isneginf(right), lambda: -self.steps * exp(left) + 0 * t, lambda: self.steps * (right - left) * a)
+        return _where(
+            np.isneginf(right), lambda: -self.steps * exp(left) + 0 * t, lambda: self.steps * (right - left) * a
+        )
 
     def d_sigma(self, t: Number) -> Number:
         return -self.alpha(t) * self.d_alpha(t) / self.sigma(t)
@@ -355,7 +357,7 @@ class EDM(VE):
 
 @dataclass(frozen=True)
 class Rectified(Path):
-    """alpha = 1 - r, sigma = r with r = shift t / (1 + (shift - 1) t) (Liu et al. 2023; shift: Esser et al. 2024, eq. 23)."""
+    """alpha = 1 - r, sigma = r, r = shift t / (1 + (shift - 1) t) (Liu et al. 2023; Esser et al. 2024, eq. 23)."""
 
     name: ClassVar[str] = "rectified"
     shift: float = 1.0
@@ -422,7 +424,7 @@ def path(name: str | Path, **options: Any) -> Path:
     for key, value in options.items():
         if key not in known:
             raise UsageError(f"path {name!r} has no option {key!r}{nearest(key, known)}")
-        if isinstance(value, Sequence) or isinstance(value, np.ndarray):
+        if isinstance(value, Sequence | np.ndarray):
             options[key] = tuple(np.asarray(value, dtype=float).tolist())
     made = cls(**options)
     if not 0 <= made.t_min < made.t_max < np.inf:

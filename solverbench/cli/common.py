@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic only in newer versions of click
     """Whole numbers separated by commas: 5,10,20."""
 
     name = "N[,N...]"

@@ -14,9 +14,7 @@ from solverbench.cli.common import Numbers, json_option, print_rows, resolve_sol
 @click.option("--path", "path_name", default="edm", show_default=True, help="Gaussian path.")
 @click.option("--grid", "grid_name", default="edm", show_default=True, help="Rule of the time grid.")
 @json_option
-def command(
-    solver: str, nfe: tuple[int, ...], field_name: str, path_name: str, grid_name: str, as_json: bool
-) -> None:
+def command(solver: str, nfe: tuple[int, ...], field_name: str, path_name: str, grid_name: str, as_json: bool) -> None:
     """Print W2 and KL of SOLVER's output law to the data by budget, split into initialisation, truncation and
     discretisation."""
     from solverbench.errors import UsageError
@@ -34,9 +32,7 @@ def command(
     for name in resolve_solver(solver):
         found = SOLVERS[name]
         for budget in nfe:
-            plan = plan_within(
-                found, field.path, lambda n: grid(grid_name, field.path, n), budget, field.prediction
-            )
+            plan = plan_within(found, field.path, lambda n: grid(grid_name, field.path, n), budget, field.prediction)
             split = error_split(plan, field, float(found.options.get("eta", 0.0)))
             rows.append(
                 {

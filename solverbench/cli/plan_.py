@@ -36,7 +36,6 @@ def command(
     from solverbench.methods.registry import SOLVERS
     from solverbench.paths import path
     from solverbench.plans import Plan
-    from solverbench.predictions import PREDICTIONS
     from solverbench.problems.budget import plan_within
 
     if nfe is not None and steps is not None:
@@ -44,7 +43,7 @@ def command(
     made = path(path_name)
     for name in resolve_solver(solver):
         found = SOLVERS[name]
-        output: Any = prediction or (found.integrates if found.integrates in PREDICTIONS else "x0")
+        output: Any = prediction or found.predicts
         plan: Plan
         if steps is not None:
             plan = make_plan(found, made, grid(grid_name, made, steps), prediction=output)
@@ -77,7 +76,7 @@ def _print(plan: Any, latex: bool, as_json: bool) -> None:
             f"{plan.solver} on {plan.path}, grid {plan.grid.name}, {len(plan.grid)} steps: {plan.nfe} evaluations "
             f"of the {plan.prediction} prediction, {plan.rows} rows, {plan.draws} noise draws\n"
         )
-        shown = table.assign(t=[f"{t:.6g}" if t == t else "" for t in table["t"]])  # noqa: PLR0124  # nan
+        shown = table.assign(t=[f"{t:.6g}" if t == t else "" for t in table["t"]])  # nan
         click.echo(tabulate(shown, headers="keys", showindex=False, disable_numparse=True))
 
 

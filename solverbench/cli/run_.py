@@ -19,7 +19,7 @@ from solverbench.cli.common import Numbers, json_option, print_rows, resolve_sol
 @click.option("--problem", "problems", multiple=True, help="Only these problems (patterns allowed).")
 @click.option("--nfe", type=Numbers(), default="", help="Only these budgets of model evaluations.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of starts and noise.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("reports"), show_default=True, help="Where runs go.")
+@click.option("--out", type=click.Path(path_type=Path), default="reports", show_default=True, help="Where runs go.")
 @click.option("--name", help="Name of the run's folder [default: the time].")
 @click.option("--dry-run", is_flag=True, help="Print the cells and stop.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
@@ -69,24 +69,30 @@ def _run(loaded: Any, selection: Any, out: Path, name: str | None, quiet: bool, 
     folder = RunFolder(out, loaded.name, name)
     started = time.perf_counter()
     terminal = click.get_text_stream("stderr").isatty()
-    bar = tqdm(total=len(selection.cells), unit="cell", disable=quiet or not terminal, leave=False, dynamic_ncols=True)
+    bar: Any = tqdm(
+        total=len(selection.cells), unit="cell", disable=quiet or not terminal, leave=False, dynamic_ncols=True
+    )
 
     def say(text: str) -> None:
-        if not quiet:
-            bar.write(text, file=click.get_text_stream("stderr")) if terminal else click.echo(text, err=True)
+        if quiet:
+            return
+        if terminal:
+            bar.clear()  # a message goes above the bar
+        click.echo(text, err=True)
 
     def done(record: dict[str, Any]) -> None:
-        bar.set_postfix_str(f"{record['problem']} {record['solver']} {record['budget']}", refresh=False)
+        bar.set_postfix_str(_cell(record), refresh=False)
         bar.update()
         if record["status"] in ("failed", "diverged"):
-            say(f"{record['status']}: {record['problem']} {record['solver']} at {record['budget']}: {record['reason']}")
+            say(f"{_cell(record)} {record['status']}: {record['reason']}")
         elif not terminal:
-            say(f"{record['status']}: {record['problem']} {record['solver']} {record['budget']} {record['seconds']:.2f} s")
+            say(f"{_cell(record)} {record['status']} in {record['seconds']:.2f} s")
 
     outcome = run(loaded, selection, folder, say=say, done=done)
     bar.close()
     if outcome.interrupted:
-        click.echo(f"interrupted: {outcome.finished} of {len(selection.cells)} cells are kept in {folder.path}", err=True)
+        kept = f"{outcome.finished} of {len(selection.cells)} cells"
+        click.echo(f"interrupted: {kept} are kept in {folder.path}", err=True)
     if outcome.finished:
         loaded_run = load(folder.path)
         if as_json:
@@ -101,3 +107,7 @@ def _run(loaded: Any, selection: Any, out: Path, name: str | None, quiet: bool, 
         took = time.perf_counter() - started
         click.echo(f"{outcome.finished} cells{failed} in {took:.0f} s: {folder.path}", err=True)
     return outcome.exit_code
+
+
+def _cell(record: dict[str, Any]) -> str:
+    return f"{record['problem']} {record['solver']} {record['budget']}"

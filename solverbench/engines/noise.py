@@ -2,8 +2,8 @@
 
 A result that depends on its noise must not depend on how samples were batched, chunked or ordered, nor on the device.
 So noise is counter based: Philox-4x64-10 (Salmon et al. 2011; numpy's bit generator of that name) under the key
-(seed, stream). Sample i owns blocks i B .. (i + 1) B - 1 of four words, B = ceil(d/8), block b being the output for counter
-b + 1. One word gives two numbers: its upper and lower 32 bits a, b become
+(seed, stream). Sample i owns blocks i B .. (i + 1) B - 1 of four words, B = ceil(d/8), block b being the output for
+counter b + 1. One word gives two numbers: its upper and lower 32 bits a, b become
 
     r = sqrt(-2 log((a + 1/2) / 2^32)),  phi = 2 pi b / 2^32,  position j: r cos phi,  position ceil(d/2) + j: r sin phi
 

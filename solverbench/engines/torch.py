@@ -19,7 +19,7 @@ from solverbench.engines.noise import normals
 from solverbench.plans import Eval, Input, Jump, LinComb, Map, Noise, Plan
 
 BLOCK = 1 << 17
-"""Elements of one operand per block and thread: 512 KiB of float32, so that three or four operands fit a 2 MiB cache."""
+"""Elements of one operand per block and thread: 512 KiB of float32, so that four operands fit 2 MiB of cache."""
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Runner:
         ):
             match instruction:
                 case LinComb(terms):
-                    out = self._rows[row, :size]  # type: ignore[index]  # linear combinations have a row
+                    out = self._rows[row, :size]
                     self._combine(out, [(flat[u], float(c)) for u, c in terms])  # type: ignore[misc]
                     flat[i] = out
                 case Eval(u, t):
@@ -72,11 +72,11 @@ class Runner:
                 case Jump(u, s, t):
                     flat[i] = self._call(field.jump, flat[u], x, s, t)
                 case Noise(draw):
-                    out = self._rows[row, :size]  # type: ignore[index]
+                    out = self._rows[row, :size]
                     fill_normal(out.view(x.shape[0], -1), seed, draw + 1, first)
                     flat[i] = out
                 case Map(u, _, function):
-                    out = self._rows[row, :size]  # type: ignore[index]
+                    out = self._rows[row, :size]
                     out.copy_(function(flat[u].view(x.shape)).reshape(-1))  # type: ignore[union-attr]
                     flat[i] = out
                 case Input():
@@ -96,13 +96,14 @@ class Runner:
             raise ValueError(f"the field returned shape {tuple(output.shape)} for a state of shape {tuple(x.shape)}")
         if output.data_ptr() == x.data_ptr():  # a view of the state would change under our feet
             output = output.clone()
-        return output.reshape(-1).to(like.dtype)
+        flattened: torch.Tensor = output.reshape(-1).to(like.dtype)
+        return flattened
 
     def _combine(self, out: torch.Tensor, terms: list[tuple[torch.Tensor, float]]) -> None:
         """out = sum_k c_k row_k, one pass. `out` may be one of the rows, which is then read first."""
         terms.sort(key=lambda term: term[0].data_ptr() != out.data_ptr())
         block = _block()
-        blocks = [out.split(block), *(row.split(block) for row, _ in terms)]
+        blocks = [torch.split(row, block) for row in (out, *(row for row, _ in terms))]
         coefficients = [c for _, c in terms]
         for to, head, *tail in zip(*blocks, strict=True):
             total = to if self._sum is None else self._sum[: to.numel()]

@@ -81,7 +81,7 @@ def checked(name: str, value: ArrayLike, *shapes: tuple[int, ...]) -> Vector:
     """`value` as a float64 array of one of `shapes`, all finite; UsageError naming it otherwise."""
     array = np.array(value, dtype=np.float64)
     if array.shape not in shapes:
-        raise UsageError(f"{name} must have shape {' or '.join(map(str, shapes))}, got {array.shape}")
+        raise UsageError(f"{name} must have shape {' or '.join(map(str, dict.fromkeys(shapes)))}, got {array.shape}")
     if not np.all(np.isfinite(array)):
         raise UsageError(f"{name} must be finite, but {np.sum(~np.isfinite(array))} of its entries are not")
     return array

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 CACHE_BYTES = 192 * 2**20
 """Of coefficients kept: some thirty times in 3072 dimensions, thousands in two."""
-CHUNK_BYTES = {"cpu": 16 * 2**20}
+CHUNK_BYTES = {"cpu": 32 * 2**20}
 """Of temporaries while one block of rows is worked on. On a CPU larger ones cost more in page faults than they save."""
 CHUNK_BYTES_ELSEWHERE = 256 * 2**20
 
@@ -172,8 +172,8 @@ class Mixture:
         """function(coordinates of x), in blocks of rows whose temporaries are bounded."""
         width = 6 * self._mean.size + 4 * len(self.weights) * (1 + self.covariances.columns)
         budget = CHUNK_BYTES.get(x.device.type, CHUNK_BYTES_ELSEWHERE)
-        blocks = x.split(max(1, budget // (x.element_size() * width)))
-        done = [function(self.basis.forward(block)) for block in blocks]
+        rows = max(1, budget // (x.element_size() * width))
+        done = [function(self.basis.forward(x[i : i + rows])) for i in range(0, max(len(x), 1), rows)]
         return done[0] if len(done) == 1 else torch.cat(done)
 
     def _coefficients(self, t: float, prediction: Prediction, x: Tensor) -> Coefficients:

@@ -23,10 +23,10 @@ from typing import Literal, TypeAlias
 
 from solverbench.errors import UsageError
 from solverbench.grids import Grid
+from solverbench.methods.registry import solver
 from solverbench.numbers import Number, phi
 from solverbench.paths import Path
 from solverbench.plans import State
-from solverbench.methods.registry import solver
 
 Weights: TypeAlias = Mapping[int, Fraction]
 """{k: c} stands for the sum of c * phi_k."""
@@ -135,7 +135,7 @@ def exp_rk2(x: State, path: Path, grid: Grid, *, predicts: Literal["x0", "noise"
 
 @solver("exp-rk3", order=3, integrates="x0", family="exponential", cite="cox2002etd")
 def exp_rk3(x: State, path: Path, grid: Grid, *, predicts: Literal["x0", "noise"] = "x0") -> State:
-    """ETD3RK: stages at 0, 1/2 and 1, the exponential relative of Kutta's third-order rule (Cox & Matthews, eq. 23-25)."""
+    """ETD3RK: stages at 0, 1/2 and 1, the relative of Kutta's third-order rule (Cox & Matthews, eq. 23-25)."""
     return exponential_rk(x, path, grid, ETD3RK, predicts)
 
 

@@ -1,9 +1,9 @@
 """Flow maps: a field that knows x_s -> x_t for any two times needs no integration, only jumps."""
 
 from solverbench.grids import Grid
+from solverbench.methods.registry import solver
 from solverbench.paths import Path
 from solverbench.plans import State
-from solverbench.methods.registry import solver
 
 
 @solver("flow-map", integrates="flow map", family="flow-map", cite="boffi2024flowmap", takes=("head", "tail"))

@@ -1,8 +1,8 @@
 """Adams methods: the prediction is extrapolated by a polynomial through its last values.
 
-Between s and t the state changes by an integral of the prediction F against a known measure. Replace F by the polynomial
-in some variable u through its n latest values and integrate that: x_t = ratio x_s + scale sum_j w_j F_j. With
-theta = (u - u_s)/(u_t - u_s), the weights are those that integrate 1, theta, ..., theta^{n-1} exactly,
+Between s and t the state changes by an integral of the prediction F against a known measure. Replace F by the
+polynomial in some variable u through its n latest values and integrate that: x_t = ratio x_s + scale sum_j w_j F_j.
+With theta = (u - u_s)/(u_t - u_s), the weights are those that integrate 1, theta, ..., theta^{n-1} exactly,
 
     sum_j w_j theta_j^k = m_k,     m_k the k-th moment of the measure on [0, 1].
 
@@ -23,11 +23,11 @@ import numpy as np
 
 from solverbench.errors import UsageError
 from solverbench.grids import Grid
-from solverbench.numbers import Number, phi, solve
-from solverbench.paths import Path
-from solverbench.plans import State
 from solverbench.methods.exponential import linear_part
 from solverbench.methods.registry import solver
+from solverbench.numbers import Number, exp, phi, solve
+from solverbench.paths import Path
+from solverbench.plans import State
 
 
 def weights(theta: list[Number], moments: list[Number]) -> list[Number]:
@@ -64,7 +64,7 @@ def _moments_in_t(path: Path, s: Number, t: Number, n: int) -> list[Number]:
     lam = [lam_s + (lam_t - lam_s) * (1 + y) / 2 for y in node]
     theta = [(path.inverse_lam(y) - s) / (t - s) for y in lam]
     # relative to the larger end, so that nothing overflows; normalised by the 0th moment, which is 1
-    measure = [q * path.sigma_tilde(path.inverse_lam(y)) / path.sigma_tilde(s) for q, y in zip(weight, lam, strict=True)]
+    measure = [q * exp(lam_s - y) for q, y in zip(weight, lam, strict=True)]
     mass = sum(measure)
     return [sum(m * th**k for m, th in zip(measure, theta, strict=True)) / mass for k in range(n)]
 
@@ -112,11 +112,11 @@ def deis_tab(x: State, path: Path, grid: Grid, *, degree: int = 3) -> State:
     return adams_sigma(x, path, grid, degree + 1, "t")
 
 
-@solver("exp-ab3", order=3, integrates="x0", family="exponential", cite="hochbruck2010", order_=3)
-@solver("exp-ab2", order=2, integrates="x0", family="exponential", cite="hochbruck2010", order_=2)
-def exp_ab(x: State, path: Path, grid: Grid, *, order_: int = 2, predicts: Literal["x0", "noise"] = "x0") -> State:
+@solver("exp-ab3", order=3, integrates="x0", family="exponential", cite="hochbruck2010", points=3)
+@solver("exp-ab2", order=2, integrates="x0", family="exponential", cite="hochbruck2010", points=2)
+def exp_ab(x: State, path: Path, grid: Grid, *, points: int = 2, predicts: Literal["x0", "noise"] = "x0") -> State:
     """Exponential Adams-Bashforth on the data prediction: what DPM-Solver++(nM) is up to its simplifications."""
-    return adams_lambda(x, path, grid, order_, predicts)
+    return adams_lambda(x, path, grid, points, predicts)
 
 
 @solver("dpmpp-2m", order=2, integrates="x0", family="dpm-solver++", cite="lu2022dpmpp")

@@ -5,7 +5,7 @@ REFERENCES = {
     "hairer1993": "Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, Springer (1993)",
     "hochbruck2010": "Hochbruck & Ostermann, Exponential integrators, Acta Numerica 19 (2010)",
     "ho2020ddpm": "Ho, Jain & Abbeel, Denoising diffusion probabilistic models, arXiv 2006.11239",
-    "karras2022edm": "Karras et al., Elucidating the design space of diffusion-based generative models, arXiv 2206.00364",
+    "karras2022edm": "Karras et al., Elucidating the design space of diffusion models, arXiv 2206.00364",
     "lu2022dpm": "Lu et al., DPM-Solver, arXiv 2206.00927",
     "lu2022dpmpp": "Lu et al., DPM-Solver++, arXiv 2211.01095",
     "boffi2024flowmap": "Boffi, Albergo & Vanden-Eijnden, Flow map matching, arXiv 2406.07507",

@@ -14,13 +14,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from solverbench.errors import UsageError, nearest
-from solverbench.plans import Plan, State, trace
 from solverbench.methods.references import REFERENCES
+from solverbench.plans import Plan, State, trace
+from solverbench.predictions import PREDICTIONS, Prediction
 
 if TYPE_CHECKING:
     from solverbench.grids import Grid
     from solverbench.paths import Path
-    from solverbench.predictions import Prediction
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,11 @@ class Solver:
         return trace(
             self.function, path, grid, prediction, name=str(self), takes=self.takes, options=dict(self.options)
         )
+
+    @property
+    def predicts(self) -> Prediction:
+        """The prediction a field would best output for this solver: what it integrates, if that is one."""
+        return next((kind for kind in PREDICTIONS if kind == self.integrates), "x0")
 
     @property
     def reference(self) -> str:
@@ -193,9 +198,9 @@ def solver(
     def register(function: Callable[..., State]) -> Callable[..., State]:
         parameters = inspect.signature(function).parameters.values()
         defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-        made = Solver(
-            name, function, order, integrates, family, cite, reason, frozenset(takes), defaults, defaults
-        )[options]
+        made = Solver(name, function, order, integrates, family, cite, reason, frozenset(takes), defaults, defaults)[
+            options
+        ]
         SOLVERS.add(replace(made, defaults=dict(made.options)))
         return function
 
@@ -209,7 +214,6 @@ def solvers() -> Registry:
 
 
 def _discover() -> None:
-    import solverbench.methods  # registers the built-in ones
     from solverbench.methods.user import load_entry_points
 
     load_entry_points()

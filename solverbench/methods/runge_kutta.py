@@ -12,9 +12,9 @@ from fractions import Fraction
 
 from solverbench.errors import UsageError
 from solverbench.grids import Grid, Step
+from solverbench.methods.registry import solver
 from solverbench.paths import Path
 from solverbench.plans import State
-from solverbench.methods.registry import solver
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ import math
 
 from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
+from solverbench.methods.registry import solver
+from solverbench.methods.runge_kutta import HEUN, in_sigma
 from solverbench.numbers import exp, expm1, phi, sqrt
 from solverbench.paths import Path
 from solverbench.plans import State
-from solverbench.methods.registry import solver
-from solverbench.methods.runge_kutta import HEUN, in_sigma
 
 
 @solver("ddim", order=1, integrates="noise", family="ddim", cite="song2021ddim")
@@ -39,7 +39,7 @@ def ddim(x: State, path: Path, grid: Grid, *, eta: float = 0.0) -> State:
 
 
 solver("ddpm", order=1, integrates="x0", family="ddim", cite="ho2020ddpm", eta=1.0,
-       reason="ancestral sampling with the posterior variance is DDIM with eta = 1 (Song et al. 2021, section 4.1)")(ddim)  # fmt: skip
+       reason="ancestral sampling with the posterior variance is DDIM with eta = 1 (section 4.1)")(ddim)  # fmt: skip
 
 
 @solver("euler-maruyama", order=1, integrates="velocity", family="sde", cite="song2021sde")
@@ -90,7 +90,7 @@ def sde_dpmpp_2m(x: State, path: Path, grid: Grid, *, eta: float = 1.0, variant:
 
 
 def _exponential_sde(x: State, path: Path, s: float, t: float, eta: float, D: State) -> State:
-    """x_t = (sigma_t/sigma_s) e^{-eta^2 h} x_s + alpha_t (1 - e^{-(1 + eta^2) h}) D + sigma_t sqrt(1 - e^{-2 eta^2 h}) z."""
+    """x_t = sigma_t/sigma_s e^{-eta^2 h} x + alpha_t (1 - e^{-(1+eta^2) h}) D + sigma_t sqrt(1 - e^{-2 eta^2 h}) z."""
     h = path.lam(t) - path.lam(s)
     drift = path.sigma(t) / path.sigma(s) * exp(-eta * eta * h) * x - path.alpha(t) * expm1(-(1 + eta * eta) * h) * D
     return drift + path.sigma(t) * sqrt(-expm1(-2 * eta * eta * h)) * x.noise(s, t) if eta else drift

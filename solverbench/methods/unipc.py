@@ -2,12 +2,12 @@
 
 From s to t, with nodes r_i = (lambda_i - lambda_s)/h and scaled differences d_i = (F_i - F_s)/r_i,
 
-    x_t = ratio x_s + weight h (phi_1 F_s + B sum_i rho_i d_i),     sum_i rho_i r_i^{k-1} = k! phi_{k+1}(z) / B,  k = 1..
+    x_t = ratio x_s + weight h (phi_1 F_s + B sum_i rho_i d_i),    sum_i rho_i r_i^{k-1} = k! phi_{k+1}(z) / B,  k >= 1
 
-(UniPC, eq. 3 and 5, in the notation of `exponential`; the sign of z carries the prediction.) The predictor UniP-p uses
-the p - 1 values before s; the corrector UniC-p also the value at t itself (r = 1), which the next step evaluates anyway.
-B cancels in exact arithmetic and decides only where the paper replaces the solution by rho = 1/2: for the predictor of
-order 2 and the corrector of order 1. B = 1 is the paper's B(h) = h (bh1), B = phi_1 its e^h - 1 (bh2).
+(UniPC, eq. 3 and 5, in the notation of `exponential`; the sign of z carries the prediction.) The predictor UniP-p
+uses the p - 1 values before s; the corrector UniC-p also the value at t itself (r = 1), which the next step evaluates
+anyway. B cancels in exact arithmetic and decides only where the paper replaces the solution by rho = 1/2: for the
+predictor of order 2 and the corrector of order 1. B = 1 is the paper's B(h) = h (bh1), B = phi_1 its e^h - 1 (bh2).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Literal
 
 from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
+from solverbench.methods.exponential import linear_part
+from solverbench.methods.registry import solver
 from solverbench.numbers import Number, phi, solve
 from solverbench.paths import Path
 from solverbench.plans import State
-from solverbench.methods.exponential import linear_part
-from solverbench.methods.registry import solver
 
 VARIANTS = ("bh1", "bh2")
 

@@ -47,7 +47,8 @@ def _execute(path: Path) -> list[str]:
     before = set(SOLVERS)
     name = f"solverbench_user_{path.stem}"
     found = importlib.util.spec_from_file_location(name, path)
-    assert found is not None and found.loader is not None
+    assert found is not None
+    assert found.loader is not None
     module = importlib.util.module_from_spec(found)
     sys.modules[name] = module
     try:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from solverbench.plans.ir import Input, Instruction, LinComb, Eval, Jump, Map, Noise, operands
+from solverbench.numbers import Number
+from solverbench.plans.ir import Eval, Input, Instruction, Jump, LinComb, Map, Noise, operands
 
 
 def optimise(code: list[Instruction], output: int) -> tuple[tuple[Instruction, ...], int]:
@@ -25,13 +26,13 @@ def fold(code: list[Instruction]) -> list[Instruction]:
     return folded
 
 
-def _substitute(terms: dict[int, object], code: list[Instruction]) -> tuple[tuple[int, object], ...]:
+def _substitute(terms: dict[int, Number], code: list[Instruction]) -> tuple[tuple[int, Number], ...]:
     for v in sorted(terms, reverse=True):
         inner = code[v]
         if isinstance(inner, LinComb) and all(u in terms for u in operands(inner)):
             c = terms.pop(v)
             for u, c_u in inner.terms:
-                terms[u] = terms[u] + c * c_u  # type: ignore[operator]  # numbers of any type
+                terms[u] = terms[u] + c * c_u
     return tuple((v, c) for v, c in sorted(terms.items()) if c != 0)
 
 

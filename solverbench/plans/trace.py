@@ -63,8 +63,8 @@ class State:
         a, b = convert(tracer.prediction, prediction, path, at)
         if not (isfinite(a) and isfinite(b)):
             raise PlanError(
-                f"prediction {prediction!r} does not follow from a field that predicts {tracer.prediction!r} at t = {at} "
-                f"of path {path} (alpha = {path.alpha(at)}): use another prediction, or a grid that starts later"
+                f"prediction {prediction!r} does not follow from a field that predicts {tracer.prediction!r} "
+                f"at t = {at} of path {path} (alpha = {path.alpha(at)}): use another prediction, or start later"
             )
         return a * State(tracer, {x: 1.0}) + b * State(tracer, {output: 1.0})
 
@@ -80,7 +80,7 @@ class State:
     def map(self, function: Callable[[Any], Any], name: str | None = None) -> State:
         """A pointwise function of this state, such as clipping. Exact laws do not propagate through it."""
         x = self._value()
-        label = name or getattr(function, "__name__", "f")
+        label = str(name or getattr(function, "__name__", "f"))
         return State(self._tracer, {self._tracer.define(Map(x, label, function)): 1.0})
 
     def keep(self) -> State:
@@ -147,7 +147,7 @@ class State:
         raise PlanError("a solver that decides by the value of a state is not a plan: its coefficients must be fixed")
 
 
-def _Draw(s: Number, t: Number) -> Noise:  # noqa: N802
+def _Draw(s: Number, t: Number) -> Noise:
     return Noise(-1, s, t)  # numbered when the plan is pruned
 
 
@@ -164,8 +164,8 @@ def trace(
     """Call `function(x, path, grid, **options)` on symbols and return its plan.
 
     The steps out of pure noise and onto the data are taken here, for every solver alike, unless it `takes` the "head"
-    or the "tail" itself. Both are the first-order step x_t = (sigma_t/sigma_s) x_s + (alpha_t - alpha_s sigma_t/sigma_s) D,
-    exact where one side vanishes; onto the data (sigma_t = 0) it is the denoiser itself, as in EDM and k-diffusion.
+    or the "tail" itself. Both are the first-order step x_t = r x_s + (alpha_t - r alpha_s) D, r = sigma_t/sigma_s;
+    onto the data (sigma_t = 0) it is the denoiser itself, as in EDM and k-diffusion.
     """
     tracer = Tracer(path, prediction)
     x = State(tracer, {0: 1.0})

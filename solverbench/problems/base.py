@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,7 +25,7 @@ class ProblemSpec:
     kind: str
     path: str = "edm"
     grid: str = "edm"
-    grid_options: dict[str, Any] = field(default_factory=dict)
+    grid_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     samples: int = 512
     """Solver outputs per cell, for distances between sets (kind "paired")."""
     paired: int = 64

@@ -35,6 +35,8 @@ def plan_within(
         raise UsageError(f"solver {solver} needs at least {plan.nfe} evaluations on this grid, the budget is {nfe}")
     while (longer := trace(steps + 1)).nfe <= nfe:
         if longer.nfe == plan.nfe:
-            raise UsageError(f"solver {solver} makes no use of more steps: {plan.nfe} evaluations at any number of them")
+            raise UsageError(
+                f"solver {solver} makes no use of more steps: {plan.nfe} evaluations at any number of them"
+            )
         steps, plan = steps + 1, longer
     return plan

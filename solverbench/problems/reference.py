@@ -36,9 +36,7 @@ def reference_solution(field: Field, x: Array, t: float, rtol: float = 1e-11, lo
     tight, evaluations = _integrate(field, x, t, rtol)
     loose, more = _integrate(field, x, t, loosen * rtol)
     difference = tight - loose
-    return Reference(
-        tight, float(np.sqrt(np.mean(difference**2))), float(np.abs(difference).max()), evaluations + more
-    )
+    return Reference(tight, float(np.sqrt(np.mean(difference**2))), float(np.abs(difference).max()), evaluations + more)
 
 
 def _integrate(field: Field, x: Array, t: float, rtol: float) -> tuple[Array, int]:

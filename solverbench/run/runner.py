@@ -40,7 +40,7 @@ def run(
     say: Callable[[str], None],
     done: Callable[[dict[str, Any]], None],
 ) -> Outcome:
-    """Judge all cells into the folder. `say` gets messages, `done` each record. Ctrl-C ends it, keeping what is done."""
+    """Judge all cells into the folder; Ctrl-C ends it, keeping what is done. `say` gets messages, `done` each record."""
     seed = selection.cells[0].seed
     folder.manifest(
         {
@@ -114,7 +114,7 @@ def _finish(cell: Cell, judged: _Judged, folder: RunFolder) -> dict[str, Any]:
 
 
 class _Judged:
-    """Judgements of one problem. Cells whose plan is the same program as an earlier one take its numbers, and say so."""
+    """Judgements of one problem. A cell whose plan is the same program as an earlier one takes its numbers."""
 
     def __init__(self) -> None:
         self._known: list[tuple[int, str, Plan, Judgement]] = []

@@ -1,11 +1,11 @@
-"""Suites: TOML files that say what to run. Read strictly: a key nobody knows is an error, with the nearest that is known.
+"""Suites: TOML files that say what to run, read strictly: an unknown key is an error that names the nearest known.
 
-    schema = 1
-    name, title          identity and heading
-    nfe                  budgets of model evaluations, everything counted
-    solvers              names with options, "unipc-2[variant=bh1]"
-    [[problems]]         the fields of `ProblemSpec`
-    [quick]              what --quick changes: nfe, solvers, and any number of `problems.<name>` tables
+schema = 1
+name, title          identity and heading
+nfe                  budgets of model evaluations, everything counted
+solvers              names with options, "unipc-2[variant=bh1]"
+[[problems]]         the fields of `ProblemSpec`
+[quick]              what --quick changes: nfe, solvers, and any number of `problems.<name>` tables
 """
 
 from __future__ import annotations
