@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def _run(loaded: Any, selection: Any, out: Path, name: str | None, quiet: bool, 
 
     folder = RunFolder(out, loaded.name, name)
     started = time.perf_counter()
-    terminal = click.get_text_stream("stderr").isatty()
+    terminal = sys.stderr.isatty()
     bar: Any = tqdm(
         total=len(selection.cells), unit="cell", disable=quiet or not terminal, leave=False, dynamic_ncols=True
     )

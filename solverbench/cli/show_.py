@@ -21,7 +21,8 @@ def command(name: str) -> None:
     from solverbench.paths import PATHS
     from solverbench.run import suite
 
-    if is_file(name) or name.split("[")[0] in solvers():
+    known = list(solvers())
+    if is_file(name) or name.split("[")[0] in known:
         for resolved in resolve_solver(name):
             click.echo(_solver(resolved))
     elif name in PATHS:
@@ -40,7 +41,7 @@ def command(name: str) -> None:
         for problem in found.problems:
             click.echo(f"  {problem}")
     else:
-        known = [*solvers(), *PATHS, *GRIDS, *pretrained.names(), *suite.names()]
+        known += [*PATHS, *GRIDS, *pretrained.names(), *suite.names()]
         raise UsageError(f"nothing is called {name!r}{nearest(name, known)}")
 
 

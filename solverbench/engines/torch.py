@@ -9,6 +9,7 @@ overwrite an operand, even the result's own line fill is saved.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,9 +47,9 @@ class Runner:
     ) -> None:
         self.plan, self.shape = plan, tuple(shape)
         size = n * int(np.prod(self.shape))
-        self._rows = torch.empty((plan.schedule.buffer, size), dtype=dtype, device=device)
-        self._wide = dtype in (torch.bfloat16, torch.float16)
-        self._sum = torch.empty(min(size, _block()), dtype=torch.float32, device=device) if self._wide else None
+        self._buffer = torch.empty((plan.schedule.buffer, size), dtype=dtype, device=device)
+        narrow = dtype in (torch.bfloat16, torch.float16)
+        self._sum = torch.empty(min(size, BLOCK), dtype=torch.float32, device=device) if narrow else None
         self.meter = Meter()
 
     def __call__(self, field: Any, x: torch.Tensor, *, seed: int = 0, first: int = 0) -> torch.Tensor:
@@ -57,14 +58,14 @@ class Runner:
         Noise belongs to the samples first .. first + m - 1 under `seed`.
         """
         started = time.perf_counter()
-        plan, size = self.plan, x.numel()
+        plan, rows = self.plan, self._buffer[:, : x.numel()].unbind()
         flat: list[torch.Tensor | None] = [None] * len(plan.code)
         for i, (instruction, row, dead) in enumerate(
             zip(plan.code, plan.schedule.rows, plan.schedule.dead, strict=True)
         ):
             match instruction:
                 case LinComb(terms):
-                    out = self._rows[row, :size]
+                    out = rows[row]
                     self._combine(out, [(flat[u], float(c)) for u, c in terms])  # type: ignore[misc]
                     flat[i] = out
                 case Eval(u, t):
@@ -72,11 +73,11 @@ class Runner:
                 case Jump(u, s, t):
                     flat[i] = self._call(field.jump, flat[u], x, s, t)
                 case Noise(draw):
-                    out = self._rows[row, :size]
+                    out = rows[row]
                     fill_normal(out.view(x.shape[0], -1), seed, draw + 1, first)
                     flat[i] = out
                 case Map(u, _, function):
-                    out = self._rows[row, :size]
+                    out = rows[row]
                     out.copy_(function(flat[u].view(x.shape)).reshape(-1))  # type: ignore[union-attr]
                     flat[i] = out
                 case Input():
@@ -92,7 +93,7 @@ class Runner:
         x = flat.view(like.shape)
         output = function(x, *times)
         self.meter.field += time.perf_counter() - started
-        if tuple(output.shape) != tuple(x.shape):
+        if output.shape != x.shape:
             raise ValueError(f"the field returned shape {tuple(output.shape)} for a state of shape {tuple(x.shape)}")
         if output.data_ptr() == x.data_ptr():  # a view of the state would change under our feet
             output = output.clone()
@@ -101,24 +102,39 @@ class Runner:
 
     def _combine(self, out: torch.Tensor, terms: list[tuple[torch.Tensor, float]]) -> None:
         """out = sum_k c_k row_k, one pass. `out` may be one of the rows, which is then read first."""
-        terms.sort(key=lambda term: term[0].data_ptr() != out.data_ptr())
-        block = _block()
-        blocks = [torch.split(row, block) for row in (out, *(row for row, _ in terms))]
-        coefficients = [c for _, c in terms]
-        for to, head, *tail in zip(*blocks, strict=True):
+        terms.sort(key=lambda term: term[0] is not out)
+        (head, first), *tail = terms
+        block = _block(out.numel()) if self._sum is None else len(self._sum)
+        if self._sum is None and block >= out.numel():
+            _accumulate(out, head, first, tail)
+            return
+        blocks = zip(*(row.split(block) for row in (out, head, *(row for row, _ in tail))), strict=True)
+        coefficients = [c for _, c in tail]
+        for to, start, *rest in blocks:
             total = to if self._sum is None else self._sum[: to.numel()]
-            if not self._wide:
-                torch.mul(head, coefficients[0], out=total)
-            else:
-                total.copy_(head).mul_(coefficients[0])
-            for row, c in zip(tail, coefficients[1:], strict=True):
-                total.add_(row, alpha=c)
-            if self._wide:
+            _accumulate(total, start, first, zip(rest, coefficients, strict=True))
+            if total is not to:
                 to.copy_(total)
 
 
-def _block() -> int:
-    return BLOCK * torch.get_num_threads()
+def _accumulate(
+    total: torch.Tensor, head: torch.Tensor, first: float, tail: Iterable[tuple[torch.Tensor, float]]
+) -> None:
+    """total = first * head + sum of c * row, each operation in place on a block that stays in the cache."""
+    if total is head:
+        total.mul_(first)
+    elif total.dtype == head.dtype:
+        torch.mul(head, first, out=total)
+    else:
+        total.copy_(head).mul_(first)
+    for row, c in tail:
+        total.add_(row, alpha=c)
+
+
+def _block(size: int) -> int:
+    """Elements per block; what is not much more than one block is not worth cutting."""
+    block = BLOCK * torch.get_num_threads()
+    return block if size > 2 * block else size
 
 
 def fill_normal(out: torch.Tensor, seed: int, stream: int, first: int) -> None:
