@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -64,10 +64,12 @@ class Samples:
     """What a run produced."""
 
     x: Any
-    """Final states (n, *shape), an array of the engine's kind."""
+    """Final states, shaped like the start, (n, *shape) from the prior; an array of the engine's kind."""
     nfe: int
     """Model evaluations per sample."""
     plan: Plan
+    shape: tuple[int, ...]
+    """Of one sample."""
     seconds: float
     """Wall time of the run."""
     field_seconds: float
@@ -75,9 +77,10 @@ class Samples:
 
     @property
     def finite(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Which samples have no nan and no infinity, shape (n,)."""
-        x = self.x if isinstance(self.x, np.ndarray) else self.x.detach().float().cpu().numpy()
-        ok: np.ndarray[Any, np.dtype[np.bool_]] = np.isfinite(x.astype(float).reshape(len(x), -1)).all(axis=1)
+        """Which samples have no nan and no infinity, of the shape of the batch."""
+        x = self.x if isinstance(self.x, np.ndarray) else self.x.detach().double().cpu().numpy()
+        inner = tuple(range(x.ndim - len(self.shape), x.ndim))
+        ok: np.ndarray[Any, np.dtype[np.bool_]] = np.isfinite(x.astype(float)).all(axis=inner)
         return ok
 
 
@@ -98,7 +101,8 @@ def sample(
 
     field: any object with `path`, `prediction`, `shape` and `__call__(x, t)`, see `fields.Field`.
     grid: a Grid on the field's path, or an array of decreasing times (on VE and EDM paths, t = sigma).
-    x: states (n, *shape) at the first time of the grid; without it `n` samples start from the path's prior.
+    x: states (..., *shape) at the first time of the grid, any batch shape; without it `n` samples start from the
+    path's prior.
     seed: of the start and of every noise draw. Sample i under a seed is the same whatever n, chunks or engine.
     engine: "numpy" (any number type) or "torch"; by default the one of x, else torch.
     dtype: of the states; x's by default, else float32.
@@ -110,9 +114,11 @@ def sample(
     grid = _on_path(grid, field.path)
     if (x is None) == (n is None):
         raise UsageError("give either x, the states to start from, or n, how many samples to draw from the prior")
-    if x is not None and (np.ndim(x) != 1 + len(field.shape) or tuple(x.shape[1:]) != tuple(field.shape)):
-        expected = ", ".join(("n", *map(str, field.shape)))
-        raise UsageError(f"x must have shape ({expected}), got {tuple(np.shape(x))}")
+    shape = tuple(field.shape)
+    batch = tuple(np.shape(x)[: np.ndim(x) - len(shape)]) if x is not None else ()
+    if x is not None and (tuple(np.shape(x)) != batch + shape or 0 in batch):
+        expected = ", ".join(("...", *map(str, shape)))
+        raise UsageError(f"x must have shape ({expected}) with at least one sample, got {tuple(np.shape(x))}")
     if n is not None and n < 1:
         raise UsageError(f"n must be at least 1, got {n}")
     if engine is None:
@@ -120,7 +126,9 @@ def sample(
     if engine not in ("numpy", "torch"):
         raise UsageError(f"unknown engine {engine!r} (known: numpy, torch)")
     run = _sample_numpy if engine == "numpy" else _sample_torch
-    return run(field, find_solver(solver), grid, x, n, seed, dtype, memory, first)
+    x = x.reshape(-1, *shape) if x is not None else None
+    samples = run(field, find_solver(solver), grid, x, n, seed, dtype, memory, first)
+    return samples if n is not None else replace(samples, x=samples.x.reshape(batch + shape))
 
 
 def start(field: Field, grid: Grid, n: int, seed: int = 0, first: int = 0, dtype: Any = np.float64) -> Any:
@@ -163,7 +171,9 @@ def _sample_numpy(
             return z.astype(object) * number(1) if dtype.kind == "O" else z.astype(dtype)
 
         parts.append(engine.run(plan, field, part, noise))
-    return Samples(np.concatenate(parts), plan.nfe, plan, time.perf_counter() - started, float("nan"))
+    return Samples(
+        np.concatenate(parts), plan.nfe, plan, tuple(field.shape), time.perf_counter() - started, float("nan")
+    )
 
 
 def _sample_torch(
@@ -199,7 +209,7 @@ def _sample_torch(
                 fill_normal(part, seed, START, first + i)
                 part = part.mul_(prior_std).view(m, *field.shape)
             result[i : i + m] = runner(field, part.contiguous(), seed=seed, first=first + i)
-    return Samples(result, plan.nfe, plan, runner.meter.total, runner.meter.field)
+    return Samples(result, plan.nfe, plan, tuple(field.shape), runner.meter.total, runner.meter.field)
 
 
 def _numpy_name(dtype: Any) -> str:
