@@ -28,6 +28,12 @@ class ArtifactError(SolverbenchError):
     exit_code = 2
 
 
+class StorageError(SolverbenchError):
+    """Results can no longer be written, for instance because the disk is full; what was written stays."""
+
+    exit_code = 3
+
+
 class NothingSelectedError(SolverbenchError):
     """The filters of a run left no cell."""
 

@@ -58,7 +58,8 @@ class Runner:
         Noise belongs to the samples first .. first + m - 1 under `seed`.
         """
         started = time.perf_counter()
-        plan, rows = self.plan, self._buffer[:, : x.numel()].unbind()
+        plan = self.plan
+        rows: dict[int | None, torch.Tensor] = dict(enumerate(self._buffer[:, : x.numel()].unbind()))
         flat: list[torch.Tensor | None] = [None] * len(plan.code)
         for i, (instruction, row, dead) in enumerate(
             zip(plan.code, plan.schedule.rows, plan.schedule.dead, strict=True)

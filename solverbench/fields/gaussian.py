@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
-def weights(prediction: Prediction, path: Path, t: Number) -> tuple[Number, Number, Number]:
+def functional_weights(prediction: Prediction, path: Path, t: Number) -> tuple[Number, Number, Number]:
     """Return (p, q sigma, kappa = sigma (p sigma - q alpha)) of a prediction p D + q eps at time t.
 
     The products are finite at sigma = 0 where q alone need not be. Raises UsageError for an unknown prediction, or
@@ -192,7 +192,7 @@ class Gaussian:
 
     def _response(self, t: Number) -> tuple[Number, NDArray[Any], NDArray[Any]]:
         """(p, slope, kappa / Lam) of the prediction at time t."""
-        p, q_sigma, kappa = weights(self.prediction, self.path, t)
+        p, q_sigma, kappa = functional_weights(self.prediction, self.path, t)
         Lam = self._marginal(t)
         gain, rest = p * self.path.alpha(t) * self.variance + q_sigma, kappa
         if degenerate := (Lam == 0).any():

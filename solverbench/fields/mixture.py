@@ -28,7 +28,7 @@ from solverbench.fields.base import (
     time_for,
 )
 from solverbench.fields.basis import Basis, basis_for
-from solverbench.fields.gaussian import weights as functional_weights
+from solverbench.fields.gaussian import functional_weights
 from solverbench.fields.posterior import Coefficients, Covariances, Full, LowRank, Scalars
 from solverbench.numbers import Number, exp, log
 from solverbench.paths import Path

@@ -53,7 +53,7 @@ def _execute(path: Path) -> list[str]:
     sys.modules[name] = module
     try:
         found.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         for added in set(SOLVERS) - before:
             SOLVERS.discard(added)
         if isinstance(error, SolverbenchError):
@@ -73,13 +73,13 @@ def load_entry_points() -> None:
     A package that fails to import is a warning that names it; it must not keep others from working.
     """
     for point in metadata.entry_points(group=GROUP):
-        if point.name in _POINTS:
+        if point in _POINTS:
             continue
-        _POINTS.add(point.name)
+        _POINTS.add(point)
         try:
             point.load()
         except Exception as error:
             warnings.warn(f"solvers of {point.value!r} could not be loaded: {error}", RuntimeWarning, stacklevel=2)
 
 
-_POINTS: set[str] = set()
+_POINTS: set[metadata.EntryPoint] = set()

@@ -36,6 +36,8 @@ class ProblemSpec:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UsageError(f"problem {self.name!r}: unknown kind {self.kind!r}{nearest(self.kind, KINDS)}")
+        if not 1e-13 <= self.rtol <= 1e-2:
+            raise UsageError(f"problem {self.name!r}: rtol must be between 1e-13 and 1e-2, got {self.rtol}")
         if not 1 <= self.paired <= self.samples or self.samples < 2:
             raise UsageError(
                 f"problem {self.name!r}: need 2 <= samples and 1 <= paired <= samples, "
@@ -84,6 +86,10 @@ class OnField:
 
         self.spec, self.seed = spec, seed
         self.field: Any = load(spec.field, spec.path)
+        try:
+            self.grid(2)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"problem {spec.name!r}: {error}") from None
 
     def grid(self, steps: int) -> Grid:
         """The grid of this problem with that many steps."""
@@ -104,11 +110,13 @@ def as_pictures(x: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def build(spec: ProblemSpec, seed: int) -> Problem:
-    """The problem a spec describes. Raises UsageError for unknown fields, paths and grids."""
-    if spec.kind == "law":
-        from solverbench.problems.law import LawProblem
-
-        return LawProblem(spec, seed)
+    """The problem a spec describes. Raises UsageError for unknown fields, paths, grids, and a field of another kind."""
+    from solverbench.problems.law import LawProblem
     from solverbench.problems.paired import PairedProblem
 
-    return PairedProblem(spec, seed)
+    problem = LawProblem(spec, seed) if spec.kind == "law" else PairedProblem(spec, seed)
+    if missing := [name for name in problem.needs if not hasattr(problem.field, name)]:
+        raise UsageError(
+            f"problem {spec.name!r}: field {spec.field!r} does not suit kind {spec.kind!r} (it has no {missing[0]})"
+        )
+    return problem

@@ -19,6 +19,8 @@ PICTURES = 8
 class LawProblem(OnField):
     """W2 and KL of the output law against the data, split into their sources, and pictures drawn from that law."""
 
+    needs = ("affine", "pictures")
+
     def prepare(self) -> None:
         """Nothing: everything is in closed form."""
 

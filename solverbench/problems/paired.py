@@ -29,6 +29,7 @@ START_SEED, FLOOR_SEED = 1, 2  # added to 1000 x the run's seed: starts and floo
 class PairedProblem(OnField):
     """A mixture: exact start, exact law of the data, and a reference for every ODE trajectory."""
 
+    needs = ("sample", "covariance_times")
     reference: Reference
 
     def prepare(self) -> None:

@@ -1,9 +1,10 @@
 """Reference trajectories: the probability-flow ODE from given states to the data, with an estimate of its own error.
 
 In canonical coordinates the ODE is dx~/dlambda = -(x~ - D) down to the grid's last noise level and, from there to zero,
-dx~/dsigma~ = eps, which is regular at sigma~ = 0 for data with a density. Both pieces go to SciPy's DOP853 (Hairer's
-order 8(5,3)) twice, at two tolerances; the difference bounds the error of the looser run, and stands as the estimate
-for the tighter one, which is returned.
+dx~/dsigma~ = eps, which is regular at sigma~ = 0 for data with a density. Out of pure noise, where x~ is infinite, it
+is dx/dt = v until the path is half data. The pieces go to SciPy's DOP853 (Hairer's order 8(5,3)) twice, at two
+tolerances; the difference bounds the error of the looser run, and stands as the estimate for the tighter one, which is
+returned.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ class Reference:
 
 
 def reference_solution(field: Field, x: Array, t: float, rtol: float = 1e-11, loosen: float = 30.0) -> Reference:
-    """Integrate states x (n, *shape), float64, from time t to the data at tolerances rtol and loosen * rtol."""
+    """Integrate states x (n, *shape), float64, from time t to the data at tolerances rtol and loosen * rtol.
+
+    Raises UsageError if the field answers with another shape or with numbers that are not finite.
+    """
     tight, evaluations = _integrate(field, x, t, rtol)
     loose, more = _integrate(field, x, t, loosen * rtol)
     difference = tight - loose
@@ -44,30 +48,46 @@ def _integrate(field: Field, x: Array, t: float, rtol: float) -> tuple[Array, in
 
     path = field.path
     end = path.inverse_sigma_tilde(1e-3) if path.is_data(path.t_min) else path.t_min
+    # near sigma~ = 0 eps is taken from the field itself where it can give it: from D it would cancel
+    direct = field.at("noise") if hasattr(field, "at") else field
     calls = 0
 
-    def predict(prediction: Any, x_tilde: Array, u: float) -> Array:
-        """D or eps at canonical state x~ and time u."""
+    def predict(model: Field, prediction: Any, state: Array, u: float) -> Array:
+        """A prediction at time u, flat."""
         nonlocal calls
         calls += 1
-        state = path.alpha(u) * x_tilde.reshape(x.shape)
-        a, b = convert(field.prediction, prediction, path, u)
-        result: Array = (a * state + b * field(state, u)).ravel()
+        output = model(state.reshape(x.shape), u)
+        if np.shape(output) != x.shape:
+            raise UsageError(f"the field answered states of shape {x.shape} with {np.shape(output)}")
+        a, b = convert(model.prediction, prediction, path, u)
+        result: Array = a * state + b * output.ravel()
+        if not np.isfinite(result).all():  # DOP853 would search for a step without end
+            raise UsageError(f"the reference solution failed: the field is not finite at t = {u:.6g}")
         return result
 
+    def in_time(u: float, y: Array) -> Array:
+        return predict(field, "velocity", y, u)
+
     def in_lambda(lam: float, y: Array) -> Array:
-        return predict("x0", y, path.inverse_lam(lam)) - y
+        u = path.inverse_lam(lam)
+        return predict(field, "x0", path.alpha(u) * y, u) - y
 
     def in_sigma(sigma_tilde: float, y: Array) -> Array:
         # at sigma~ = 0 itself eps vanishes; its limit is taken just above
-        return predict("noise", y, path.inverse_sigma_tilde(max(sigma_tilde, 1e-9)))
+        u = path.inverse_sigma_tilde(max(sigma_tilde, 1e-9))
+        return predict(direct, "noise", path.alpha(u) * y, u)
 
-    y = (x / path.alpha(t)).ravel()
-    lam = (path.lam(t), path.lam(end))
-    pieces = ((in_lambda, *lam), (in_sigma, math.exp(-lam[1]), 0.0))
-    for function, start, stop in pieces:
+    def solve(function: Any, start: float, stop: float, y: Array) -> Array:
         solved = solve_ivp(function, (start, stop), y, method="DOP853", rtol=rtol, atol=rtol, t_eval=[stop])
         if not solved.success:
             raise UsageError(f"the reference solution failed: {solved.message}")
-        y = solved.y[:, -1]
+        final: Array = solved.y[:, -1]
+        return final
+
+    y = x.ravel()
+    if path.is_noise(t):
+        middle = path.inverse_lam(0.0)
+        y, t = solve(in_time, t, middle, y), middle
+    y = solve(in_lambda, path.lam(t), path.lam(end), y / path.alpha(t))
+    y = solve(in_sigma, math.exp(-path.lam(end)), 0.0, y)
     return y.reshape(x.shape), calls

@@ -53,7 +53,7 @@ def select(
     nfe: Sequence[int] = (),
     seed: int = 0,
 ) -> Selection:
-    """The cells of a suite, narrowed by names (shell patterns allowed) and budgets; solvers beside the suite's are added.
+    """The cells of a suite, narrowed by names (shell patterns allowed) and budgets; other solvers may be named too.
 
     Budgets are the inner loop but one: solvers of one budget follow each other, since they share times.
     Raises UsageError for unknown names and NothingSelectedError if nothing is left.
@@ -62,7 +62,7 @@ def select(
     _complain_about_unused(problems, [p.name for p in suite.problems], "problem", suite.name)
     built = [build(spec, seed) for spec in chosen]
     methods = _solvers(suite, solvers)
-    budgets = tuple(nfe) or suite.nfe
+    budgets = tuple(dict.fromkeys(nfe or suite.nfe))
     for n in budgets:
         if n < 1:
             raise UsageError(f"a budget is a positive number of model evaluations, got {n}")
@@ -75,23 +75,31 @@ def select(
                 left_out.append(f"{method} on {problem.spec.name}: {reason}")
             else:
                 fitting.append(method)
-        fitting.sort(key=lambda method: method.evaluations)  # stable; equal grids follow each other
+        fitting.sort(key=_evaluations)  # stable; equal grids follow each other
         cells += [Cell(problem, method, budget, seed) for budget in budgets for method in fitting]
     if not cells:
         raise NothingSelectedError(f"nothing selected: no cell of suite {suite.name!r} passes the given filters")
     return Selection(tuple(cells), tuple(left_out))
 
 
+def _evaluations(method: Solver) -> int:
+    """Per step; 0 for a solver that raises, whose cells will say so. UsageError passes: it is no program at all."""
+    try:
+        return method.evaluations
+    except UsageError:
+        raise
+    except Exception:
+        return 0
+
+
 def _solvers(suite: Suite, patterns: Sequence[str]) -> list[Solver]:
     """The suite's solvers that match a pattern, and solvers named outright whether the suite has them or not."""
-    if not patterns:
-        return [SOLVERS[name] for name in suite.solvers]
-    found: dict[str, Solver] = {}
+    names = list(suite.solvers) if not patterns else []
     for pattern in patterns:
         matches = [name for name in suite.solvers if fnmatchcase(name, pattern)] if "[" not in pattern else []
-        for name in matches or [pattern]:
-            found.setdefault(name, SOLVERS[name])
-    return list(found.values())
+        names += matches or [pattern]
+    found = (SOLVERS[name] for name in names)
+    return list({str(solver): solver for solver in found}.values())  # named twice, or by a default: still one solver
 
 
 def _wanted(name: str, patterns: Iterable[str]) -> bool:

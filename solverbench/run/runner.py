@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from solverbench.errors import UsageError
+from solverbench.errors import StorageError, UsageError
 from solverbench.plans import Plan
 from solverbench.problems.base import Judgement
 from solverbench.problems.budget import plan_within
@@ -40,7 +40,7 @@ def run(
     say: Callable[[str], None],
     done: Callable[[dict[str, Any]], None],
 ) -> Outcome:
-    """Judge all cells into the folder; Ctrl-C ends it, keeping what is done. `say` gets messages, `done` each record."""
+    """Judge all cells into the folder; Ctrl-C ends it, keeping what is done. `say` gets messages, `done` the records."""
     seed = selection.cells[0].seed
     folder.manifest(
         {
@@ -63,14 +63,20 @@ def run(
         for problem in selection.problems:
             name = problem.spec.name
             started = time.perf_counter()
-            problem.prepare()
-            folder.images(f"reference-{name}", problem.reference_images)
+            broken = None
+            try:
+                problem.prepare()
+                folder.images(f"reference-{name}", problem.reference_images)
+            except StorageError:
+                raise
+            except Exception as error:  # costs this problem's cells only
+                broken = _in_words(error)
             if (seconds := time.perf_counter() - started) > 1:
                 say(f"{name}: reference computed in {seconds:.1f} s")
             judged = _Judged()
             for cell in selection.cells:
                 if cell.problem is problem:
-                    record = _finish(cell, judged, folder)
+                    record = _finish(cell, judged, folder, broken)
                     outcome.finished += 1
                     outcome.failed += record["status"] == "failed"
                     done(record)
@@ -81,8 +87,8 @@ def run(
     return outcome
 
 
-def _finish(cell: Cell, judged: _Judged, folder: RunFolder) -> dict[str, Any]:
-    """Judge one cell, store its pictures and its record, and return the record."""
+def _finish(cell: Cell, judged: _Judged, folder: RunFolder, broken: str | None) -> dict[str, Any]:
+    """Judge one cell, store its pictures and its record, and return the record. broken: why its problem cannot be."""
     started = time.perf_counter()
     record: dict[str, Any] = {
         "cell": cell.id,
@@ -99,18 +105,27 @@ def _finish(cell: Cell, judged: _Judged, folder: RunFolder) -> dict[str, Any]:
         problem = cell.problem
         plan = plan_within(cell.solver, problem.field.path, problem.grid, cell.budget, problem.field.prediction)
         record |= {"nfe": plan.nfe, "steps": len(plan.grid), "rows": plan.rows, "stochastic": plan.draws > 0}
-        same, judgement = judged.by(cell, plan)
-        record |= {"status": judgement.status, "reason": judgement.reason, "same_as": same, **judgement.measures}
-        folder.images(cell.id, judgement.images)
+        if broken is None:
+            same, judgement = judged.by(cell, plan)
+            record |= {"status": judgement.status, "reason": judgement.reason, "same_as": same, **judgement.measures}
+            folder.images(cell.id, judgement.images)
+        else:
+            record |= {"status": "failed", "reason": f"the problem could not be prepared: {broken}"}
+    except StorageError:
+        raise
     except UsageError as error:
         record |= {"status": "skipped", "reason": str(error)}
     except Exception as error:  # a solver or field may raise anything; it costs its own cell only
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        reason = f"{type(error).__name__}: {error} ({last.filename.rsplit('/', 1)[-1]}:{last.lineno})"
-        record |= {"status": "failed", "reason": reason}
+        record |= {"status": "failed", "reason": _in_words(error)}
     record["seconds"] = time.perf_counter() - started
     folder.append(record)
     return record
+
+
+def _in_words(error: Exception) -> str:
+    """What was raised and where."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({last.filename.rsplit('/', 1)[-1]}:{last.lineno})"
 
 
 class _Judged:

@@ -15,7 +15,8 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from solverbench.errors import UsageError
+from solverbench.errors import StorageError, UsageError
 
 SCHEMA = 1
 
@@ -65,18 +66,30 @@ class RunFolder:
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one finished cell and make sure it is on disk. Numbers that are not finite become null."""
         clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
-        self._cells.write(json.dumps(clean) + "\n")
-        self._cells.flush()
-        os.fsync(self._cells.fileno())
+        with self._writing():
+            self._cells.write(json.dumps(clean) + "\n")
+            self._cells.flush()
+            os.fsync(self._cells.fileno())
 
     def images(self, name: str, images: np.ndarray[Any, Any] | None) -> None:
         """Store pictures (m, 3, h, w) in uint8 under a name."""
         if images is not None:
-            np.savez_compressed(self.path / "arrays" / f"{name}.npz", images=images)
+            with self._writing():
+                np.savez_compressed(self.path / "arrays" / f"{name}.npz", images=images)
 
     def close(self) -> None:
         """Close the record file."""
-        self._cells.close()
+        with suppress(OSError):  # what could not be flushed has been reported by the writing that failed
+            self._cells.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(
+                f"cannot write to {self.path}: {error.strerror or error}; the cells finished before are kept there"
+            ) from error
 
 
 def _versions() -> dict[str, str]:

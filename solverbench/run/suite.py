@@ -11,8 +11,9 @@ solvers              names with options, "unipc-2[variant=bh1]"
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -71,32 +72,67 @@ def _read(table: dict[str, Any], quick: bool, digest: str, where: str) -> Suite:
     for key in ("name", "nfe", "solvers", "problems"):
         if not table.get(key):
             raise UsageError(f"suite {where}: {key} is missing or empty")
-    problems = [_problem(entry, where) for entry in table["problems"]]
-    nfe, solvers = table["nfe"], table["solvers"]
+    name, title = table["name"], table.get("title", table["name"])
+    if not (isinstance(name, str) and re.fullmatch(r"[\w.+-]*\w", name) and isinstance(title, str)):
+        raise UsageError(f"suite {where}: name must be a text of letters, digits and _ - + ., and title a text")
+    if not isinstance(table["problems"], list):
+        raise UsageError(f"suite {where}: problems must be [[problems]] tables, got {table['problems']!r}")
+    problems = [_problem(entry, f"{where} [[problems]]") for entry in table["problems"]]
+    called = [p.name for p in problems]
+    if len(set(called)) < len(called):
+        raise UsageError(f"suite {where}: two problems have the same name, among {', '.join(called)}")
+
     change = table.get("quick", {})
     _known(change, ("nfe", "solvers", "problems"), f"{where} [quick]")
+    changes = change.get("problems", {})
+    _known(changes, called, f"{where} [quick.problems]")
+    quicker = []
+    for problem in problems:
+        at, entry = f"{where} [quick.problems.{problem.name}]", changes.get(problem.name, {})
+        _known(entry, _PROBLEM_KEYS, at)
+        quicker.append(_problem({**vars(problem), **entry}, at))
+    # both readings are checked whichever is asked for
+    nfe, solvers = _numbers(table["nfe"], where), _texts(table["solvers"], where)
+    quick_nfe = _numbers(change.get("nfe", table["nfe"]), f"{where} [quick]")
+    quick_solvers = _texts(change.get("solvers", table["solvers"]), f"{where} [quick]")
     if quick:
-        nfe, solvers = change.get("nfe", nfe), change.get("solvers", solvers)
-        changes = change.get("problems", {})
-        _known(changes, [p.name for p in problems], f"{where} [quick.problems]")
-        for name, entry in changes.items():
-            _known(entry, _PROBLEM_KEYS, f"{where} [quick.problems.{name}]")
-        problems = [replace(p, **changes.get(p.name, {})) for p in problems]
-    if not all(isinstance(n, int) and n > 0 for n in nfe):
-        raise UsageError(f"suite {where}: nfe must be positive whole numbers, got {nfe}")
-    title = table.get("title", table["name"])
-    return Suite(table["name"], title, tuple(nfe), tuple(solvers), tuple(problems), quick, digest)
+        nfe, solvers, problems = quick_nfe, quick_solvers, quicker
+    return Suite(name, title, nfe, solvers, tuple(problems), quick, digest)
+
+
+def _numbers(value: Any, where: str) -> tuple[int, ...]:
+    if not (isinstance(value, list) and value and all(type(n) is int and n > 0 for n in value)):
+        raise UsageError(f"suite {where}: nfe must be a list of positive whole numbers, got {value!r}")
+    return tuple(value)
+
+
+def _texts(value: Any, where: str) -> tuple[str, ...]:
+    if not (isinstance(value, list) and value and all(isinstance(name, str) for name in value)):
+        raise UsageError(f"suite {where}: solvers must be a list of names, got {value!r}")
+    return tuple(value)
 
 
 _PROBLEM_KEYS = tuple(f.name for f in fields(ProblemSpec))
 
 
 def _problem(entry: dict[str, Any], where: str) -> ProblemSpec:
-    _known(entry, _PROBLEM_KEYS, f"{where} [[problems]]")
-    try:
-        return ProblemSpec(**entry)
-    except TypeError as error:
-        raise UsageError(f"suite {where} [[problems]]: {error}") from None
+    _known(entry, _PROBLEM_KEYS, where)
+    for key in ("name", "field", "kind"):
+        if key not in entry:
+            raise UsageError(f"suite {where}: {key} is missing")
+    for key, value in entry.items():
+        kinds, what = _PROBLEM_VALUES.get(key, ((str,), "a text"))
+        if type(value) not in kinds:
+            raise UsageError(f"suite {where}: {key} must be {what}, got {value!r}")
+    return ProblemSpec(**entry)
+
+
+_PROBLEM_VALUES: dict[str, tuple[tuple[type, ...], str]] = {
+    "grid_options": ((dict,), "a table"),
+    "samples": ((int,), "a whole number"),
+    "paired": ((int,), "a whole number"),
+    "rtol": ((float, int), "a number"),
+}
 
 
 def _known(table: Any, known: Any, where: str) -> None:

@@ -1,0 +1,80 @@
+"""What is rendered from a run folder, without computing anything again.
+
+    run = report.load("reports/cifar10/2026-01-01-baseline")
+    print(report.summary(run))
+    report.render(run.folder, figures=["pdf"], tables=["md", "csv"])
+
+Heavy libraries are loaded when they are needed: a summary draws nothing.
+"""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from solverbench.errors import UsageError, nearest
+from solverbench.report.quantities import QUANTITIES
+from solverbench.report.records import Run, load
+from solverbench.report.tables import compute_table, error_table
+from solverbench.report.tables import tables as make_tables
+
+__all__ = ["Run", "load", "render", "summary"]
+
+FIGURES = ("png", "pdf")
+TABLES = ("md", "csv")
+
+
+def render(
+    run_folder: str | Path,
+    figures: Sequence[str] = FIGURES,
+    tables: Sequence[str] = TABLES,
+    sheets: bool = True,
+) -> list[Path]:
+    """Write tables/, figures/ and sheets/ into a run folder and return the files, also of a run that is not complete.
+
+    Raises UsageError for a format that is not known or a folder that is no run.
+    """
+    _known("figure", figures, FIGURES)
+    _known("table", tables, TABLES)
+    run = load(run_folder)
+    paths = []
+    for table in make_tables(run) if tables else ():
+        for form in tables:
+            path = run.folder / "tables" / f"{table.name}.{form}"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(table.markdown() if form == "md" else table.csv(), encoding="utf-8")
+            paths.append(path)
+    if figures:
+        from solverbench.report.figures import save
+
+        paths += save(run, run.folder / "figures", figures)
+    if sheets:
+        from solverbench.report.sheets import sheets as make_sheets
+
+        paths += make_sheets(run, run.folder / "sheets")
+    return paths
+
+
+def summary(run: Run, width: int | None = None) -> str:
+    """What a run found, for a terminal: errors by NFE, and distance by compute; a star marks the best and its ties."""
+    width = width or shutil.get_terminal_size((100, 24)).columns
+    parts = [textwrap.fill(warning, max(width, 40)) for warning in run.warnings]
+    run = replace(run, warnings=[])  # said once is enough
+    for problem, kind in run.problems:
+        parts.append(error_table(run, problem, QUANTITIES[kind][0]).text(width))
+        if kind == "paired":
+            parts.append(compute_table(run, problem).text(width))
+    if not run.problems:
+        parts.append(run.titled(f"{run.title}: no cell has finished"))
+    return "\n\n".join(parts)
+
+
+def _known(what: str, given: Sequence[str], known: Sequence[str]) -> None:
+    if isinstance(given, str):
+        raise UsageError(f"{what} formats are a list, got {given!r}: write [{given!r}]")
+    for form in given:
+        if form not in known:
+            raise UsageError(f"unknown {what} format {form!r}{nearest(form, known)}")

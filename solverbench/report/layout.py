@@ -1,0 +1,102 @@
+"""A table and its renderings: markdown for readers, CSV for programs, plain text for terminals."""
+
+from __future__ import annotations
+
+import math
+import re
+import textwrap
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tabulate import tabulate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Table:
+    """`body` is what is printed, `bold` marks cells of it, `data` is the same and more in full precision."""
+
+    name: str
+    title: str
+    body: pd.DataFrame
+    bold: pd.DataFrame
+    data: pd.DataFrame
+    notes: list[str] = field(default_factory=list)
+    text_columns: int = 1
+    """Leading columns that are words: aligned to the left."""
+
+    def markdown(self) -> str:
+        """GitHub pipes; the marked cells in bold."""
+        rows = self._rows("**{}**", escape)
+        aligned = self._align()
+        table = tabulate(rows, [escape(c) for c in self._names()], "pipe", colalign=aligned, disable_numparse=True)
+        notes = "".join(f"- {escape(note)}\n" for note in self.notes)
+        return f"# {escape(self.title)}\n\n{table}\n\n{notes}"
+
+    def csv(self) -> str:
+        """The tidy data, one line a row; numbers in the shortest form that reads back the same."""
+        return self.data.to_csv(index=False, lineterminator="\n")
+
+    def text(self, width: int) -> str:
+        """For a terminal of this width: columns are left out from the middle when they do not fit, and it says so."""
+        names, rows = self._names(), self._rows("{}*", str)
+        widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+        kept = self._fitting(width, widths)
+        lines = [self.title, ""]
+        for row in (names, ["-" * w for w in widths], *rows):
+            cells = [row[i].ljust(widths[i]) if i < self.text_columns else row[i].rjust(widths[i]) for i in kept]
+            lines.append("  ".join(cells).rstrip())
+        lines.append("")
+        left_out = [name for i, name in enumerate(names) if i not in kept]
+        said = [f"Not shown for want of width: {', '.join(left_out)}."] if left_out else []
+        for note in [*said, *self.notes]:
+            lines += textwrap.wrap(note.replace("Bold:", "*:"), max(width, 40), subsequent_indent="  ")
+        return "\n".join(lines)
+
+    def _names(self) -> list[str]:
+        return [str(name) for name in self.body.columns]
+
+    def _rows(self, mark: str, convert: Callable[[str], str]) -> list[list[str]]:
+        marks = self.bold.reindex(index=self.body.index, columns=self.body.columns, fill_value=False).to_numpy()
+        return [
+            [mark.format(convert(text)) if bold else convert(text) for text, bold in zip(texts, bolds, strict=True)]
+            for texts, bolds in zip(self.body.to_numpy(), marks, strict=True)
+        ]
+
+    def _align(self) -> list[str]:
+        return ["left" if i < self.text_columns else "right" for i in range(self.body.shape[1])]
+
+    def _fitting(self, width: int, widths: list[int]) -> list[int]:
+        """Positions of the columns to show: words first, then the ends before the middle."""
+        words, rest = list(range(self.text_columns)), list(range(self.text_columns, len(widths)))
+        while len(rest) > 1 and sum(widths[i] + 2 for i in [*words, *rest]) - 2 > width:
+            del rest[len(rest) // 2]
+        return [*words, *rest]
+
+
+def short(value: float) -> str:
+    """Three significant digits: 0.0123, 1.20e-5, 123; '-' for what was not measured."""
+    if math.isnan(value):
+        return "-"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    text = f"{value:#.3g}".removesuffix(".")
+    if value and "e" not in text and abs(value) < 1e-3:
+        text = f"{value:.2e}"
+    return re.sub(r"e([+-])0*(\d)", lambda m: f"e{m[1].replace('+', '')}{m[2]}", text)
+
+
+def escape(text: str) -> str:
+    """Text that stands in a markdown table as it is."""
+    return re.sub(r"([\\|*_`<])", r"\\\1", " ".join(str(text).split()))
+
+
+def listed(names: list[str], most: int = 4) -> str:
+    """'a, b, c' or 'a, b, c, d and 7 more'."""
+    names = list(dict.fromkeys(names))
+    more = len(names) - most
+    return ", ".join(names) if more <= 1 else f"{', '.join(names[:most])} and {more} more"

@@ -1,0 +1,62 @@
+"""What a run measures, and how tables and figures name it: one place, so that they agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A column of the records that solvers are compared by; smaller is better."""
+
+    key: str
+    name: str
+    meaning: str
+    error: str | None = None
+    """The column with its standard error; None for a value that is computed, not sampled."""
+    resolution: str | None = None
+    """The column with the error of the reference: smaller values are as good as each other."""
+    floor: str | None = None
+    """The column with what exact samples score: the goal, as less is then no better but only narrower."""
+    parts: bool = False
+    """Whether it is split into initialisation, truncation and discretisation."""
+
+
+PARTS = ("initialisation", "truncation", "discretisation")
+
+QUANTITIES = {
+    "law": (
+        Quantity(
+            "w2",
+            "W2",
+            "W2: Wasserstein-2 distance of the exact output law from the data law; computed, not sampled.",
+            parts=True,
+        ),
+        Quantity(
+            "kl",
+            "KL",
+            "KL: Kullback-Leibler divergence of the exact output law from the data law in nats; computed, not sampled.",
+            parts=True,
+        ),
+    ),
+    "paired": (
+        Quantity(
+            "rmse",
+            "paired RMSE",
+            "Paired RMSE: root-mean-square error per pixel against the reference trajectory from the same start.",
+            error="rmse_se",
+            resolution="reference_error",
+        ),
+        Quantity(
+            "fd",
+            "FD_pixel",
+            "FD_pixel: squared Frechet distance in pixel space between the outputs and the exact law "
+            "(no Inception network: not comparable with FID).",
+            error="fd_floor_sd",
+            floor="fd_floor",
+        ),
+    ),
+}
+
+DISTANCE = QUANTITIES["paired"][1]
+"""The quantity set against compute."""

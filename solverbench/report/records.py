@@ -1,0 +1,184 @@
+"""Read a run folder: the manifest, one record per finished cell, and what is wrong with either.
+
+Everything that is rendered comes from here, so a table can be made again without computing anything again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from solverbench.errors import UsageError
+
+TEXT = ("cell", "problem", "kind", "solver", "family", "status", "reason", "same_as", "grid")
+MEASURED = (
+    "w2", "w2_initialisation", "w2_truncation", "w2_discretisation",
+    "kl", "kl_initialisation", "kl_truncation", "kl_discretisation",
+    "mean_error", "std_error_min", "std_error_max",
+    "rmse", "rmse_se", "rmse_max", "reference_error", "fd", "fd_floor", "fd_floor_sd", "n", "n_paired",
+)  # fmt: skip
+NUMBERS = (
+    "order", "budget", "nfe", "steps", "seed", "seconds", "field_seconds", "overhead_seconds", "flops", "rows",
+    *MEASURED,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder that has been read. `records` has one row per cell, every column of the format, and `label`."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    records: pd.DataFrame
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """What the suite calls itself."""
+        return str(self.manifest.get("title") or self.manifest.get("suite") or self.folder.name)
+
+    @property
+    def planned(self) -> int:
+        """Cells the run was to have."""
+        return int(self.manifest["cells"])
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned cell has a record, be it a failure."""
+        return len(self.records) >= self.planned
+
+    @property
+    def progress(self) -> str:
+        """'incomplete: 37 of 180 cells', or 'complete: 180 cells'."""
+        if self.complete:
+            return f"complete: {len(self.records)} cells"
+        return f"incomplete: {len(self.records)} of {self.planned} cells"
+
+    @property
+    def problems(self) -> list[tuple[str, str]]:
+        """(name, kind) of the problems that have records, in the manifest's order."""
+        found = dict(zip(self.records["problem"], self.records["kind"], strict=True))
+        listed = [p["name"] for p in self.manifest.get("problems", ()) if p["name"] in found]
+        return [(name, found[name]) for name in dict.fromkeys([*listed, *found])]
+
+    def of(self, problem: str) -> pd.DataFrame:
+        """The records of one problem."""
+        return self.records[self.records["problem"] == problem]
+
+    @property
+    def caveat(self) -> str:
+        """What every title has to say: that the run is a quick one, or not complete; empty if neither."""
+        return "; ".join(["quick settings"] * bool(self.manifest.get("quick")) + [self.progress] * (not self.complete))
+
+    def titled(self, text: str) -> str:
+        """A title with its caveat."""
+        return f"{text} ({self.caveat})" if self.caveat else text
+
+    def left_out(self, problem: str) -> list[str]:
+        """Solvers that were not run on a problem, and why."""
+        return [f"Not run: {text}." for text in self.manifest.get("left_out", ()) if f" on {problem}:" in text]
+
+
+def load(folder: str | Path) -> Run:
+    """Read a run folder. Raises UsageError if it or its manifest is missing or unreadable.
+
+    Lines that are no records, such as the last one of a run that was killed, are left out and named in `warnings`.
+    """
+    folder = Path(folder)
+    manifest = _manifest(folder)
+    records, warnings = _records(folder / "cells.jsonl")
+    frame = pd.DataFrame(records).reindex(columns=[*TEXT, "stochastic", *NUMBERS])
+    for column in NUMBERS:
+        frame[column] = pd.to_numeric(frame[column], errors="coerce")
+    frame[list(TEXT)] = frame[list(TEXT)].astype(object).where(frame[list(TEXT)].notna(), None)
+    frame["stochastic"] = (
+        frame["stochastic"].isin([True]).groupby(frame["solver"]).transform("any")
+    )  # unknown if skipped
+    frame["label"] = _labels(frame)
+    return Run(folder, manifest, _by_family(_filled(frame)), warnings)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
+    if not path.is_file():
+        what = "has no manifest.json" if folder.exists() else "does not exist"
+        raise UsageError(f"run folder {str(folder)!r} {what}{_near(folder)}")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        schema, cells = manifest["schema"], int(manifest["cells"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise UsageError(f"cannot read {str(path)!r}: {error!r}") from None
+    if schema != 1:
+        raise UsageError(f"{str(path)!r} has schema {schema!r}, this version reads 1: update solverbench")
+    return {**manifest, "cells": cells}
+
+
+def _near(folder: Path) -> str:
+    """The runs a mistyped folder may have meant: below it, or beside it."""
+    for place in (folder, folder.parent, folder.parent.parent):
+        runs = sorted({p.parent for pattern in ("*/", "*/*/") for p in place.glob(f"{pattern}manifest.json")})
+        if runs:
+            return "; runs near it: " + ", ".join(str(r) for r in runs[-8:])
+    return "; no runs near it"
+
+
+def _records(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """One record per cell, the last word on each, and the lines that could not be read."""
+    if not path.is_file():
+        return [], ["cells.jsonl is missing: no cell has finished"]
+    records: dict[str, dict[str, Any]] = {}
+    warnings = []
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            records[str(record["cell"])] = record
+        except (ValueError, TypeError, KeyError):
+            torn = "torn" if number == len(lines) else "not a record"
+            warnings.append(f"cells.jsonl line {number} is {torn} and was left out; the run can be resumed")
+    return list(records.values()), warnings
+
+
+def _labels(frame: pd.DataFrame) -> pd.Series:
+    """The solver's name, with grid, seed or cell where two cells would otherwise share a row and a column."""
+    label = frame["solver"].astype(object)
+    for column, text in (("grid", " @{}"), ("seed", " seed {:g}"), ("cell", " #{}")):
+        keys = pd.DataFrame({"problem": frame["problem"], "label": label, "budget": frame["budget"]})
+        shared = keys.duplicated(keep=False) & (frame[column].groupby([keys[k] for k in keys]).transform("nunique") > 1)
+        crowded = set(map(tuple, keys.loc[shared, ["problem", "label"]].to_numpy()))
+        values = [
+            name + text.format(value) if (problem, name) in crowded and pd.notna(value) else name
+            for problem, name, value in zip(frame["problem"], label, frame[column], strict=True)
+        ]
+        label = pd.Series(values, index=frame.index, dtype=object)
+    return label
+
+
+def _by_family(frame: pd.DataFrame) -> pd.DataFrame:
+    """Solvers of a family one after the other, budgets ascending, in whatever order the cells were run."""
+    place = pd.DataFrame({c: pd.factorize(frame[c])[0] for c in ("family", "label")}, index=frame.index)
+    order = place.assign(budget=frame["budget"]).sort_values(["family", "label", "budget"], kind="stable").index
+    return frame.loc[order].reset_index(drop=True)
+
+
+def _filled(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give a cell that was not run, because another solver's program is identical, that one's results."""
+    measured = [*MEASURED, "status"]
+    bare = frame["same_as"].notna() & frame["status"].isin(["ok", "skipped"]) & frame[list(MEASURED)].isna().all(axis=1)
+    for i in frame.index[bare]:
+        row = frame.loc[i]
+        twin = frame[
+            (frame["problem"] == row["problem"])
+            & (frame["solver"] == row["same_as"])
+            & (frame["budget"] == row["budget"])
+            & ~bare
+        ]
+        if len(twin) == 1:
+            frame.loc[i, measured] = twin.iloc[0][measured]
+    return frame

@@ -1,0 +1,104 @@
+"""Sample sheets: a picture per solver of what it makes of the same noise at every budget, the exact solution on top."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from solverbench.report.layout import short
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    from solverbench.report.records import Run
+
+SCALE = 2
+COLUMNS = 16
+MARGIN, HEADER, GAP, SIDE = 86, 26, 2, 8
+WORDS = {"diverged": "diverged", "failed": "failed", "skipped": "not possible"}
+
+
+def sheets(run: Run, folder: Path) -> list[Path]:
+    """Write <problem>-<solver>.png for every solver whose images the run has kept."""
+    arrays = run.folder / "arrays"
+    paths: list[Path] = []
+    for problem, _ in run.problems:
+        exact = _images(arrays / f"reference-{problem}.npz")
+        for label, rows in run.of(problem).groupby("label", sort=False):
+            image = _sheet(run.titled(f"{problem}: {label}"), rows.sort_values("budget"), arrays, exact)
+            if image is not None:
+                path = _free(folder, f"{problem}-{label}", paths)
+                folder.mkdir(parents=True, exist_ok=True)
+                image.save(path, compress_level=4)
+                paths.append(path)
+    return paths
+
+
+def _sheet(title: str, rows: pd.DataFrame, arrays: Path, exact: NDArray[np.uint8] | None) -> Image | None:
+    """The sheet of one solver, or None if it has no image; a cell without images is a row that says why."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    kept = [_images(arrays / f"{cell}.npz") for cell in rows["cell"]]
+    first = next((images for images in kept if images is not None), None)
+    if first is None:
+        return None
+    strips: list[tuple[list[str], NDArray[np.uint8] | None]] = [(["exact"], exact)] if exact is not None else []
+    for images, row in zip(kept, rows.to_dict("records"), strict=True):
+        strips.append((_caption(row), images))
+    count, height, width = min(len(first), COLUMNS), first.shape[2] * SCALE, first.shape[3] * SCALE
+    size = MARGIN + count * (width + GAP) + SIDE, HEADER + len(strips) * (height + GAP) + SIDE
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    plain, bold = ImageFont.load_default(11), ImageFont.load_default(14)
+    draw.text((SIDE, 5), title, fill="black", font=bold)
+    for i, (caption, images) in enumerate(strips):
+        top = HEADER + i * (height + GAP)
+        for line, text in enumerate(caption):
+            draw.text((SIDE, top + height // 2 - 7 * len(caption) + 14 * line), text, fill="black", font=plain)
+        for j in range(count):
+            left = MARGIN + j * (width + GAP)
+            if images is None or j >= len(images):
+                draw.rectangle((left, top, left + width - 1, top + height - 1), fill="#eeeeee")
+            else:
+                tile = Image.fromarray(np.ascontiguousarray(images[j].transpose(1, 2, 0)))
+                sheet.paste(tile.resize((width, height), Image.Resampling.NEAREST), (left, top))
+    return sheet
+
+
+def _caption(row: dict[Any, Any]) -> list[str]:
+    """Budget, what was used of it where that is less, and the error, or why there is none."""
+    lines = [f"NFE {row['budget']:g}"]
+    if np.isfinite(row["nfe"]) and row["nfe"] != row["budget"]:
+        lines.append(f"({row['nfe']:g} used)")
+    if row["status"] in WORDS:
+        lines.append(WORDS[row["status"]])
+    elif np.isfinite(row["rmse"]):
+        lines.append(f"rmse {short(row['rmse'])}")
+    return lines
+
+
+def _images(path: Path) -> NDArray[np.uint8] | None:
+    """Images (m, 3, h, w) of a cell; None where none were kept or the file is damaged, as after a crash."""
+    from zipfile import BadZipFile
+
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            images = np.asarray(archive["images"])
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile):
+        return None
+    good = images.dtype == np.uint8 and images.ndim == 4 and images.shape[1] == 3 and len(images)
+    return images if good else None
+
+
+def _free(folder: Path, name: str, taken: list[Path]) -> Path:
+    """A file name for this solver that no other one has got."""
+    stem = re.sub(r"[^A-Za-z0-9+._=-]+", "-", name).strip("-")
+    path, n = folder / f"{stem}.png", 2
+    while path in taken:
+        path, n = folder / f"{stem}-{n}.png", n + 1
+    return path

@@ -1,0 +1,120 @@
+"""How figures look: one font, one palette, lines that can be told apart in print and by the colour-blind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from matplotlib.axes import Axes
+
+GREY = "#b8b8b8"
+DARK = "#444444"
+MARKERS = "osD^vP*Xph<>"
+FAMILIES = (
+    "runge-kutta", "unipc", "dpm-solver++", "deis", "exponential", "dpm-solver", "ddim", "sde", "edm", "flow-map",
+)  # fmt: skip
+"""The order in which families take colours, so that two runs agree; others follow in the order of the run."""
+RULES: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": DARK,
+    "grid.linewidth": 0.4,
+    "grid.color": "#e4e4e4",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "pdf.fonttype": 42,  # text stays text in the PDF
+    "figure.dpi": 150,
+    "savefig.dpi": 150,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The house style, for the time of one figure; the caller's settings are left as they were."""
+    import matplotlib as mpl
+    import seaborn as sns
+
+    with sns.axes_style("ticks"), mpl.rc_context(RULES):  # type: ignore[arg-type]  # its stub lists every key
+        yield
+
+
+def hues(families: Iterable[str]) -> dict[str, tuple[float, float, float]]:
+    """A colour for each family, the same in every figure."""
+    import seaborn as sns
+
+    order = list(dict.fromkeys([*FAMILIES, *families]))
+    bright = sns.color_palette("colorblind", 10)
+    own = [(0.6, 0.6, 0.2), (0.2, 0.13, 0.53), (0.15, 0.15, 0.15)]  # its yellow is pale, its grey is for the others
+    palette = [*(bright[i] for i in (0, 1, 2, 4, 9, 3, 5)), *own]
+    return {family: palette[i % 10] for i, family in enumerate(order)}
+
+
+def shade(colour: tuple[float, float, float], step: int) -> tuple[float, float, float]:
+    """The hue itself, then darker, then lighter: members of one family."""
+    amount, towards = ((0.0, 0.0), (0.45, 0.0), (0.4, 1.0), (0.7, 0.0))[step % 4]
+    red, green, blue = (c + (towards - c) * amount for c in colour)
+    return red, green, blue
+
+
+def nfe_axis(axes: Axes, values: Iterable[float]) -> None:
+    """A logarithmic axis whose ticks are budgets, 1, 2, 5, 10 ... first, as far as their numbers stand apart."""
+    ticks: list[float] = []
+    for value in sorted(set(values), key=lambda v: (f"{v:e}"[:8] not in ("1.000000", "2.000000", "5.000000"), v)):
+        if all(max(value / t, t / value) >= 1.45 for t in ticks):
+            ticks.append(value)
+    axes.set_xscale("log")
+    axes.set_xticks(sorted(ticks), [f"{t:g}" for t in sorted(ticks)])
+    axes.set_xticks([], minor=True)
+
+
+def plain_axis(axes: Axes, values: Iterable[float]) -> None:
+    """A logarithmic axis with numbers at 1, 2, 5 or, where it is long, at the powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    good = [v for v in values if v > 0]
+    long = not good or max(good) / min(good) > 60
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if long else (1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def slope_guide(axes: Axes, orders: Iterable[int] = (1, 2, 3)) -> None:
+    """Directions of errors that fall like 1/NFE^k, as a fan in the lower left corner of log-log axes."""
+    import numpy as np
+
+    (left, right), (bottom, top) = np.log10(axes.get_xlim()), np.log10(axes.get_ylim())
+    x = left + 0.05 * (right - left)
+    y = bottom + 0.34 * (top - bottom)
+    longest, deepest = 0.2 * (right - left), 0.25 * (top - bottom)
+    labelled = 0.0
+    for k in orders:
+        run = min(longest, deepest / k)
+        if k * run - labelled < 0.035 * (top - bottom):  # its number would stand on the one before
+            continue
+        labelled = k * run
+        axes.plot(10 ** np.array([x, x + run]), 10 ** np.array([y, y - k * run]), color=DARK, lw=0.6, zorder=1)
+        axes.annotate(
+            str(k), (10 ** (x + run), 10 ** (y - k * run)), xytext=(2, -1), textcoords="offset points",
+            fontsize=7, color=DARK, va="center", ha="left",
+        )  # fmt: skip
+    axes.annotate(
+        "order", (10**x, 10**y), xytext=(-2, 3), textcoords="offset points", fontsize=7, color=DARK, va="bottom"
+    )

@@ -1,0 +1,247 @@
+"""The tables of a run: errors by budget, their split, distance by compute, and the best solver of each budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from solverbench.report.comparison import floor, reach_floor, sampling_seconds, tidy, twins, usual_budget, wide
+from solverbench.report.layout import Table, listed, short
+from solverbench.report.quantities import DISTANCE, PARTS, QUANTITIES, Quantity
+
+if TYPE_CHECKING:
+    from solverbench.report.records import Run
+
+WORDS = {"diverged": "div", "failed": "fail", "skipped": "-"}
+
+
+def tables(run: Run) -> list[Table]:
+    """Every table of the run; none for a problem of which no cell has finished."""
+    made = []
+    for problem, kind in run.problems:
+        for quantity in QUANTITIES[kind]:
+            made.append(error_table(run, problem, quantity))
+            if quantity.parts:
+                made.append(split_table(run, problem, quantity))
+        if kind == "paired":
+            made.append(compute_table(run, problem))
+        made.append(best_table(run, problem, kind))
+    return made
+
+
+def error_table(run: Run, problem: str, quantity: Quantity) -> Table:
+    """Solvers by NFE budget."""
+    records = run.of(problem)
+    data = tidy(records, quantity)
+    body = wide(data.assign(text=_texts(data)), "text").fillna("")
+    bold = wide(data, "best").fillna(False).astype(bool)
+    body.columns = bold.columns = pd.Index([f"{b:g}" for b in body.columns])
+    notes = [quantity.meaning, *_context(records, quantity), _bold_note(quantity), *_footnotes(records, body)]
+    title = run.titled(f"{problem}: {quantity.name} by NFE")
+    notes += [*run.left_out(problem), *run.warnings]
+    return Table(f"{problem}-{quantity.key}", title, _headed(records, body), bold, _public(data), notes, 2)
+
+
+def split_table(run: Run, problem: str, quantity: Quantity) -> Table:
+    """Total and parts at one budget (all budgets in the data)."""
+    records = run.of(problem)
+    budget = usual_budget(records)
+    columns = [quantity.key, *(f"{quantity.key}_{part}" for part in PARTS)]
+    columns += ["mean_error", "std_error_min", "std_error_max"] if quantity.key == "w2" else []
+    headings = ["total", *PARTS, "mean error", "std error min", "std error max"]
+    data = _public(tidy(records, quantity)).drop(columns=["best", "se"]).rename(columns={"value": "total"})
+    data[columns[1:]] = records[columns[1:]].to_numpy()
+    here = records[records["budget"] == budget].set_index("label")
+    body = pd.DataFrame(
+        {
+            heading: [_text(status, value) for status, value in zip(here["status"], here[column], strict=True)]
+            for heading, column in zip(headings, columns, strict=False)
+        },
+        index=here.index,
+    )
+    cancelled = here.index[here[columns[1:4]].max(axis=1) > here[quantity.key] * 1.001]
+    notes = [
+        quantity.meaning,
+        "Initialisation: the exact process from the prior instead of the exact start law. Truncation: what the end of "
+        "the grid costs. Discretisation: what the steps cost. The parts need not add up to the total.",
+    ]
+    if len(cancelled):
+        names = listed([str(label) for label in cancelled], 8)
+        notes.append(f"The total is smaller than one of its parts, errors that cancel and no merit: {names}.")
+    notes += _footnotes(records, body)
+    title = run.titled(f"{problem}: {quantity.name} split at NFE {budget}")
+    none = pd.DataFrame(False, index=body.index, columns=body.columns)
+    return Table(f"{problem}-{quantity.key}-split", title, _headed(records, body), none, data, notes + run.warnings, 2)
+
+
+def compute_frame(records: pd.DataFrame) -> pd.DataFrame:
+    """What each cell cost and the distance it reached; seconds also as a ratio to euler's (else the first solver's)."""
+    data = _public(tidy(records, DISTANCE)).rename(columns={"value": "fd"}).drop(columns=["best", "se", "quantity"])
+    data["flops"] = records["flops"]
+    data["seconds"] = sampling_seconds(records)
+    data[["field_seconds", "overhead_seconds"]] = records[["field_seconds", "overhead_seconds"]]
+    data["overhead_per_step"] = records["overhead_seconds"] / records["steps"]
+    base = data[records["solver"] == _baseline(records)].drop_duplicates("budget").set_index("budget")["seconds"]
+    data["seconds_ratio"] = data["seconds"] / data["budget"].map(base)
+    data["fd_over_floor"] = data["fd"] / records["fd_floor"]
+    return data
+
+
+def compute_table(run: Run, problem: str) -> Table:
+    """Distance and cost at one budget (all budgets in the data), and the budget that reaches the floor."""
+    records = run.of(problem)
+    budget = usual_budget(records)
+    data = compute_frame(records)
+    reached = reach_floor(records)
+    here = data[data["budget"] == budget].set_index("solver")
+    ok = records.loc[records["budget"] == budget, "status"].to_numpy()
+    shown = {
+        "FD_pixel": here["fd"],
+        "NFE": here["nfe"],
+        "GFLOPs": here["flops"] / 1e9,
+        "field s": here["field_seconds"],
+        "solver s": here["overhead_seconds"],
+        "ms/step": here["overhead_per_step"] * 1e3,
+        f"vs {_baseline(records)}": here["seconds_ratio"],
+    }
+    body = pd.DataFrame(
+        {k: [_text(s, v, k == "NFE") for s, v in zip(ok, column, strict=True)] for k, column in shown.items()},
+        index=here.index,
+    )
+    body["floor at"] = [str(reached.get(str(label), "-")) for label in body.index]
+    best = tidy(records[records["budget"] == budget], DISTANCE)["best"].to_numpy()
+    bold = pd.DataFrame({"FD_pixel": best}, index=body.index)
+    notes = [
+        DISTANCE.meaning,
+        *_context(records, DISTANCE),
+        "GFLOPs: per sample, all evaluations together. Field s, solver s: seconds of all samples, in the model "
+        f"and in the solver around it; ms/step: the latter per step. Vs {_baseline(records)}: their sum as a ratio.",
+        "Floor at: the NFE from which on the distance is within two standard deviations of that of exact samples.",
+        _bold_note(DISTANCE),
+        *_footnotes(records, body),
+    ]
+    title = run.titled(f"{problem}: FD_pixel by compute at NFE {budget}")
+    return Table(f"{problem}-compute", title, _headed(records, body), bold, data, notes + run.warnings, 2)
+
+
+def best_table(run: Run, problem: str, kind: str) -> Table:
+    """The best solver of each budget by each quantity, with those it cannot be told from."""
+    records = run.of(problem)
+    same = twins(records)[0]
+    found, columns = [], {}
+    for quantity in QUANTITIES[kind]:
+        data = tidy(records, quantity)
+        best = data[data["best"]].sort_values(["budget", "rank"], kind="stable")
+        found.append(_public(best))
+        names, values = {}, {}
+        for value, rows in best.groupby("budget"):
+            first = [n for n in rows["label"] if n not in same]
+            names[f"{value:g}"] = listed(first or list(rows["label"]), 3)
+            values[f"{value:g}"] = short(float(rows["value"].iloc[0]))
+        columns[quantity.name] = pd.Series(values, dtype=object)
+        columns[f"best by {quantity.name}"] = pd.Series(names, dtype=object)
+    budgets = [f"{b:g}" for b in sorted(records["budget"].dropna().unique())]
+    body = pd.DataFrame(columns).reindex(index=budgets).fillna("-")
+    body.insert(0, "NFE", budgets)
+    notes = [q.meaning for q in QUANTITIES[kind]]
+    notes.append("Several names are a tie: equal, or within two combined standard errors of the best.")
+    if same:
+        notes.append("Of identical programs the first is named.")
+    none = pd.DataFrame(False, index=body.index, columns=body.columns)
+    title = run.titled(f"{problem}: best solver at each NFE")
+    return Table(f"{problem}-best", title, body, none, pd.concat(found), notes + run.warnings, body.shape[1])
+
+
+def _public(data: pd.DataFrame) -> pd.DataFrame:
+    """The tidy columns of a CSV: the label under the name a reader looks for."""
+    return data.drop(columns=["solver", "ok", "rank"]).rename(columns={"label": "solver"})
+
+
+def _texts(data: pd.DataFrame) -> list[str]:
+    return [_text(status, value) for status, value in zip(data["status"], data["value"], strict=True)]
+
+
+def _text(status: str, value: float, integer: bool = False) -> str:
+    if status in WORDS:
+        return WORDS[status]
+    return short(value) if not integer or np.isnan(value) else f"{value:g}"
+
+
+def _headed(records: pd.DataFrame, body: pd.DataFrame) -> pd.DataFrame:
+    """Put the solver, with what it is identical to, and its claimed order in front."""
+    same = twins(records)[0]
+    known = records.drop_duplicates("label").set_index("label")
+    names = [
+        f"{name}{' †' if known['stochastic'][name] else ''}{f' = {same[name]}' if name in same else ''}"
+        for name in body.index
+    ]
+    orders = ["-" if np.isnan(known["order"][name]) else f"{known['order'][name]:g}" for name in body.index]
+    body = body.copy()
+    body.insert(0, "solver", names)
+    body.insert(1, "order", orders)
+    return body
+
+
+def _baseline(records: pd.DataFrame) -> str:
+    solvers = list(records["solver"])
+    return "euler" if "euler" in solvers else str(solvers[0])
+
+
+def _context(records: pd.DataFrame, quantity: Quantity) -> list[str]:
+    """Sample numbers, the reference's own error and the floor, as far as they were measured."""
+    notes = []
+    n, paired, reference = (records[c].median() for c in ("n", "n_paired", "reference_error"))
+    if quantity.key == "rmse":
+        if np.isfinite(paired):
+            notes.append(f"n = {paired:g} paired samples; their standard errors are in the CSV.")
+        if np.isfinite(reference):
+            notes.append(f"Error of the reference itself: {short(reference)}; nothing below it is resolved.")
+    if quantity.key == "fd":
+        least, spread = floor(records)
+        if np.isfinite(n):
+            notes.append(f"n = {n:g} samples; values at other n are not comparable.")
+        if np.isfinite(least):
+            notes.append(f"Floor, the score of n exact samples: {short(least)} (standard deviation {short(spread)}).")
+    return notes
+
+
+def _bold_note(quantity: Quantity) -> str:
+    if quantity.error is None:
+        return "Bold: the best at its budget."
+    if quantity.floor is None:
+        return "Bold: the best at its budget, and all within two combined standard errors of it: ties."
+    return (
+        "Bold: the nearest to the floor at its budget, and all within two combined standard deviations of exact "
+        "samples of it: ties. Below the floor is no better: with few samples, outputs that vary too little score low, "
+        "so a solver may also pass the floor by chance. The paired error is the primary measure."
+    )
+
+
+def _footnotes(records: pd.DataFrame, body: pd.DataFrame) -> list[str]:
+    """Explain what stands in the table: budgets, orders, marks, identical programs, and why cells have no number."""
+    notes = ["NFE is a budget: a solver takes as many steps as fit and may use fewer evaluations. Order: as claimed."]
+    texts = set(body.to_numpy().ravel())
+    words = {"div": "diverged", "fail": "failed", "-": "budget too small, or not measured", "": "not run yet"}
+    legend = [f"{mark or 'empty'}: {word}" for mark, word in words.items() if mark in texts]
+    if legend:
+        notes.append("; ".join(legend) + ".")
+    if records["stochastic"].any():
+        follows = "; its samples are not meant to follow the reference trajectory of the ODE"
+        notes.append(f"†: stochastic{follows if (records['kind'] == 'paired').any() else ''}.")
+    same, sometimes = twins(records)
+    notes += [
+        f"Identical programs: {' = '.join([root, *(name for name, r in same.items() if r == root)])}."
+        for root in dict.fromkeys(same.values())
+    ]
+    notes += [
+        f"{name} = {other} at NFE {', '.join(map(str, budgets))}: the identical program there."
+        for name, others in sometimes.items()
+        for other, budgets in others.items()
+    ]
+    bad = records[records["status"].isin(["diverged", "failed"]) & records["reason"].notna()]
+    for (status, reason), rows in bad.groupby(["status", "reason"], sort=False):
+        where = [f"{label} at {budget:g}" for label, budget in zip(rows["label"], rows["budget"], strict=True)]
+        notes.append(f"{WORDS[str(status)]}: {listed(where, 6)}: {reason}")
+    return notes

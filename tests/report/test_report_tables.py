@@ -1,0 +1,208 @@
+"""Numbers, marks and words of the tables."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import records, write_run
+
+from solverbench.report import load, summary
+from solverbench.report.comparison import tidy, twins
+from solverbench.report.layout import short
+from solverbench.report.quantities import QUANTITIES
+from solverbench.report.tables import best_table, compute_frame, compute_table, error_table, split_table, tables
+
+W2, KL = QUANTITIES["law"]
+RMSE, FD = QUANTITIES["paired"]
+
+
+def cell(solver, problem="p", kind="paired", budget=10, **values):
+    """A record with little in it."""
+    common = {"cell": f"{solver}.{budget}", "problem": problem, "kind": kind, "solver": solver, "budget": budget}
+    return {**common, "nfe": budget, "steps": budget, "status": "ok", "order": 2, **values}
+
+
+def load_cells(tmp_path, cells, **options):
+    return load(write_run(tmp_path / "run", cells, **options))
+
+
+def row(markdown, solver):
+    """The cells of a solver's row."""
+    (line,) = (x for x in markdown.split("\n") if x.startswith(f"| {solver} "))
+    return [x.strip() for x in line.strip("|").split("|")]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.012345, "0.0123"), (1.0, "1.00"), (123.4, "123"), (1234.0, "1.23e3"), (1.2e-5, "1.20e-5"), (0.0, "0.00"),
+        (3.1e-4, "3.10e-4"), (999.9, "1.00e3"), (-0.5, "-0.500"), (1e-12, "1.00e-12"), (np.nan, "-"), (np.inf, "inf"),
+    ],
+)  # fmt: skip
+def test_three_significant_digits(value, text):
+    assert short(value) == text
+
+
+def test_words_for_cells_without_a_number(big):
+    text = error_table(big, "cifar10-gaussian", W2).markdown()
+    assert row(text, "deis-tab3")[2:4] == ["div", "div"]
+    assert row(text, "dpm-3")[2] == "fail"
+    assert row(text, "rk4")[2] == "-"
+    assert "div: diverged; fail: failed; -: budget too small" in text
+    assert "deis-tab3 at 5, deis-tab3 at 6: not finite after step 3" in text
+
+
+def test_numbers_are_the_records(big):
+    text = error_table(big, "cifar10-mixture", RMSE).markdown()
+    expected = big.of("cifar10-mixture").set_index("cell")["rmse"]["cifar10-mixture.heun.20"]
+    assert row(text, "heun")[:2] == ["heun", "2"]
+    assert row(text, "heun")[7] == short(expected)
+
+
+def test_best_of_a_computed_value_is_alone(big):
+    data = error_table(big, "cifar10-gaussian", W2).data
+    best = data[data["best"] & (data["budget"] == 10)]
+    at_10 = data[data["budget"] == 10]
+    assert list(best["value"]) == [at_10["value"].min()]
+
+
+def test_ties_of_a_sampled_value(tmp_path):
+    values = {"a": (1.0, 0.1), "b": (1.2, 0.1), "c": (1.29, 0.1), "d": (1.4, 0.25), "e": (1.3, np.nan)}
+    cells = [cell(k, rmse=v, rmse_se=None if np.isnan(se) else se) for k, (v, se) in values.items()]
+    run = load_cells(tmp_path, cells)
+    marked = tidy(run.records, RMSE).set_index("label")["best"]
+    # bands 2 sqrt(0.1^2 + se^2): 0.283 for b and c, 0.539 for d, 0.2 for e
+    assert marked.to_dict() == {"a": True, "b": True, "c": False, "d": True, "e": False}
+    text = error_table(run, "p", RMSE).markdown()
+    assert row(text, "b")[2] == "**1.20**"
+    assert row(text, "c")[2] == "1.29"
+
+
+def test_errors_below_that_of_the_reference_tie(tmp_path):
+    run = load_cells(tmp_path, [cell(k, rmse=v, rmse_se=0, reference_error=1e-3) for k, v in zip("ab", (1e-5, 9e-4))])  # noqa: B905
+    assert tidy(run.records, RMSE)["best"].all()
+
+
+def test_diverged_cells_win_nothing(tmp_path):
+    cells = [cell("a", rmse=0.0, rmse_se=0.0, status="diverged"), cell("b", rmse=1.0, rmse_se=0.1)]
+    cells += [cell("a", budget=5, status="failed"), cell("b", budget=5, status="diverged")]
+    data = tidy(load_cells(tmp_path, cells).records, RMSE)
+    assert list(data.loc[data["best"], ["label", "budget"]].itertuples(index=False, name=None)) == [("b", 10)]
+
+
+def test_distance_below_the_floor_is_no_merit(tmp_path):
+    cells = [cell(k, fd=v, fd_floor=100.0, fd_floor_sd=1.0, n=64) for k, v in zip("abc", (90.0, 101.0, 103.0))]  # noqa: B905
+    run = load_cells(tmp_path, cells)
+    assert list(tidy(run.records, FD)["best"]) == [False, True, True]
+    text = compute_table(run, "p").markdown()
+    assert [row(text, k)[-1] for k in "abc"] == ["-", "10", "-"]
+
+
+def test_passing_the_floor_is_not_reaching_it(tmp_path):
+    cells = [
+        cell(name, budget=budget, fd=fd, fd_floor=100.0, fd_floor_sd=1.0, n=64)
+        for name, values in {"passes": (100.0, 90.0, 80.0), "stays": (120.0, 101.0, 100.0)}.items()
+        for budget, fd in zip((5, 10, 20), values, strict=True)
+    ]
+    text = compute_table(load_cells(tmp_path, cells), "p").markdown()
+    assert [row(text, name)[-1] for name in ("passes", "stays")] == ["-", "10"]
+
+
+def test_identical_programs_are_shown_as_such(big):
+    text = error_table(big, "cifar10-gaussian", W2).markdown()
+    assert row(text, "ddim = exp-euler")[2:] == row(text, "exp-euler")[2:]
+    assert "Identical programs: exp-euler = dpm-1 = dpmpp-1 = ddim." in text
+
+
+def test_identity_is_a_class_whoever_names_whom(tmp_path):
+    cells = [cell("a", same_as="b"), cell("b", same_as="a"), cell("c", same_as="b"), cell("d", same_as="elsewhere")]
+    assert twins(load_cells(tmp_path, cells).records)[0] == {"b": "a", "c": "a", "d": "elsewhere"}
+
+
+def test_identity_at_some_budgets_is_a_note(tmp_path):
+    cells = [cell("a"), cell("a", budget=5), cell("b", same_as="a", budget=5), cell("b")]
+    run = load_cells(tmp_path, cells)
+    assert twins(run.records) == ({}, {"b": {"a": [5]}})
+    assert "b = a at NFE 5: the identical program there." in error_table(run, "p", RMSE).markdown()
+
+
+def test_stochastic_solvers_carry_a_dagger(big):
+    text = error_table(big, "cifar10-mixture", RMSE).markdown()
+    assert row(text, "ddpm †")
+    assert "†: stochastic" in text
+
+
+def test_pipes_and_brackets_are_escaped(tmp_path):
+    text = error_table(load_cells(tmp_path, [cell("a|b[x=*]", rmse=1.0)]), "p", RMSE).markdown()
+    assert r"| a\|b[x=\*]" in text
+
+
+def test_every_title_says_that_the_run_is_not_complete(big):
+    for table in tables(big):
+        assert "incomplete: 665 of 666 cells" in table.markdown().split("\n")[0]
+
+
+def test_split_shows_cancellation(tmp_path):
+    common = {"kind": "law", "w2_initialisation": 0.1, "w2_truncation": 0.1}
+    cells = [cell("a", w2=0.5, w2_discretisation=2.0, **common), cell("b", w2=0.5, w2_discretisation=0.4, **common)]
+    table = split_table(load_cells(tmp_path, cells), "p", W2)
+    assert "no merit: a." in table.markdown()
+    assert list(table.body.columns[2:6]) == ["total", "initialisation", "truncation", "discretisation"]
+
+
+def test_csv_round_trip(big):
+    for table in tables(big):
+        back = pd.read_csv(io.StringIO(table.csv()))
+        assert len(back) == len(table.data)
+        for column in table.data.select_dtypes("number"):
+            np.testing.assert_array_equal(back[column].to_numpy(float), table.data[column].to_numpy(float))
+
+
+def test_compute(big):
+    data = compute_frame(big.of("cifar10-mixture")).set_index(["solver", "budget"])
+    heun, euler = data.loc[("heun", 10)], data.loc[("euler", 10)]
+    assert heun["overhead_per_step"] == pytest.approx(0.002)
+    assert heun["flops"] == 2.5e8
+    assert heun["seconds_ratio"] == pytest.approx((0.18 + 0.01) / (0.18 + 0.02))
+    assert euler["seconds_ratio"] == 1
+    text = compute_table(big, "cifar10-mixture").markdown()
+    assert "not comparable with FID" in text
+    assert "FD\\_pixel by compute at NFE 10" in text
+
+
+def test_best_solver_of_each_budget(big):
+    table = best_table(big, "cifar10-gaussian", "law")
+    data = tidy(big.of("cifar10-gaussian"), W2)
+    for budget, name in zip(table.body["NFE"], table.body["best by W2"], strict=True):
+        at = data[data["budget"] == float(budget)]
+        assert name == at.loc[at["value"].idxmin(), "label"]
+
+
+def test_nothing_finished(tmp_path):
+    run = load_cells(tmp_path, [], planned=3)
+    assert tables(run) == []
+    assert "incomplete: 0 of 3 cells" in summary(run)
+
+
+def test_only_failures(tmp_path):
+    run = load_cells(tmp_path, [cell("a", status="failed", reason="why", nfe=None, steps=None)])
+    assert all("fail" in t.markdown() or "best" in t.name for t in tables(run))
+    assert "why" in summary(run)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_summary_keeps_to_the_width(big, width):
+    text = summary(big, width)
+    assert max(len(line) for line in text.split("\n")) <= max(width, 78)  # a title is one line
+    assert " ".join(text.split()).count(big.warnings[0]) == 1
+    assert ("for want of width" in text) == (width < 100)
+
+
+def test_problems_of_records_only(tmp_path):
+    folder = write_run(tmp_path / "run", records()[:3])
+    (folder / "manifest.json").write_text('{"schema": 1, "cells": 3}')
+    run = load(folder)
+    assert [t.name for t in tables(run)][0] == "cifar10-gaussian-w2"  # noqa: RUF015
