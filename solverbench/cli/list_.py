@@ -26,8 +26,7 @@ def _solvers() -> list[dict[str, Any]]:
         {
             "solver": str(s),
             "order": s.order,
-            "evals": s.evaluations,
-            "noise": "yes" if s.stochastic else "",
+            **_counted(s),
             "integrates": s.integrates,
             "family": s.family,
             "options": ", ".join(f"{k}={v}" for k, v in s.options.items()),
@@ -36,6 +35,15 @@ def _solvers() -> list[dict[str, Any]]:
         }
         for s in solvers().values()
     ]
+
+
+def _counted(solver: Any) -> dict[str, Any]:
+    """What is counted on a plan; a solver of somebody else's that raises must not keep the others from being listed."""
+    try:
+        return {"evals": solver.evaluations, "noise": "yes" if solver.stochastic else ""}
+    except Exception as error:
+        click.echo(f"solver {solver} cannot be traced: {type(error).__name__}: {error}", err=True)
+        return {"evals": None, "noise": None}
 
 
 def _paths() -> list[dict[str, Any]]:

@@ -40,7 +40,7 @@ def run(
     say: Callable[[str], None],
     done: Callable[[dict[str, Any]], None],
 ) -> Outcome:
-    """Judge all cells into the folder; Ctrl-C ends it, keeping what is done. `say` gets messages, `done` the records."""
+    """Judge all cells into the folder; Ctrl-C ends it and keeps what is done. `say` takes messages, `done` records."""
     seed = selection.cells[0].seed
     folder.manifest(
         {
