@@ -1,0 +1,60 @@
+"""The documents' examples run, and their claims about them hold."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import solverbench as sb
+from solverbench.cli import VERBS
+from solverbench.methods import SOLVERS, user
+
+ROOT = Path(__file__).parents[1]
+
+
+def blocks(page, language):
+    """The fenced code blocks of a page in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text("utf-8"), flags=re.S)
+
+
+@pytest.fixture
+def forget_user_solvers():
+    """Leave the registry as it was."""
+    before = set(SOLVERS)
+    yield
+    for name in set(SOLVERS) - before:
+        SOLVERS.discard(name)
+    user._LOADED.clear()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/writing-a-solver.md"])
+def test_example_solver_is_what_the_text_says(page, tmp_path, forget_user_solvers):
+    (example,) = (code for code in blocks(page, "python") if "# mine.py" in code)
+    (tmp_path / "mine.py").write_text(example)
+    assert user.load_file(str(tmp_path / "mine.py")) == ["mine"]
+    edm, grid = sb.path("edm"), sb.grid("edm", "edm", 5)
+    assert SOLVERS["mine"].plan(edm, grid).equivalent(SOLVERS["dpmpp-2s"].plan(edm, grid))
+
+
+def test_readme_python_example_runs(capsys):
+    (example,) = (code for code in blocks("README.md", "python") if "# mine.py" not in code)
+    exec(compile(example, "README.md", "exec"), {})  # our own page
+    assert "dpmpp-2m" in capsys.readouterr().out
+
+
+def test_readme_prints_a_real_plan():
+    printed = next(block for block in blocks("README.md", "text") if "solverbench plan" in block)
+    table = sb.plan("dpmpp-2m", "edm", sb.grid("edm", "edm", 4)).table()
+    for expression in table["expression"]:
+        assert expression in printed
+
+
+def test_readme_names_every_verb():
+    page = (ROOT / "README.md").read_text("utf-8")
+    for verb in VERBS:
+        assert f"`{verb}" in page
+
+
+def test_version_is_said_once():
+    assert f'version = "{sb.__version__}"' in (ROOT / "pyproject.toml").read_text("utf-8")
+    assert f"version: {sb.__version__}" in (ROOT / "CITATION.cff").read_text("utf-8")
