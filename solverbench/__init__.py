@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from solverbench import fields
-    from solverbench.api import Samples, law, plan, sample
+    from solverbench.api import law, plan
     from solverbench.errors import SolverbenchError, UsageError
     from solverbench.grids import Grid, grid
     from solverbench.measures.law import Law
     from solverbench.methods.registry import Solver, solver, solvers
     from solverbench.paths import Path, path
     from solverbench.plans import Plan
+    from solverbench.sampling import Samples, sample
 
 __version__ = "0.1.0"
 
@@ -30,7 +31,7 @@ _HOME = {
     "Law": "measures.law",
     "Path": "paths",
     "Plan": "plans",
-    "Samples": "api",
+    "Samples": "sampling",
     "Solver": "methods.registry",
     "SolverbenchError": "errors",
     "UsageError": "errors",
@@ -39,7 +40,7 @@ _HOME = {
     "law": "api",
     "path": "paths",
     "plan": "api",
-    "sample": "api",
+    "sample": "sampling",
     "solver": "methods.registry",
     "solvers": "methods.registry",
 }

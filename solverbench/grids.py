@@ -28,7 +28,7 @@ import numpy as np
 
 from solverbench.errors import UsageError, nearest
 from solverbench.numbers import Number
-from solverbench.paths import Path, VPDiscrete
+from solverbench.paths import SINGULAR, Path, VPDiscrete
 from solverbench.paths import path as named_path
 
 SIGMA_TILDE_RANGE = (1e-3, 1e3)
@@ -63,8 +63,7 @@ class Grid:
                 )
         if float(t[-1]) < 0:
             raise UsageError(f"grid times must not be negative, the last is {t[-1]}")
-        if float(self.path.alpha(t[0])) < 0 or math.isnan(float(self.path.sigma(t[0]))):
-            raise UsageError(f"time {t[0]} is outside path {self.path}, which is defined on [0, {self.path.t_max}]")
+        _check_inside(self.path, t[0])
 
     def __len__(self) -> int:
         """Number of steps, the first from pure noise and the last to the data included."""
@@ -100,15 +99,16 @@ class Grid:
         """The same times in another number type, e.g. `mpmath.mpf` for coefficients to thirty digits."""
         return Grid(self.path, tuple(number(t) for t in self.times), self.name)
 
-    def without_head(self) -> Grid:
-        """The grid after its first step out of pure noise; itself if it has none. Raises if that was its only step."""
-        return Grid(self.path, self.times[1:], self.name) if self.head is not None else self
-
     def __iter__(self) -> Iterator[Number]:
         return iter(self.times)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self.times, dtype=dtype)
+
+
+def _check_inside(path: Path, t: Number) -> None:
+    if path.alpha(t) < -SINGULAR:
+        raise UsageError(f"time {t} is outside path {path}, which is defined on [0, {path.t_max}]")
 
 
 Rule: TypeAlias = Callable[..., np.ndarray[Any, Any]]
@@ -147,7 +147,9 @@ def _uniform(path: Path, n: int, t_max: float, t_min: float) -> Any:
 
 @_rule("quadratic")
 def _quadratic(path: Path, n: int, t_max: float, t_min: float) -> Any:
-    return np.linspace(math.sqrt(t_max), math.sqrt(t_min), n) ** 2
+    times = np.linspace(math.sqrt(t_max), math.sqrt(t_min), n) ** 2
+    times[0], times[-1] = t_max, t_min  # sqrt(t)^2 need not be t to the last bit
+    return times
 
 
 @_rule("exponential", rho=1.0)
@@ -240,12 +242,16 @@ def grid(
     for key in options:
         if key not in defaults:
             raise UsageError(f"grid {name!r} has no option {key!r}{nearest(key, defaults)}")
-    if steps is None or steps != int(steps) or steps < 1:
+    for key in ("rho", "scale"):
+        if not options.get(key, 1) > 0:
+            raise UsageError(f"grid {name!r}: {key} must be positive, got {options[key]}")
+    if not isinstance(steps, int | float | np.integer) or steps != int(steps) or steps < 1:
         raise UsageError(f"grid {name!r}: steps must be a positive whole number, got {steps}")
     t_max = path.t_max if t_max is None else float(t_max)
     t_min = path.t_min if t_min is None else float(t_min)
     if not 0 <= t_min < t_max:
         raise UsageError(f"grid {name!r}: need 0 <= t_min < t_max, got t_min={t_min}, t_max={t_max}")
+    _check_inside(path, t_max)
 
     jump = zero and (name not in _REACH_DATA or not path.is_data(t_min))
     points = int(steps) + 1 - jump

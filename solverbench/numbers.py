@@ -77,6 +77,25 @@ def phi(k: int, z: Number) -> Number:
         total = total + term
 
 
+def gauss_legendre(n: int, like: Number) -> tuple[list[Number], list[Number]]:
+    """Nodes and weights on [-1, 1] in the type of `like`: numpy's, refined by Newton's iteration on P_n."""
+    nodes, weights = [], []
+    for start in np.polynomial.legendre.leggauss(n)[0].tolist():
+        x = like * 0 + start
+        for _ in range(8):
+            before, P = x * 0 + 1, x  # P_0, P_1 and on by the three-term recurrence
+            for k in range(2, n + 1):
+                before, P = P, ((2 * k - 1) * x * P - (k - 1) * before) / k
+            dP = n * (x * P - before) / (x * x - 1)
+            change = P / dP
+            x = x - change
+            if x + change * change == x:
+                break
+        nodes.append(x)
+        weights.append(2 / ((1 - x * x) * dP * dP))
+    return nodes, weights
+
+
 def _inverse_factorial(k: int, like: Number) -> Number:
     return (like * 0 + 1) / math.factorial(k)
 

@@ -103,6 +103,9 @@ class Runner:
 
     def _combine(self, out: torch.Tensor, terms: list[tuple[torch.Tensor, float]]) -> None:
         """out = sum_k c_k row_k, one pass. `out` may be one of the rows, which is then read first."""
+        if not terms:
+            out.zero_()
+            return
         terms.sort(key=lambda term: term[0] is not out)
         (head, first), *tail = terms
         block = _block(out.numel()) if self._sum is None else len(self._sum)

@@ -16,16 +16,13 @@ All start at order one and gain one order a step.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any, Literal
-
-import numpy as np
 
 from solverbench.errors import UsageError
 from solverbench.grids import Grid
 from solverbench.methods.exponential import linear_part
 from solverbench.methods.registry import solver
-from solverbench.numbers import Number, exp, phi, solve
+from solverbench.numbers import Number, exp, gauss_legendre, phi, solve
 from solverbench.paths import Path
 from solverbench.plans import State
 
@@ -59,7 +56,7 @@ def _moments_in_t(path: Path, s: Number, t: Number, n: int) -> list[Number]:
 
     In lambda the measure dsigma~ = -sigma~ dlambda is entire, so 32 nodes reach rounding error for any step in use.
     """
-    node, weight = _gauss_legendre(32)
+    node, weight = _DOUBLE if isinstance(t, float) else gauss_legendre(32, t)
     lam_s, lam_t = path.lam(s), path.lam(t)
     lam = [lam_s + (lam_t - lam_s) * (1 + y) / 2 for y in node]
     theta = [(path.inverse_lam(y) - s) / (t - s) for y in lam]
@@ -69,10 +66,7 @@ def _moments_in_t(path: Path, s: Number, t: Number, n: int) -> list[Number]:
     return [sum(m * th**k for m, th in zip(measure, theta, strict=True)) / mass for k in range(n)]
 
 
-@lru_cache
-def _gauss_legendre(n: int) -> tuple[list[float], list[float]]:
-    node, weight = np.polynomial.legendre.leggauss(n)
-    return node.tolist(), weight.tolist()
+_DOUBLE = gauss_legendre(32, 0.0)
 
 
 def adams_lambda(x: State, path: Path, grid: Grid, order: int, predicts: Literal["x0", "noise"]) -> State:

@@ -129,6 +129,22 @@ class Registry(Mapping[str, Solver]):
         solver = self._solvers[name]
         return solver[_parse_options(solver, text)] if text else solver
 
+    def __contains__(self, name: object) -> bool:
+        if name not in self._solvers:
+            _discover()
+        return name in self._solvers
+
+    def get(self, spec: str, default: Any = None) -> Any:
+        """Look up like [], with a default for names that are not there."""
+        return self[spec] if spec.split("[")[0].strip() in self else default
+
+    def of(self, function: Callable[..., State]) -> Solver | None:
+        """The solver made of a function: of several names, the one whose options are the function's own defaults."""
+        names = [s for s in self._solvers.values() if s.function is function]
+        parameters = inspect.signature(function).parameters.values()
+        own = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        return next((s for s in names if s.options == own), names[0] if names else None)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._solvers)
 

@@ -57,7 +57,11 @@ def prune(code: list[Instruction], output: int) -> tuple[tuple[Instruction, ...]
         number[v] = len(pruned)
         match i:
             case LinComb(terms):
-                i = LinComb(tuple((number[alias.get(u, u)], c) for u, c in terms))
+                merged: dict[int, Number] = {}  # two names of one value are one operand
+                for u, c in terms:
+                    u = number[alias.get(u, u)]
+                    merged[u] = merged[u] + c if u in merged else c
+                i = LinComb(tuple(merged.items()))
             case Eval() | Jump() | Map():
                 i = replace(i, x=number[alias.get(i.x, i.x)])
             case Noise():

@@ -7,6 +7,7 @@ as its paper writes it, with as many intermediate quantities as it likes: they c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,10 @@ class State:
             raise PlanError(f"a field cannot be evaluated at t = {at}, where sigma = 0 on path {path}")
         x = self._value()
         output = tracer.define(Eval(x, at), key=("eval", x, float(at)))
-        a, b = convert(tracer.prediction, prediction, path, at)
+        try:
+            a, b = convert(tracer.prediction, prediction, path, at)
+        except ZeroDivisionError:  # numpy's numbers give inf instead
+            a = b = math.inf
         if not (isfinite(a) and isfinite(b)):
             raise PlanError(
                 f"prediction {prediction!r} does not follow from a field that predicts {tracer.prediction!r} "
@@ -132,6 +136,8 @@ class State:
     __rmul__ = __mul__
 
     def __truediv__(self, c: Number) -> State:
+        if isinstance(c, State) or c == 0:
+            raise PlanError(f"a state divided by {'a state' if isinstance(c, State) else c} is not linear")
         return self * (1 / c)
 
     def __neg__(self) -> State:
@@ -143,8 +149,15 @@ class State:
     def __rsub__(self, other: float) -> State:
         return -self + other
 
-    def __bool__(self) -> bool:
+    def _nonlinear(self, *_: object) -> Any:
+        raise PlanError("only + - * / with numbers are linear in a state; use x.map(f) for a pointwise function")
+
+    def _decides(self, *_: object) -> Any:
         raise PlanError("a solver that decides by the value of a state is not a plan: its coefficients must be fixed")
+
+    __rtruediv__ = __pow__ = __rpow__ = __abs__ = __mod__ = __floordiv__ = __matmul__ = _nonlinear
+    __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __float__ = __int__ = _decides
+    __hash__ = object.__hash__
 
 
 def _Draw(s: Number, t: Number) -> Noise:
@@ -171,9 +184,7 @@ def trace(
     x = State(tracer, {0: 1.0})
     if grid.head is not None and "head" not in takes:
         x = _first_order(x, path, *grid.head)
-        if len(grid) > 1:
-            grid = grid.without_head()
-    if grid.steps or not {"head", "tail"}.isdisjoint(takes):
+    if grid.steps or takes:
         x = function(x, path, grid, **(options or {}))
         if not isinstance(x, State):
             raise PlanError(f"solver {name!r} must return the state, got {type(x).__name__}")

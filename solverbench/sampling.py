@@ -1,0 +1,257 @@
+"""`sample`: a solver, a field and a grid give samples, on either engine, chunk by chunk."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from solverbench.api import GridLike, SolverLike, find_solver, on_path
+from solverbench.engines.noise import START, normals
+from solverbench.errors import UsageError
+from solverbench.grids import Grid
+from solverbench.methods import Solver
+from solverbench.plans import Jump, Plan
+
+if TYPE_CHECKING:
+    from solverbench.fields.base import Field
+
+MEMORY = 1 << 30
+"""Bytes of states a chunk of samples may take by default."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a run produced."""
+
+    x: Any
+    """Final states, shaped like the start, (n, *shape) from the prior; an array of the engine's kind."""
+    nfe: int
+    """Model evaluations per sample."""
+    plan: Plan
+    shape: tuple[int, ...]
+    """Of one sample."""
+    seconds: float
+    """Wall time of the run."""
+    field_seconds: float
+    """Of these, spent inside the field."""
+
+    @property
+    def finite(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which samples have no nan and no infinity, of the shape of the batch."""
+        x = self.x if isinstance(self.x, np.ndarray) else self.x.detach().double().cpu().numpy()
+        inner = tuple(range(x.ndim - len(self.shape), x.ndim))
+        ok: np.ndarray[Any, np.dtype[np.bool_]] = np.isfinite(x.astype(float)).all(axis=inner)
+        return ok
+
+
+def sample(
+    field: Field,
+    solver: SolverLike,
+    grid: GridLike,
+    x: Any = None,
+    n: int | None = None,
+    *,
+    seed: int = 0,
+    engine: Literal["torch", "numpy"] | None = None,
+    dtype: Any = None,
+    memory: int = MEMORY,
+    first: int = 0,
+) -> Samples:
+    """Run a solver on a field.
+
+    field: any object with `path`, `prediction`, `shape` and `__call__(x, t)`, see `fields.Field`.
+    grid: a Grid on the field's path, or an array of decreasing times (on VE and EDM paths, t = sigma).
+    x: states (..., *shape) at the first time of the grid, any batch shape; without it `n` samples start from the
+    path's prior.
+    seed: of the start and of every noise draw. Sample i under a seed is the same whatever n, chunks or engine.
+    engine: "numpy" (any number type) or "torch"; by default the one of x, else torch.
+    dtype: of the states; x's by default, else float32.
+    memory: bytes the states of one chunk may take. first: number of the first sample.
+
+    Raises UsageError for shapes that do not fit, impossible grids, and jumps on a field without a flow map. Samples
+    that diverge are returned as they are; `Samples.finite` tells which.
+    """
+    grid = on_path(grid, field.path)
+    shape = tuple(field.shape)
+    batch = _check_start(x, n, shape)
+    if engine is None:
+        engine = "numpy" if isinstance(x, np.ndarray) else "torch"
+    if engine not in ("numpy", "torch"):
+        raise UsageError(f"unknown engine {engine!r} (known: numpy, torch)")
+    driver = (_Numpy if engine == "numpy" else _Torch)(field, find_solver(solver), grid, x, dtype, seed)
+    if any(isinstance(i, Jump) for i in driver.plan.code) and not hasattr(field, "jump"):
+        raise UsageError(f"solver {driver.plan.solver} jumps, and the field has no flow map `jump(x, s, t)`")
+
+    total, d = int(np.prod(batch)), int(np.prod(shape))
+    chunk = min(total, max(1, memory // (driver.plan.rows * d * driver.itemsize)))
+    started = time.perf_counter()
+    parts = []
+    for i in range(0, total, chunk):
+        part = driver.prior(min(chunk, total - i), first + i) if x is None else driver.part(i, chunk)
+        parts.append(driver.run(part, first + i))
+    result = driver.join(parts).reshape(batch + shape)
+    seconds = time.perf_counter() - started
+    return Samples(result, driver.plan.nfe, driver.plan, shape, seconds, driver.field_seconds)
+
+
+def start(field: Field, grid: Grid, n: int, seed: int = 0, first: int = 0, dtype: Any = np.float64) -> Any:
+    """Samples first .. first + n - 1 of the path's prior at the first time of the grid, a numpy array (n, *shape)."""
+    z = normals(seed, START, first, n, int(np.prod(field.shape)), dtype).reshape(n, *field.shape)
+    return z * z.dtype.type(field.path.prior_std(float(grid.times[0])))
+
+
+def _check_start(x: Any, n: int | None, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The batch shape of a run, from x or from n."""
+    if (x is None) == (n is None):
+        raise UsageError("give either x, the states to start from, or n, how many samples to draw from the prior")
+    if n is not None:
+        if n < 1 or n != int(n):
+            raise UsageError(f"n must be at least 1 and whole, got {n}")
+        return (int(n),)
+    if not hasattr(x, "dtype"):
+        raise UsageError(f"x must be a numpy array or a torch tensor, got {type(x).__name__}")
+    batch = tuple(x.shape[: x.ndim - len(shape)])
+    if tuple(x.shape) != batch + shape or 0 in batch:
+        expected = ", ".join(("...", *map(str, shape)))
+        raise UsageError(f"x must have shape ({expected}) with at least one sample, got {tuple(x.shape)}")
+    return batch
+
+
+class _Driver(Protocol):
+    """One engine, ready to run one plan chunk by chunk."""
+
+    plan: Plan
+    itemsize: int
+
+    @property
+    def field_seconds(self) -> float:
+        """Time spent in the field so far."""
+
+    def prior(self, m: int, first: int) -> Any:
+        """Samples first .. first + m - 1 of the path's prior."""
+
+    def part(self, i: int, m: int) -> Any:
+        """States i .. i + m - 1 of the given start."""
+
+    def run(self, x: Any, first: int) -> Any:
+        """Final states of x, whose first sample has that number."""
+
+    def join(self, parts: list[Any]) -> Any:
+        """The parts as one array."""
+
+
+class _Numpy:
+    """The numpy engine; noise for other number types than float32 is drawn in float64."""
+
+    field_seconds = float("nan")
+
+    def __init__(self, field: Field, solver: Solver, grid: Grid, x: Any, dtype: Any, seed: int) -> None:
+        if x is not None and not isinstance(x, np.ndarray):
+            x = x.detach().cpu().numpy()
+        self.dtype = _numpy_type(x.dtype if dtype is None and x is not None else dtype or np.float32)
+        self.x = None if x is None else x.reshape(-1, *field.shape).astype(self.dtype)
+        if self.dtype.kind != "O":
+            self.number: Any = np.longdouble if self.dtype == np.longdouble else float
+        elif self.x is not None:
+            self.number = type(self.x.flat[0])
+        else:
+            raise UsageError("dtype object needs x, whose entries say which numbers are meant")
+        self.drawn = np.float32 if self.dtype == np.float32 else np.float64
+        self.plan = solver.plan(field.path, grid.astype(self.number), field.prediction)
+        self.itemsize = max(self.dtype.itemsize, 8)
+        self.field, self.grid, self.seed = field, grid, seed
+
+    def prior(self, m: int, first: int) -> Any:
+        return start(self.field, self.grid, m, self.seed, first, self.drawn).astype(self.dtype)
+
+    def _noise(self, draw: int, m: int, first: int) -> Any:
+        d = int(np.prod(self.field.shape))
+        z = normals(self.seed, draw + 1, first, m, d, self.drawn).reshape(m, *self.field.shape)
+        return z.astype(object) * self.number(1) if self.dtype.kind == "O" else z.astype(self.dtype)
+
+    def part(self, i: int, m: int) -> Any:
+        assert self.x is not None
+        return self.x[i : i + m]
+
+    def run(self, x: Any, first: int) -> Any:
+        from solverbench.engines import numpy as engine
+
+        return engine.run(self.plan, self.field, x, lambda draw: self._noise(draw, len(x), first))
+
+    def join(self, parts: list[Any]) -> Any:
+        return np.concatenate(parts)
+
+
+class _Torch:
+    """The torch engine; buffers are made for the first chunk, which is the largest."""
+
+    def __init__(self, field: Field, solver: Solver, grid: Grid, x: Any, dtype: Any, seed: int) -> None:
+        import torch
+
+        x = None if x is None else torch.as_tensor(x)
+        self.dtype = _torch_type(x.dtype if dtype is None and x is not None else dtype or torch.float32)
+        self.x = None if x is None else x.reshape(-1, *field.shape).to(self.dtype).contiguous()
+        self.device = torch.device("cpu") if x is None else x.device
+        self.plan = solver.plan(field.path, grid.astype(float), field.prediction)
+        self.itemsize: int = self.dtype.itemsize
+        self.field, self.seed = field, seed
+        self.std = field.path.prior_std(float(grid.times[0]))
+        self._runner: Any = None
+
+    @property
+    def field_seconds(self) -> float:
+        return float(self._runner.meter.field)
+
+    def prior(self, m: int, first: int) -> Any:
+        import torch
+
+        from solverbench.engines.torch import fill_normal
+
+        x = torch.empty((m, int(np.prod(self.field.shape))), dtype=self.dtype, device=self.device)
+        fill_normal(x, self.seed, START, first)
+        return x.mul_(self.std).view(m, *self.field.shape)
+
+    def part(self, i: int, m: int) -> Any:
+        assert self.x is not None
+        return self.x[i : i + m]
+
+    def run(self, x: Any, first: int) -> Any:
+        import torch
+
+        from solverbench.engines.torch import Runner
+
+        if self._runner is None:
+            self._runner = Runner(self.plan, len(x), self.field.shape, self.dtype, self.device)
+        with torch.no_grad():
+            return self._runner(self.field, x, seed=self.seed, first=first).clone()
+
+    def join(self, parts: list[Any]) -> Any:
+        import torch
+
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _numpy_type(dtype: Any) -> np.dtype[Any]:
+    """A numpy type from a name, a numpy or a torch type."""
+    name = str(dtype).removeprefix("torch.") if not isinstance(dtype, type) else np.dtype(dtype).name
+    try:
+        found = np.dtype(name)
+    except TypeError:
+        found = None
+    if found is None or found.kind not in "fO":
+        raise UsageError(f"dtype {dtype} is not a floating-point type of numpy (float32, float64, longdouble, object)")
+    return found
+
+
+def _torch_type(dtype: Any) -> Any:
+    """A torch type from a name, a numpy or a torch type."""
+    import torch
+
+    name = str(dtype).removeprefix("torch.") if not isinstance(dtype, type) else np.dtype(dtype).name
+    found = getattr(torch, name, None)
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise UsageError(f"dtype {dtype} is not a floating-point type of torch (float32, float64, bfloat16, float16)")
+    return found

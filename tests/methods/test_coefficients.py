@@ -1,0 +1,250 @@
+"""Tableaux and multistep weights by their order conditions, in exact arithmetic where there is one."""
+
+from __future__ import annotations
+
+from fractions import Fraction as Q
+
+import mpmath as mp
+import numpy as np
+import pytest
+
+import solverbench as sb
+from solverbench.engines import numpy as engine
+from solverbench.errors import UsageError
+from solverbench.methods import exponential, multistep, runge_kutta
+from solverbench.methods.exponential import ExponentialTableau
+from solverbench.methods.runge_kutta import ButcherTableau
+from solverbench.numbers import phi
+
+BUTCHER = {"EULER": 1, "MIDPOINT": 2, "HEUN": 2, "RK4": 4}
+EXPONENTIAL = {"EXP_EULER": 1, "ETD2RK": 2, "ETD3RK": 3, "DPM2": 2, "DPM3": 3}
+
+
+def residuals(a, b, c):
+    """Elementary weights of the eight rooted trees up to order four, minus what they must be, by order."""
+    n = range(len(c))
+
+    def A(v):
+        return [sum((a[i][j] * v[j] for j in range(i)), Q(0)) for i in n]
+
+    def weigh(v):
+        return sum((b[i] * v[i] for i in n), Q(0))
+
+    c2 = [x * x for x in c]
+    return {
+        1: [weigh([Q(1)] * len(c)) - 1],
+        2: [weigh(c) - Q(1, 2)],
+        3: [weigh(c2) - Q(1, 3), weigh(A(c)) - Q(1, 6)],
+        4: [
+            weigh([x**3 for x in c]) - Q(1, 4),
+            weigh([x * y for x, y in zip(c, A(c), strict=True)]) - Q(1, 8),
+            weigh(A(c2)) - Q(1, 12),
+            weigh(A(A(c))) - Q(1, 24),
+        ],
+    }
+
+
+def order_of(a, b, c):
+    """The highest order up to which all conditions hold exactly."""
+    met = 0
+    for p, r in residuals(a, b, c).items():
+        if any(r):
+            return met
+        met = p
+    return met
+
+
+@pytest.mark.parametrize("name", BUTCHER)
+def test_butcher_tableaux(name):
+    t = getattr(runge_kutta, name)
+    assert [sum(row, Q(0)) for row in t.a] == list(t.c)
+    assert order_of(t.a, t.b, t.c) == BUTCHER[name]
+
+
+def at_zero(weights):
+    """A combination of phi functions at z = 0, where phi_k = 1/k!."""
+    return sum((w / int(mp.factorial(k)) for k, w in weights.items()), Q(0))
+
+
+@pytest.mark.parametrize("name", EXPONENTIAL)
+def test_exponential_tableaux_are_runge_kutta_methods_without_the_linear_part(name):
+    t = getattr(exponential, name)
+    a, b = [[at_zero(w) for w in row] for row in t.a], [at_zero(w) for w in t.b]
+    assert [sum(row, Q(0)) for row in a] == list(t.c)
+    assert order_of(a, b, t.c) == EXPONENTIAL[name]
+
+
+@pytest.mark.parametrize(("name", "degree"), [("ETD2RK", 1), ("ETD3RK", 2), ("DPM3", 1), ("EXP_EULER", 0)])
+def test_exponential_quadrature(name, degree):
+    """sum_i b_i(z) c_i^k = k! phi_{k+1}(z): polynomials in lambda are integrated exactly at any stiffness."""
+    t = getattr(exponential, name)
+    for z in (-30.0, -1.0, 0.4):
+        for k in range(degree + 1):
+            total = sum(
+                float(w) * phi(j, z) * float(c) ** k for c, b in zip(t.c, t.b, strict=True) for j, w in b.items()
+            )
+            assert total == pytest.approx(float(mp.factorial(k)) * phi(k + 1, z), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [("; 1/2", "0, 1, 0"), ("; 1/2", "1/2, 1/3"), ("1; 1/2", "0, 1"), ("; 1/2, 1/2", "0, 1"), ("; 1", "1")],
+)
+def test_bad_butcher_tableaux_are_refused(a, b):
+    with pytest.raises(UsageError, match="tableau"):
+        ButcherTableau.of(a, b)
+
+
+def test_a_tableau_whose_rows_do_not_sum_to_c_is_refused():
+    with pytest.raises(UsageError, match="rows must sum to c"):
+        ButcherTableau((Q(0), Q(1, 2)), ((), (Q(1, 3),)), (Q(0), Q(1)))
+
+
+@pytest.mark.parametrize(
+    ("c", "a", "b"),
+    [
+        ((Q(0), Q(1)), ((), ({1: Q(1, 2)},)), ({1: Q(1), 2: Q(-1)}, {2: Q(1)})),  # a stage not at its time
+        ((Q(0), Q(1)), ((), ({1: Q(1)},)), ({1: Q(1)}, {2: Q(1)})),  # a constant not integrated
+        ((Q(0), Q(1)), ((), ({1: Q(1)},)), ({1: Q(1)},)),
+        ((Q(0), Q(1)), (({1: Q(1)},), ()), ({1: Q(1)}, {})),
+    ],
+)
+def test_bad_exponential_tableaux_are_refused(c, a, b):
+    with pytest.raises(UsageError, match="tableau"):
+        ExponentialTableau(c, a, b)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_weights_integrate_polynomials_on_uneven_nodes(n, rng):
+    theta = [0.0, *(-np.cumsum(rng.uniform(0.3, 2, n - 1)))]
+    moments = [1 / (k + 1) for k in range(n)]
+    w = multistep.weights(theta, moments)
+    coefficients = rng.normal(size=n)
+    integral = sum(c / (k + 1) for k, c in enumerate(coefficients))
+    assert sum(w_j * np.polyval(coefficients[::-1], th) for w_j, th in zip(w, theta, strict=True)) == pytest.approx(
+        integral
+    )
+
+
+def test_adams_bashforth_on_even_nodes():
+    """The classical coefficients, exactly."""
+    known = {
+        2: [Q(3, 2), Q(-1, 2)],
+        3: [Q(23, 12), Q(-16, 12), Q(5, 12)],
+        4: [Q(55, 24), Q(-59, 24), Q(37, 24), Q(-9, 24)],
+    }
+    for n, expected in known.items():
+        assert multistep.weights([Q(-j) for j in range(n)], [Q(1, k + 1) for k in range(n)]) == expected
+
+
+UNEVEN = (9.0, 7.5, 4.0, 3.4, 1.5, 1.1, 0.4)
+
+
+def last_step(solver, path, times, prediction, function):
+    """(state before, state after) the last step of a run on a field that depends on time alone."""
+    field = lambda x, t: 0 * x + float(function(t))  # noqa: E731
+    grids = sb.Grid(path, tuple(times[:-1])), sb.Grid(path, tuple(times))
+    return tuple(
+        float(engine.run(sb.plan(solver, path, g, prediction=prediction), field, np.ones((1, 1)))[0, 0]) for g in grids
+    )
+
+
+@pytest.mark.parametrize(("solver", "degree"), [("deis-rhoab1", 1), ("deis-rhoab2", 2), ("deis-rhoab3", 3), ("ddim", 0),
+                                                ("rho-2heun", 1), ("rho-midpoint", 1), ("rho-4rk", 3)])  # fmt: skip
+def test_slopes_polynomial_in_sigma(solver, degree):
+    path = sb.path("edm")
+    for k in range(degree + 2):
+        before, after = last_step(solver, path, UNEVEN, "noise", lambda t, k=k: t**k)
+        integral = (UNEVEN[-1] ** (k + 1) - UNEVEN[-2] ** (k + 1)) / (k + 1)
+        exact = after - before == pytest.approx(integral, rel=1e-11)
+        assert exact == (k <= degree)
+
+
+@pytest.mark.parametrize(("solver", "degree"), [("deis-tab1", 1), ("deis-tab2", 2), ("deis-tab3", 3)])
+@pytest.mark.parametrize("name", ["vp-linear", "vp-cosine", "rectified"])
+def test_slopes_polynomial_in_t(solver, degree, name):
+    """x~ changes by int P(t) dsigma~."""
+    path, times = sb.path(name), (0.9, 0.8, 0.55, 0.5, 0.31, 0.12)
+    s, t = times[-2:]
+    for k in range(degree + 2):
+        before, after = last_step(solver, path, times, "noise", lambda t, k=k: t**k)
+        change = after / path.alpha(t) - before / path.alpha(s)
+        exact = float(mp.quad(lambda u, k=k: u**k * path.d_sigma_tilde(u), [s, t]))
+        assert (change == pytest.approx(exact, rel=1e-11)) == (k <= degree)
+
+
+@pytest.mark.parametrize("predicts", ["x0", "noise"])
+@pytest.mark.parametrize(
+    ("solver", "degree"),
+    [
+        ("exp-euler", 0),
+        ("exp-rk2", 1),
+        ("exp-rk3", 2),
+        ("exp-ab2", 1),
+        ("exp-ab3", 2),
+        ("unipc-2[variant=bh1]", 0),  # its weight is rounded to 1/2
+        ("unipc-3", 2),
+        ("unipc-3[corrector=false]", 2),
+    ],
+)
+def test_predictions_polynomial_in_lambda(solver, degree, predicts):
+    """Variation of constants by quadrature; the linear part exact, whatever the step."""
+    path, times = sb.path("rectified"), (0.9, 0.85, 0.8, 0.55, 0.5, 0.31)
+    solver = f"{solver[:-1]},predicts={predicts}]" if "[" in solver else f"{solver}[predicts={predicts}]"
+    s, t = times[-2:]
+    lam_s, lam_t = path.lam(s), path.lam(t)
+    for k in range(degree + 2):
+        before, after = last_step(solver, path, times, predicts, lambda u, k=k: path.lam(u) ** k)
+        if predicts == "x0":
+            ratio, weight, sign = path.sigma(t) / path.sigma(s), path.alpha(t), -1
+        else:
+            ratio, weight, sign = path.alpha(t) / path.alpha(s), -path.sigma(t), 1
+        integral = mp.quad(lambda u, k=k, sign=sign: mp.exp(sign * (lam_t - u)) * u**k, [lam_s, lam_t])
+        exact = ratio * before + weight * float(integral)
+        assert (after == pytest.approx(exact, rel=1e-11)) == (k <= degree)
+
+
+def test_the_published_3m_has_half_the_second_difference():
+    """The difference to exp-ab3 in one step is phi_3 times the second divided difference, once more."""
+    path, times = sb.path("edm"), (9.0, 6.0, 3.0, 1.0)
+    got, whole = (dict(sb.plan(s, path, times, prediction="x0").code[-1].terms) for s in ("dpmpp-3m", "exp-ab3"))
+    lam = [path.lam(t) for t in times]
+    h, r0, r1 = lam[3] - lam[2], (lam[2] - lam[1]) / (lam[3] - lam[2]), (lam[1] - lam[0]) / (lam[3] - lam[2])
+    second = np.array([1 / r0, -1 / r0 - 1 / r1, 1 / r1]) / (r0 + r1)  # of D at the last three times, latest first
+    values = sorted(whole)[::-1][:4]
+    difference = sorted((whole[v] - got[v] for v in values), key=abs)
+    expected = sorted([0.0, *(h * phi(3, -h) * second)], key=abs)
+    np.testing.assert_allclose(difference, expected, atol=1e-14)
+
+
+def test_an_adams_method_of_silly_order_is_refused():
+    for spec in ("exp-ab2[points=7]", "exp-ab2[points=0]", "deis-rhoab1[degree=9]", "deis-tab1[degree=-1]"):
+        with pytest.raises(UsageError, match="order from 1 to 6"):
+            sb.plan(spec, "edm", UNEVEN)
+    with pytest.raises(UsageError, match="p must be from 1 to 6, got 9"):
+        sb.plan("unipc-2[p=9]", "edm", UNEVEN)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("unipc-2[variant=bh3]", "unknown variant 'bh3'.*bh2 or bh1"),
+        ("sde-dpmpp-2m[variant=huen]", "unknown variant 'huen'.*heun"),
+        ("ddim[eta=1.5]", "eta must be between 0 and 1, got 1.5"),
+        ("ddim[eta=-0.1]", "got -0.1"),
+        ("exp-rk2[predicts=score]", "'x0' or 'noise', not 'score'"),
+    ],
+)
+def test_options_out_of_range(spec, message):
+    with pytest.raises(UsageError, match=message):
+        sb.plan(spec, "edm", UNEVEN)
+
+
+def test_gauss_legendre_reaches_rounding_error_in_long_steps():
+    """Moments of tAB over a step of seven in lambda, against adaptive quadrature."""
+    path = sb.path("vp-linear")
+    s, t = 0.95, 0.02
+    got = multistep._moments_in_t(path, s, t, 4)
+    for k, m in enumerate(got):
+        exact = mp.quad(lambda u, k=k: ((u - s) / (t - s)) ** k * path.d_sigma_tilde(u), [s, 0.7, 0.4, 0.1, t])
+        assert m == pytest.approx(float(exact / (path.sigma_tilde(t) - path.sigma_tilde(s))), rel=1e-11)

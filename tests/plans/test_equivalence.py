@@ -1,0 +1,120 @@
+"""Proofs that two names are one method, or are not, by their tableaux on several paths and grids."""
+
+from __future__ import annotations
+
+import pytest
+
+import solverbench as sb
+
+DISCRETE = sb.path("vp-discrete")
+PLACES = {
+    "edm": ("edm", sb.grid("edm", "edm", 9)),
+    "edm, uneven": ("edm", sb.grid([30.0, 29.0, 11.0, 3.0, 2.5, 0.4, 0.0], "edm")),
+    "vp-linear": ("vp-linear", sb.grid("uniform", "vp-linear", 8)),
+    "vp-cosine": ("vp-cosine", sb.grid("log-snr", "vp-cosine", 8)),
+    "vp-discrete": (DISCRETE, sb.grid("discrete", DISCRETE, 7, spacing="trailing")),
+    "rectified": ("rectified", sb.grid("uniform", "rectified", 8)),
+    "trig": ("trig", sb.grid("edm", "trig", 8, zero=False)),
+}
+EVERYWHERE = pytest.mark.parametrize("where", PLACES)
+ONE_METHOD = [
+    ("ddim", "dpm-1", "dpmpp-1", "euler-sigma", "exp-euler", "exp-euler[predicts=noise]", "sde-dpmpp-1[eta=0]",
+     "unipc-1[corrector=false]", "unipc-1[corrector=false,predicts=noise]", "ddpm[eta=0]", "deis-rhoab1[degree=0]"),
+    ("ddpm", "ddim[eta=1]", "sde-dpmpp-1"),
+    ("rho-2heun", "edm-heun", "edm-stochastic[s_churn=0]"),
+    ("dpmpp-2m", "unipc-2[corrector=false]", "sde-dpmpp-2m[eta=0]"),
+    ("exp-ab2", "sde-dpmpp-2m[eta=0,variant=heun]"),
+    ("dpm-2", "dpmpp-2s[predicts=noise]"),
+    ("dpmpp-2s", "dpm-2[predicts=x0]"),
+    ("dpmpp-3s", "dpm-3[predicts=x0]"),
+    ("unipc-2", "unipc-3[p=2]", "unipc-1[p=2]"),
+]  # fmt: skip
+PAIRS = [(group[0], other) for group in ONE_METHOD for other in group[1:]]
+TWO_METHODS = [
+    ("dpmpp-3m", "exp-ab3"),
+    ("unipc-2", "unipc-2[variant=bh1]"),
+    ("unipc-2[corrector=false]", "unipc-2[corrector=false,variant=bh1]"),
+    ("dpmpp-2m", "exp-ab2"),
+    ("exp-ab3", "unipc-3[corrector=false]"),  # in the second step alone, see below
+    ("dpm-2", "dpmpp-2s"),
+    ("ddim", "ddpm"),
+    ("deis-rhoab2", "deis-rhoab3"),
+    ("exp-rk2", "rho-2heun"),
+    ("sde-dpmpp-2m", "sde-dpmpp-2m[variant=heun]"),
+    ("ddim[eta=0.5]", "sde-dpmpp-1[eta=0.5]"),
+]
+
+
+def plans(where, *solvers, prediction="x0"):
+    """The plans of several solvers at one place."""
+    path, grid = PLACES[where]
+    return [sb.plan(solver, path, grid, prediction=prediction) for solver in solvers]
+
+
+@EVERYWHERE
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_one_method(one, other, where):
+    a, b = plans(where, one, other)
+    assert a.equivalent(b)
+    assert b.equivalent(a)
+
+
+@pytest.mark.parametrize("prediction", ["noise", "score", "v", "velocity"])
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_one_method_whatever_the_field_predicts(one, other, prediction):
+    a, b = plans("vp-linear", one, other, prediction=prediction)
+    assert a.equivalent(b)
+
+
+@EVERYWHERE
+@pytest.mark.parametrize(("one", "other"), TWO_METHODS)
+def test_two_methods(one, other, where):
+    a, b = plans(where, one, other)
+    assert not a.equivalent(b)
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("variant", ["bh1", "bh2"])
+def test_unip_3_is_exponential_adams_bashforth_once_it_has_three_values(variant, where):
+    """Its second step has two, where the paper puts 1/2 for the solution of the order condition."""
+    path, grid = PLACES[where]
+    last = sb.Grid(grid.path, grid.times[:-1]) if grid.tail else grid
+    a, b = (
+        sb.plan(solver, path, last, prediction="x0").code[-1]
+        for solver in ("exp-ab3", f"unipc-3[corrector=false,variant={variant}]")
+    )
+    assert [v for v, _ in a.terms] == [v for v, _ in b.terms]
+    assert [c for _, c in a.terms] == pytest.approx([c for _, c in b.terms], rel=1e-11)
+
+
+@pytest.mark.parametrize(
+    "rk", [("heun", "rho-2heun"), ("euler", "ddim"), ("midpoint", "rho-midpoint"), ("rk4", "rho-4rk")]
+)
+def test_in_time_and_in_sigma_agree_where_t_is_sigma_and_only_there(rk):
+    for where in ("edm", "edm, uneven"):
+        a, b = plans(where, *rk)
+        assert a.equivalent(b)
+    a, b = plans("vp-linear", *rk)
+    assert not a.equivalent(b)
+
+
+def test_different_paths_times_and_predictions_are_different_plans():
+    g = sb.grid("edm", "edm", 4)
+    plan = sb.plan("ddim", "edm", g)
+    assert plan.equivalent(sb.plan("ddim", "edm", list(g)))
+    assert not plan.equivalent(sb.plan("ddim", "edm", g, prediction="noise")) or plan.prediction == "noise"
+    assert not plan.equivalent(sb.plan("ddim", "edm", sb.grid("edm", "edm", 4, rho=5.0), prediction=plan.prediction))
+    ve = sb.plan("ddim", "ve", list(g), prediction=plan.prediction)
+    assert not plan.equivalent(ve)
+
+
+def test_the_tolerance_is_a_tolerance():
+    """A coefficient off by 1e-9 is another method at rtol = 1e-11, and the same at 1e-8."""
+    from solverbench.plans import trace
+
+    path, grid = sb.path("edm"), sb.Grid(sb.path("edm"), (10.0, 5.0))
+    step = lambda x, p, g, b=0.5: b * x + (1 - b) * x.predict("x0", at=10.0)  # noqa: E731
+    a = trace(step, path, grid, "x0", name="a")
+    b = trace(lambda *args: step(*args, b=0.5 * (1 + 1e-9)), path, grid, "x0", name="b")
+    assert not a.equivalent(b)
+    assert a.equivalent(b, rtol=1e-8)
