@@ -3,6 +3,8 @@
 The model is a constant tensor, so all that is timed is the solver's own work: DPM-Solver++(2M), 20 steps, float32.
 """
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -42,7 +44,7 @@ def plain(x, D, sigmas):
 
     def run():
         state, old, h_last = x, None, None
-        for s, t in zip(sigmas, sigmas[1:], strict=False):
+        for s, t in pairwise(sigmas):
             h = s.log() - t.log()
             D_bar = D
             if old is not None:

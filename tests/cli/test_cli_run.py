@@ -1,0 +1,171 @@
+"""`run` and `report`: data on stdout, messages on stderr, exit codes, and folders."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def broken(write):
+    return write(
+        "import solverbench\n@solverbench.solver('broken')\ndef broken(x, path, grid):\n"
+        "    if len(grid) == 3:\n        raise ZeroDivisionError('no step')\n"
+        "    for s, t in grid.steps:\n        x = x + (t - s) * x.predict('velocity', at=s)\n    return x\n",
+        "broken.py",
+    )
+
+
+def folder(tmp_path, name="r"):
+    return tmp_path / "reports" / "small" / name
+
+
+def test_a_run_prints_tables_and_keeps_records(solverbench, small, tmp_path):
+    shown = solverbench("run", *small, "--name", "r")
+    assert shown.code == 0
+    assert "ddim" in shown.out
+    assert "mixture ddim 3 ok in" in shown.err
+    assert "12 cells in" in shown.err
+    assert shown.err.endswith(f" s: {folder(tmp_path)}\n")
+    assert len((folder(tmp_path) / "cells.jsonl").read_text().splitlines()) == 12
+    assert json.loads((folder(tmp_path) / "manifest.json").read_text())["suite"] == "small"
+
+
+def test_json_is_all_that_is_on_stdout(solverbench, small):
+    shown = solverbench("run", *small, "--json", "--solver", "ddim")
+    records = json.loads(shown.out)
+    assert [(r["problem"], r["budget"]) for r in records] == [
+        ("gaussian", 3), ("gaussian", 6), ("mixture", 3), ("mixture", 6)
+    ]  # fmt: skip
+
+
+def test_quiet_says_nothing(solverbench, small):
+    shown = solverbench("run", *small, "-q", "--json", "--solver", "ddim")
+    assert (shown.code, shown.err) == (0, "")
+
+
+def test_a_dry_run_lists_cells_and_writes_nothing(solverbench, small, tmp_path):
+    shown = solverbench("run", *small, "--dry-run", "--json", "--nfe", "4", "--seed", "3")
+    rows = json.loads(shown.out)
+    assert len(rows) == 6
+    assert set(rows[0]) == {"cell", "problem", "solver", "budget", "seed"}
+    assert {row["seed"] for row in rows} == {3}
+    assert not (tmp_path / "reports").exists()
+    assert "ddpm" in solverbench("run", *small, "--dry-run").out
+
+
+def test_a_failed_cell_is_said_and_counted(solverbench, small, broken):
+    shown = solverbench("run", *small, "--json", "--solver", broken, "--solver", "ddim", "--problem", "gaussian")
+    assert shown.code == 3
+    assert "gaussian broken 3 failed: ZeroDivisionError: no step (broken.py:5)" in shown.err
+    assert "4 cells, 1 failed in" in shown.err
+    assert [r["status"] for r in json.loads(shown.out)] == ["failed", "ok", "ok", "ok"]
+
+
+def test_nothing_selected(solverbench, small, tmp_path):
+    shown = solverbench("run", *small, "--solver", "flow-map", "--problem", "mixture")
+    assert (shown.code, shown.out) == (5, "")
+    assert shown.err.startswith("error: nothing selected: ")
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--problem", "mixtur"], "unknown problem 'mixtur' in suite 'small' (did you mean mixture?)"),
+        (["--solver", "ddimm"], "unknown solver 'ddimm'"),
+        (["--nfe", "0"], "a budget is a positive number of model evaluations, got 0"),
+        (["--solver", "absent.py"], "no such solver file: "),
+    ],
+)
+def test_selections_that_cannot_be(solverbench, small, tmp_path, arguments, message):
+    shown = solverbench("run", *small, *arguments)
+    assert (shown.code, shown.out) == (2, "")
+    assert message in shown.err
+    assert not (tmp_path / "reports").exists()
+
+
+def test_a_name_is_used_once(solverbench, small, tmp_path):
+    arguments = ["run", *small, "--name", "r", "--solver", "ddim", "-q"]
+    assert solverbench(*arguments).code == 0
+    before = (folder(tmp_path) / "cells.jsonl").read_text()
+    again = solverbench(*arguments)
+    assert (again.code, again.out) == (2, "")
+    assert "already holds a run" in again.err
+    assert (folder(tmp_path) / "cells.jsonl").read_text() == before
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(solverbench, small, tmp_path, monkeypatch):
+    monkeypatch.setattr("solverbench.run.runner.run", lambda *_, **__: pytest.fail("work was done"))
+    (tmp_path / "file").write_text("in the way")
+    shown = solverbench("run", *small[:2], "--out", tmp_path / "file")
+    assert shown.code == 2
+    assert shown.err.startswith("error: cannot write results to ")
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_ctrl_c_keeps_what_is_finished(solverbench, small, write, tmp_path):
+    slow = write(
+        "import solverbench\n@solverbench.solver('slow')\ndef slow(x, path, grid):\n"
+        "    if len(grid) == 6:\n        raise KeyboardInterrupt\n"
+        "    for s, t in grid.steps:\n        x = x + (t - s) * x.predict('velocity', at=s)\n    return x\n"
+    )
+    shown = solverbench("run", *small, "--name", "r", "--solver", "ddim", "--solver", slow, "--json")
+    assert shown.code == 130
+    assert f"interrupted: 3 of 8 cells are kept in {folder(tmp_path)}" in shown.err
+    assert [r["status"] for r in json.loads(shown.out)] == ["ok"] * 3
+    report = solverbench("report", folder(tmp_path), "--figures", "none")
+    assert report.code == 0
+    assert "incomplete: 3 of 8 cells" in report.out
+
+
+def test_ctrl_c_before_the_first_cell(solverbench, small, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("solverbench.problems.law.LawProblem.judge", interrupt)
+    shown = solverbench("run", *small)
+    assert (shown.code, shown.out) == (130, "")
+    assert "interrupted: 0 of 12 cells" in shown.err
+
+
+def test_ctrl_c_anywhere_else(solverbench, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("solverbench.fields.load", interrupt)
+    shown = solverbench("law", "ddim")
+    assert (shown.code, shown.out, shown.err.strip()) == (130, "", "interrupted")
+
+
+@pytest.mark.parametrize("small", [True], indirect=True)
+def test_report_renders_again(solverbench, small, tmp_path):
+    run = solverbench("run", *small, "--name", "r", "--problem", "gaussian", "-q", "--nfe", "3")
+    made = folder(tmp_path)
+    assert list((made / "figures").glob("*.png"))
+    assert list((made / "sheets").iterdir())
+    tables = {f.name: f.read_bytes() for f in (made / "tables").iterdir()}
+    for f in (made / "tables").iterdir():
+        f.unlink()
+    shown = solverbench("report", made, "--figures", "none", "--no-sheets")
+    assert (shown.code, shown.out) == (0, run.out)
+    assert f"wrote {len(tables)} files below {made}" in shown.err
+    assert {f.name: f.read_bytes() for f in (made / "tables").iterdir()} == tables
+
+
+@pytest.mark.parametrize("small", [True], indirect=True)
+@pytest.mark.parametrize("option", [("--format", "xls"), ("--figures", "gif")])
+def test_unknown_formats_are_refused(solverbench, small, tmp_path, monkeypatch, option):
+    with monkeypatch.context() as patch:
+        patch.setattr("solverbench.report.render", lambda *_, **__: [])
+        solverbench("run", *small, "--name", "r", "--problem", "gaussian", "-q", "--nfe", "3")
+    shown = solverbench("report", folder(tmp_path), *option)
+    assert shown.code == 2
+    assert option[1] in shown.err
+
+
+def test_report_of_a_folder_that_is_no_run(solverbench, tmp_path):
+    shown = solverbench("report", tmp_path)
+    assert (shown.code, shown.out) == (2, "")
+    assert "no manifest.json" in shown.err

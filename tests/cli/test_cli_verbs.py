@@ -1,0 +1,147 @@
+"""Every verb: what it prints and the code it ends with."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from solverbench import __version__
+from solverbench.cli import VERBS
+
+
+def test_help_names_every_verb(solverbench):
+    for flag in ("--help", "-h"):
+        shown = solverbench(flag)
+        assert shown.code == 0
+        assert all(f"  {verb} " in shown.out for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(solverbench, verb):
+    shown = solverbench(verb, "--help")
+    assert shown.code == 0
+    assert shown.out.startswith(f"Usage: solverbench {verb} ")
+    assert shown.err == ""
+
+
+def test_version(solverbench):
+    assert solverbench("--version").out == f"solverbench, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rnu"], "No such command 'rnu' (did you mean run?)"),
+        (["frobnicate"], "known: law, list, plan, report, run, show"),
+        (["--frobnicate"], "--frobnicate"),
+        (["list", "solver"], "'solver' is not one of"),
+        (["show", "ddimm"], "nothing is called 'ddimm' (did you mean ddim"),
+        (["show", "cifar10-gausian"], "did you mean cifar10-gaussian"),
+        (["show", "ddim[et=1]"], "no option 'et' (did you mean eta?)"),
+        (["plan", "ddimm"], "unknown solver 'ddimm'"),
+        (["plan", "ddim[eta"], "cannot read solver 'ddim[eta'"),
+        (["plan", "ddim[eta=x]"], "option eta='x' is not a float"),
+        (["plan", "ddim[eta]"], "write option=value"),
+        (["plan", "ddim[eta=2]"], "eta must be between 0 and 1"),
+        (["plan", "ddim", "--nfe", "3", "--steps", "3"], "give --nfe or --steps, not both"),
+        (["plan", "ddim", "--nfe", "0"], "positive whole number"),
+        (["plan", "ddim", "--nfe", "x"], "'x' is not a valid integer"),
+        (["plan", "ddim", "--steps", "0"], "steps must be a positive whole number"),
+        (["plan", "ddim", "--grid", "emd"], "unknown grid 'emd' (did you mean edm?)"),
+        (["plan", "ddim", "--path", "edn"], "unknown path 'edn' (did you mean edm"),
+        (["plan", "ddim", "--prediction", "nois"], "unknown prediction 'nois' (did you mean noise?)"),
+        (["law", "ddim", "--field", "cifar10-mixture"], "has no exact laws; cifar10-gaussian has"),
+        (["law", "ddim", "--field", "cifar"], "unknown field 'cifar'"),
+        (["law", "ddim", "--nfe", "5,x"], "'5,x' is not a list of whole numbers like 5,10,20"),
+        (["law", "ddim", "--nfe", "0"], "positive whole number"),
+        (["run", "--suite", "cifar"], "unknown suite 'cifar' (did you mean cifar10?)"),
+        (["run", "--seed", "-1"], "-1 is not in the range"),
+        (["report", "nowhere"], "'nowhere' does not exist"),
+    ],
+)
+def test_what_cannot_be_is_named_on_stderr(solverbench, arguments, message):
+    shown = solverbench(*arguments)
+    assert shown.code == 2
+    assert message in shown.err
+    assert "Traceback" not in shown.err
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize("kind", ["solvers", "paths", "grids", "fields", "suites"])
+def test_list(solverbench, kind):
+    table, data = solverbench("list", kind), solverbench("list", kind, "--json")
+    assert (table.code, data.code, table.err, data.err) == (0, 0, "", "")
+    rows = json.loads(data.out)
+    first = kind[:-1]
+    assert len({row[first] for row in rows}) == len(rows) >= 1
+    assert all(row[first] in table.out for row in rows)
+
+
+def test_list_counts_evaluations_and_finds_noise(solverbench):
+    rows = {row["solver"]: row for row in json.loads(solverbench("list", "--json").out)}
+    assert [rows[name]["evals"] for name in ("ddim", "heun", "dpm-3", "rk4")] == [1, 2, 3, 4]
+    assert [rows[name]["noise"] for name in ("ddim", "ddpm")] == ["", "yes"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ddim", ["solver ddim", "order:        1 (claimed)", "deterministic", "eta=0.0", "Song"]),
+        ("ddim[eta=0.5]", ["solver ddim[eta=0.5]", "draws noise"]),
+        ("edm", ["path edm", "Karras"]),
+        ("discrete", ["grid discrete", "spacing=leading"]),
+        ("cifar10-mixture", ['"sha256"']),
+        ("cifar10", ["suite cifar10: ", "budgets: 5, 6", "cifar10-gaussian"]),
+    ],
+)
+def test_show(solverbench, name, expected):
+    shown = solverbench("show", name)
+    assert (shown.code, shown.err) == (0, "")
+    assert all(text in shown.out for text in expected)
+
+
+def test_show_finds_the_same_program_under_other_names(solverbench):
+    line = next(s for s in solverbench("show", "dpmpp-1").out.splitlines() if s.startswith("same program"))
+    assert "ddim" in line
+    assert "ddpm" not in line
+
+
+def test_plan(solverbench):
+    text = solverbench("plan", "heun", "--nfe", "5").out
+    assert text.startswith("heun on edm, grid edm, 3 steps: 5 evaluations")
+    data = json.loads(solverbench("plan", "heun", "--nfe", "5", "--json").out)
+    assert (data["nfe"], len(data["times"]), data["times"][0], data["times"][-1]) == (5, 4, 80.0, 0.0)
+    assert [row["op"] for row in data["instructions"]].count("Eval") == 5
+    latex = solverbench("plan", "heun", "--nfe", "5", "--latex").out
+    assert latex.count(r"\\") == 1 + len(data["instructions"])
+    assert r"\toprule" in latex
+    assert "F_{1}" in latex
+
+
+def test_a_prediction_that_does_not_exist_at_the_start_is_no_traceback(solverbench):
+    """DDIM's own kind, the noise, says nothing of the data where there is nothing but noise."""
+    shown = solverbench("plan", "ddim", "--path", "rectified", "--grid", "uniform")
+    assert shown.code == 2
+    assert "prediction 'x0' does not follow from a field that predicts 'noise' at t = 1" in shown.err
+
+
+@pytest.mark.usefixtures("small")
+def test_law(solverbench):
+    table = solverbench("law", "ddim", "--nfe", "5,10")
+    rows = json.loads(solverbench("law", "ddim", "--nfe", "5,10", "--json").out)
+    assert [(r["solver"], r["budget"], r["nfe"]) for r in rows] == [("ddim", 5, 5), ("ddim", 10, 10)]
+    assert rows[0]["W2"] > rows[1]["W2"] > 0
+    assert rows[0]["initialisation"] == rows[1]["initialisation"]
+    assert "discretisation" in table.out
+    (eta,) = json.loads(solverbench("law", "ddim[eta=1]", "--nfe", "5", "--json").out)
+    assert eta["initialisation"] < rows[0]["initialisation"]  # noise forgets the start
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("value", ["", "NO"])
+def test_no_color_is_harmless(solverbench, monkeypatch, value):
+    monkeypatch.setenv("NO_COLOR", value)
+    shown = solverbench("law", "ddim", "--nfe", "5")
+    assert shown.code == 0
+    assert "\x1b" not in shown.out + shown.err
