@@ -38,12 +38,15 @@ def plan(solver: SolverLike, path: str | Path, grid: GridLike, *, prediction: Pr
     """Trace a solver: its model evaluations, rows of memory and coefficients, before anything runs.
 
     path: the Gaussian path, by name or as an object. grid: a Grid, or decreasing times of the path.
-    prediction: what the field will output; the solver's own kind by default.
+    prediction: what the field will output; by default the solver's own kind, or x0 where that cannot be used.
     Raises UsageError for unknown names and PlanError if the solver is not a linear program.
     """
     found = find_solver(solver)
     path = make_path(path)
-    return found.plan(path, on_path(grid, path), prediction or found.predicts)
+    grid = on_path(grid, path)
+    if prediction is None:  # out of pure noise nothing follows from a prediction of the noise
+        prediction = "x0" if grid.head and found.predicts in ("noise", "score") else found.predicts
+    return found.plan(path, grid, prediction)
 
 
 def on_path(grid: GridLike, path: Path) -> Grid:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
+from pathlib import PurePath
 
 
 class SolverbenchError(Exception):
@@ -19,7 +21,11 @@ class UsageError(SolverbenchError, ValueError):
 
 
 class PlanError(UsageError):
-    """A solver function did something that is not a linear program, or produced a coefficient that is not finite."""
+    """A solver function raised, or did what is not a linear program, or made a coefficient that is not finite."""
+
+
+class BudgetError(UsageError):
+    """A method cannot do with so few evaluations; the message says what it needs."""
 
 
 class ArtifactError(SolverbenchError):
@@ -38,6 +44,13 @@ class NothingSelectedError(SolverbenchError):
     """The filters of a run left no cell."""
 
     exit_code = 5
+
+
+def in_words(error: BaseException) -> str:
+    """What was raised and where: "ZeroDivisionError: division by zero (mine.py:12)"."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({PurePath(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

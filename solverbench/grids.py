@@ -107,8 +107,8 @@ class Grid:
 
 
 def _check_inside(path: Path, t: Number) -> None:
-    if path.alpha(t) < -SINGULAR:
-        raise UsageError(f"time {t} is outside path {path}, which is defined on [0, {path.t_max}]")
+    if float(t) > path.t_end * (1 + SINGULAR):
+        raise UsageError(f"time {t} is outside path {path}, which is defined on [0, {path.t_end}]")
 
 
 Rule: TypeAlias = Callable[..., np.ndarray[Any, Any]]
@@ -127,17 +127,22 @@ def _rule(name: str, **options: Any) -> Callable[[Rule], Rule]:
 
 
 def _between(path: Path, n: int, t_max: float, t_min: float, to: Callable[..., Any], back: Callable[..., Any]) -> Any:
-    """n times equally spaced in the coordinate `to` of sigma~, `back` being its inverse, with exact ends."""
-    low, high = SIGMA_TILDE_RANGE
-    first = high if path.is_noise(t_max) else path.sigma_tilde(t_max)
-    last = low if path.is_data(t_min) else path.sigma_tilde(t_min)
-    sigma_tilde = back(np.linspace(to(first), to(last), n))
-    times = path.inverse_sigma_tilde(sigma_tilde)
-    if first != high:
+    """n times equally spaced in the coordinate `to` of sigma~, whose inverse is `back`; ends that can be kept are."""
+    first, last = _finite_ends(path, t_max, t_min)
+    times = path.inverse_sigma_tilde(back(np.linspace(to(first), to(last), n)))
+    if not path.is_noise(t_max):
         times[0] = t_max
-    if n > 1 and last != low:
+    if n > 1 and not path.is_data(t_min):
         times[-1] = t_min
     return times
+
+
+def _finite_ends(path: Path, t_max: float, t_min: float) -> tuple[float, float]:
+    """sigma~ at both ends, replaced by those of SIGMA_TILDE_RANGE where a path is pure noise or pure data."""
+    low, high = SIGMA_TILDE_RANGE
+    first = high if path.is_noise(t_max) else float(path.sigma_tilde(t_max))
+    last = low if path.is_data(t_min) else float(path.sigma_tilde(t_min))
+    return first, last
 
 
 @_rule("uniform")
@@ -154,9 +159,7 @@ def _quadratic(path: Path, n: int, t_max: float, t_min: float) -> Any:
 
 @_rule("exponential", rho=1.0)
 def _exponential(path: Path, n: int, t_max: float, t_min: float, rho: float) -> Any:
-    low, high = SIGMA_TILDE_RANGE
-    first = math.log(high if path.is_noise(t_max) else path.sigma_tilde(t_max))
-    last = math.log(low if path.is_data(t_min) else path.sigma_tilde(t_min))
+    first, last = (math.log(sigma_tilde) for sigma_tilde in _finite_ends(path, t_max, t_min))
 
     def to(sigma_tilde: float) -> float:
         return float(np.clip((math.log(sigma_tilde) - last) / (first - last), 0, 1) ** (1 / rho))
@@ -242,11 +245,13 @@ def grid(
     for key in options:
         if key not in defaults:
             raise UsageError(f"grid {name!r} has no option {key!r}{nearest(key, defaults)}")
-    for key in ("rho", "scale"):
-        if not options.get(key, 1) > 0:
-            raise UsageError(f"grid {name!r}: {key} must be positive, got {options[key]}")
-    if not isinstance(steps, int | float | np.integer) or steps != int(steps) or steps < 1:
-        raise UsageError(f"grid {name!r}: steps must be a positive whole number, got {steps}")
+    for key, value in options.items():
+        if isinstance(defaults[key], float) and not (isinstance(value, int | float) and 0 < value < math.inf):
+            raise UsageError(f"grid {name!r}: {key} must be a positive number, got {value!r}")
+        if isinstance(defaults[key], int) and not isinstance(value, int | np.integer):
+            raise UsageError(f"grid {name!r}: {key} must be a whole number, got {value!r}")
+    if not isinstance(steps, int | np.integer) or steps < 1:
+        raise UsageError(f"grid {name!r}: steps must be a positive whole number, got {steps!r}")
     t_max = path.t_max if t_max is None else float(t_max)
     t_min = path.t_min if t_min is None else float(t_min)
     if not 0 <= t_min < t_max:

@@ -52,7 +52,8 @@ def pi(like: Number) -> Number:
 
 def isfinite(x: Number) -> bool:
     """Whether a scalar of any number type is neither infinite nor nan."""
-    return bool(x - x == 0)
+    with np.errstate(invalid="ignore"):
+        return bool(x - x == 0)
 
 
 def phi(k: int, z: Number) -> Number:

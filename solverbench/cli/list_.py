@@ -42,7 +42,7 @@ def _counted(solver: Any) -> dict[str, Any]:
     try:
         return {"evals": solver.evaluations, "noise": "yes" if solver.stochastic else ""}
     except Exception as error:
-        click.echo(f"solver {solver} cannot be traced: {type(error).__name__}: {error}", err=True)
+        click.echo(f"solver {solver} cannot be traced: {error}", err=True)
         return {"evals": None, "noise": None}
 
 

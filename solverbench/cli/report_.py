@@ -18,9 +18,9 @@ def command(run: Path, formats: str, figures: str, sheets: bool) -> None:
     from solverbench.report.records import load
 
     loaded = load(run)
+    wanted = () if figures == "none" else tuple(figures.split(","))
+    written = report.render(run, figures=wanted, tables=tuple(formats.split(",")), sheets=sheets)
     click.echo(report.summary(loaded))
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
-    wanted = () if figures == "none" else tuple(figures.split(","))
-    written = report.render(run, figures=wanted, tables=tuple(formats.split(",")), sheets=sheets)
     click.echo(f"wrote {len(written)} files below {run}", err=True)

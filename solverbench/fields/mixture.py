@@ -182,9 +182,9 @@ class Mixture:
         found = self._cache.pop(key, None)
         if found is None:
             found = self._made(t, prediction, x)
-            held = found.nbytes + sum(c.nbytes for c in self._cache.values())
-            while self._cache and held > CACHE_BYTES:
-                held -= self._cache.pop(next(iter(self._cache))).nbytes
+            room = CACHE_BYTES // max(1, found.nbytes)
+            while len(self._cache) > max(0, room - 1):  # entries of one field are of one size, or of two
+                self._cache.pop(next(iter(self._cache)))
         self._cache[key] = found  # last in insertion order: most recently used
         return found
 

@@ -45,8 +45,7 @@ def unified_step(
     d = [(F_i - F_s) / r_i for r_i, (_, F_i) in zip(r, past[1:], strict=True)]
     if F_t is not None:
         r, d = [*r, h / h], [*d, F_t - F_s]
-    half = len(d) == 1 and (F_t is None or len(past) == 1)
-    if half:
+    if len(d) == 1:
         rho = [(h * 0 + 1) / 2]
     else:
         n = range(1, len(d) + 1)

@@ -47,9 +47,16 @@ def path(name: str | Path, **options: Any) -> Path:
     for key, value in options.items():
         if key not in known:
             raise UsageError(f"path {name!r} has no option {key!r}{nearest(key, known)}")
-        if isinstance(value, Sequence | np.ndarray):
+        if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
             options[key] = tuple(np.asarray(value, dtype=float).tolist())
+        elif not isinstance(value, bool):
+            _check_number(name, key, value, zero=key in ("t_min", "beta_0", "s"))
     made = cls(**options)
     if not 0 <= made.t_min < made.t_max < np.inf:
         raise UsageError(f"path {name!r}: need 0 <= t_min < t_max, got t_min={made.t_min}, t_max={made.t_max}")
     return made
+
+
+def _check_number(name: str, key: str, value: Any, zero: bool) -> None:
+    if not isinstance(value, int | float | np.number) or not (0 <= value < np.inf) or (value == 0 and not zero):
+        raise UsageError(f"path {name!r}: {key} must be a {'' if zero else 'positive '}number, got {key}={value!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import fields
 from typing import Any, ClassVar
@@ -45,6 +46,11 @@ class Path(ABC):
     def inverse_lam(self, lam: Number) -> Number:
         """The time at which log(alpha/sigma) is `lam`."""
 
+    @property
+    def t_end(self) -> float:
+        """The last time at which the path is defined."""
+        return math.inf
+
     def lam(self, t: Number) -> Number:
         """lambda(t) = log(alpha/sigma), half the log signal-to-noise ratio; +inf at sigma = 0, -inf at alpha = 0."""
         return log(self.alpha(t)) - log(self.sigma(t))
@@ -79,7 +85,8 @@ class Path(ABC):
         return bool(self.sigma(t) <= SINGULAR * self.alpha(t))
 
     def __str__(self) -> str:
-        given = ", ".join(f"{k}={v!r}" for k, v in self.options().items())
+        options = {k: f"<{len(v)} values>" if isinstance(v, tuple) else repr(v) for k, v in self.options().items()}
+        given = ", ".join(f"{k}={v}" for k, v in options.items())
         return f"{self.name}[{given}]" if given else self.name
 
     def options(self) -> dict[str, Any]:

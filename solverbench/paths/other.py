@@ -59,6 +59,10 @@ class Rectified(Path):
     t_min: float = 0.0
     t_max: float = 1.0
 
+    @property
+    def t_end(self) -> float:
+        return 1.0
+
     def sigma(self, t: Number) -> Number:
         return self.shift * t / (1 + (self.shift - 1) * t)
 
@@ -82,6 +86,10 @@ class Trig(Path):
     name: ClassVar[str] = "trig"
     t_min: float = 0.0
     t_max: float = np.pi / 2
+
+    @property
+    def t_end(self) -> float:
+        return np.pi / 2
 
     def alpha(self, t: Number) -> Number:
         return cos(t)

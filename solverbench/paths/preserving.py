@@ -109,6 +109,10 @@ class VPCosine(Path):
     t_min: float = 1e-3
     t_max: float = 0.9946
 
+    @property
+    def t_end(self) -> float:
+        return 1.0
+
     def _angles(self, t: Number) -> tuple[Number, Number]:
         quarter = pi(t) / 2 / (1 + self.s)
         return quarter * t, quarter * self.s  # phi - phi_0, phi_0
@@ -170,6 +174,10 @@ class VPDiscrete(Path):
         object.__setattr__(self, "betas", tuple(betas.tolist()))
         object.__setattr__(self, "_log_alpha", tuple(log_alpha.tolist()))
         object.__setattr__(self, "t_min", 1.0 / betas.size)
+
+    @property
+    def t_end(self) -> float:
+        return 1.0
 
     @property
     def steps(self) -> int:

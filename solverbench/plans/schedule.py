@@ -26,8 +26,7 @@ class Schedule:
 
 def schedule(reads: Sequence[tuple[int, ...]], owned: Sequence[bool], output: int) -> Schedule:
     """Allocate rows by a linear scan. `reads[i]` are the values i reads, `owned[i]` is whether it needs a row."""
-    last = {v: i for i, operands in enumerate(reads) for v in operands}
-    last[output] = len(reads)
+    last = {v: i for i, operands in enumerate(reads) for v in operands} | {output: len(reads)}
     dead: list[list[int]] = [[] for _ in range(len(reads) + 1)]
     for v, i in last.items():
         dead[i].append(v)

@@ -11,7 +11,9 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from solverbench.errors import PlanError
+import numpy as np
+
+from solverbench.errors import PlanError, SolverbenchError, in_words
 from solverbench.numbers import Number, isfinite
 from solverbench.plans.ir import Eval, Input, Instruction, Jump, LinComb, Map, Noise, Plan
 from solverbench.plans.optimise import optimise
@@ -62,7 +64,8 @@ class State:
         x = self._value()
         output = tracer.define(Eval(x, at), key=("eval", x, float(at)))
         try:
-            a, b = convert(tracer.prediction, prediction, path, at)
+            with np.errstate(all="ignore"):
+                a, b = convert(tracer.prediction, prediction, path, at)
         except ZeroDivisionError:  # numpy's numbers give inf instead
             a = b = math.inf
         if not (isfinite(a) and isfinite(b)):
@@ -131,6 +134,8 @@ class State:
     def __mul__(self, c: Number) -> State:
         if isinstance(c, State):
             raise PlanError("the product of two states is not linear; a solver's coefficients depend on times only")
+        if np.ndim(c):
+            raise PlanError(f"a state times an array of shape {np.shape(c)}: coefficients are single numbers")
         return State(self._tracer, {v: c * b for v, b in self._terms.items()})
 
     __rmul__ = __mul__
@@ -177,15 +182,20 @@ def trace(
     """Call `function(x, path, grid, **options)` on symbols and return its plan.
 
     The steps out of pure noise and onto the data are taken here, for every solver alike, unless it `takes` the "head"
-    or the "tail" itself. Both are the first-order step x_t = r x_s + (alpha_t - r alpha_s) D, r = sigma_t/sigma_s;
-    onto the data (sigma_t = 0) it is the denoiser itself, as in EDM and k-diffusion.
+    or the "tail" itself. Both are x_t = alpha_t D + sigma_t eps with D and eps frozen: out of pure noise
+    eps = x_s/sigma_s, and onto the data (sigma_t = 0) it is the denoiser itself, as in EDM and k-diffusion.
     """
     tracer = Tracer(path, prediction)
     x = State(tracer, {0: 1.0})
     if grid.head is not None and "head" not in takes:
         x = _first_order(x, path, *grid.head)
     if grid.steps or takes:
-        x = function(x, path, grid, **(options or {}))
+        try:
+            x = function(x, path, grid, **(options or {}))
+        except SolverbenchError:
+            raise
+        except Exception as error:
+            raise PlanError(f"solver {name} raised {in_words(error)}") from error
         if not isinstance(x, State):
             raise PlanError(f"solver {name!r} must return the state, got {type(x).__name__}")
     if grid.tail is not None and "tail" not in takes:
@@ -199,5 +209,4 @@ def _first_order(x: State, path: Path, s: Number, t: Number) -> State:
     D = x.predict("x0", at=s)
     if path.is_data(t):
         return path.alpha(t) * D
-    ratio = path.sigma(t) / path.sigma(s)
-    return ratio * x + (path.alpha(t) - path.alpha(s) * ratio) * D
+    return path.sigma(t) / path.sigma(s) * x + path.alpha(t) * D  # alpha(s) = 0: x is sigma(s) times the noise

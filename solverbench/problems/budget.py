@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from solverbench.errors import UsageError
+from solverbench.errors import BudgetError, UsageError
 from solverbench.grids import Grid
 from solverbench.methods import Solver
 from solverbench.paths import Path
@@ -17,8 +17,8 @@ def plan_within(
 ) -> Plan:
     """The plan with the most steps whose evaluations, all counted, do not exceed `nfe`.
 
-    grid(steps) makes the grid. A two-stage method given 10 may use 9: plans say what they use. Raises UsageError when
-    even the shortest plan needs more, naming what would do.
+    grid(steps) makes the grid. A two-stage method given 10 may use 9: plans say what they use. Raises BudgetError when
+    even the shortest plan needs more, naming what would do, and UsageError when the grid has no more steps to offer.
     """
     if nfe != int(nfe) or nfe < 1:
         raise UsageError(f"a budget is a positive whole number of model evaluations, got {nfe}")
@@ -32,7 +32,7 @@ def plan_within(
         steps -= 1
         plan = trace(steps)
     if plan.nfe > nfe:
-        raise UsageError(f"solver {solver} needs at least {plan.nfe} evaluations on this grid, the budget is {nfe}")
+        raise BudgetError(f"solver {solver} needs at least {plan.nfe} evaluations on this grid, the budget is {nfe}")
     while (longer := trace(steps + 1)).nfe <= nfe:
         if longer.nfe == plan.nfe:
             raise UsageError(

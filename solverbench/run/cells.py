@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from solverbench.errors import NothingSelectedError, UsageError
+from solverbench.errors import NothingSelectedError, PlanError, UsageError
 from solverbench.methods import SOLVERS, Solver
 from solverbench.problems.base import Problem, build
 from solverbench.run.suite import Suite
@@ -83,12 +83,10 @@ def select(
 
 
 def _evaluations(method: Solver) -> int:
-    """Per step; 0 for a solver that raises, whose cells will say so. UsageError passes: it is no program at all."""
+    """Per step; 0 for a solver that cannot be traced, whose cells will say so. Impossible options are errors now."""
     try:
         return method.evaluations
-    except UsageError:
-        raise
-    except Exception:
+    except PlanError:
         return 0
 
 

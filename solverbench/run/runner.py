@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from solverbench.errors import StorageError, UsageError
+from threadpoolctl import threadpool_limits
+
+from solverbench.errors import BudgetError, SolverbenchError, StorageError, in_words
 from solverbench.plans import Plan
 from solverbench.problems.base import Judgement
 from solverbench.problems.budget import plan_within
@@ -59,6 +60,8 @@ def run(
     outcome = Outcome()
     for text in selection.left_out:
         say(f"not run: {text}")
+    # numpy's threads and torch's wait for work by spinning; together on few cores they hinder each other: one pool only
+    pool = threadpool_limits(limits={"openblas": 1})
     try:
         for problem in selection.problems:
             name = problem.spec.name
@@ -70,7 +73,7 @@ def run(
             except StorageError:
                 raise
             except Exception as error:  # costs this problem's cells only
-                broken = _in_words(error)
+                broken = in_words(error)
             if (seconds := time.perf_counter() - started) > 1:
                 say(f"{name}: reference computed in {seconds:.1f} s")
             judged = _Judged()
@@ -83,6 +86,7 @@ def run(
     except KeyboardInterrupt:
         outcome.interrupted = True
     finally:
+        pool.restore_original_limits()
         folder.close()
     return outcome
 
@@ -113,19 +117,15 @@ def _finish(cell: Cell, judged: _Judged, folder: RunFolder, broken: str | None) 
             record |= {"status": "failed", "reason": f"the problem could not be prepared: {broken}"}
     except StorageError:
         raise
-    except UsageError as error:
+    except BudgetError as error:
         record |= {"status": "skipped", "reason": str(error)}
-    except Exception as error:  # a solver or field may raise anything; it costs its own cell only
-        record |= {"status": "failed", "reason": _in_words(error)}
+    except SolverbenchError as error:
+        record |= {"status": "failed", "reason": str(error)}
+    except Exception as error:  # a field may raise anything; it costs its own cell only
+        record |= {"status": "failed", "reason": in_words(error)}
     record["seconds"] = time.perf_counter() - started
     folder.append(record)
     return record
-
-
-def _in_words(error: Exception) -> str:
-    """What was raised and where."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({last.filename.rsplit('/', 1)[-1]}:{last.lineno})"
 
 
 class _Judged:

@@ -58,7 +58,7 @@ def test_a_dry_run_lists_cells_and_writes_nothing(solverbench, small, tmp_path):
 def test_a_failed_cell_is_said_and_counted(solverbench, small, broken):
     shown = solverbench("run", *small, "--json", "--solver", broken, "--solver", "ddim", "--problem", "gaussian")
     assert shown.code == 3
-    assert "gaussian broken 3 failed: ZeroDivisionError: no step (broken.py:5)" in shown.err
+    assert "gaussian broken 3 failed: solver broken raised ZeroDivisionError: no step (broken.py:5)" in shown.err
     assert "4 cells, 1 failed in" in shown.err
     assert [r["status"] for r in json.loads(shown.out)] == ["failed", "ok", "ok", "ok"]
 

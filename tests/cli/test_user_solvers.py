@@ -150,7 +150,7 @@ def test_a_solver_that_cannot_be_traced_does_not_hide_the_others(solverbench):
     shown = solverbench("list", "--json")
     rows = {r["solver"]: r["evals"] for r in json.loads(shown.out)}
     assert (shown.code, rows["mischief"], rows["heun"]) == (0, None, 2)
-    assert "mischief cannot be traced: RuntimeError: not today" in shown.err
+    assert "solver mischief raised RuntimeError: not today" in shown.err
 
 
 @pytest.fixture

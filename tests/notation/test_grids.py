@@ -190,6 +190,10 @@ def test_impossible_times(times, message):
         ("edm", "edm", 4, {"rho": 0.0}, "rho"),
         ("exponential", "edm", 4, {"rho": -1.0}, "rho"),
         ("edm", "edm", "four", {}, "four"),
+        ("edm", "edm", math.nan, {}, "got nan"),
+        ("edm", "edm", math.inf, {}, "got inf"),
+        ("edm", "edm", 4, {"rho": "7"}, "rho must be a positive number, got '7'"),
+        ("discrete", "vp-discrete", 4, {"offset": "1"}, "offset must be a whole number, got '1'"),
     ],
 )  # fmt: skip
 def test_errors_name_the_value_and_the_remedy(name, on, steps, options, message):

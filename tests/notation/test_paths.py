@@ -253,3 +253,21 @@ def test_names_and_options():
 def test_errors_name_the_value_and_the_remedy(name, options, message):
     with pytest.raises(UsageError, match=message):
         path(name, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("vp-linear", {"beta_0": -1.0}, "beta_0 must be a number, got beta_0=-1.0"),
+        ("rectified", {"shift": 0.0}, "shift must be a positive number, got shift=0.0"),
+        ("rectified", {"shift": "3"}, "shift must be a positive number, got shift='3'"),
+        ("edm", {"t_max": math.inf}, "t_max must be a positive number"),
+    ],
+)
+def test_options_that_make_no_path(name, options, message):
+    with pytest.raises(UsageError, match=message):
+        path(name, **options)
+
+
+def test_a_long_table_has_a_short_name():
+    assert str(path("vp-discrete", betas=[0.1] * 500)) == "vp-discrete[betas=<500 values>]"

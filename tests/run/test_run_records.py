@@ -104,16 +104,24 @@ def test_a_solver_that_raises_costs_its_own_cells(run):
     assert made.outcome.failed == len(failed) == len(made.records) - 3
     for record in made.records:
         if record["status"] == "failed":
-            assert record["reason"].startswith("ZeroDivisionError: no such step (test_run_records.py:")
+            assert "raised ZeroDivisionError: no such step (test_run_records.py:" in record["reason"]
 
 
-def test_a_solver_that_is_no_program_is_refused_before_the_run(run):
+def test_a_solver_that_is_no_program_fails_alone(run):
     @sb.solver("nonlinear")
     def nonlinear(x, path, grid):
         return x * x
 
-    with pytest.raises(UsageError, match="product of two states"):
-        run(solvers=["nonlinear", "ddim"])
+    made = run(solvers=["nonlinear", "ddim"], problems=["gaussian"])
+    reasons = {r["reason"] for r in made.records if r["solver"] == "nonlinear" and r["status"] == "failed"}
+    assert len(reasons) == 1
+    assert "product of two states" in reasons.pop()
+    assert {r["status"] for r in made.records if r["solver"] == "ddim"} == {"ok"}
+
+
+def test_impossible_options_are_refused_before_the_run(run):
+    with pytest.raises(UsageError, match="eta must be between 0 and 1"):
+        run(solvers=["ddim[eta=2]"])
 
 
 def test_a_budget_that_is_too_small_is_skipped_with_the_reason(run):
