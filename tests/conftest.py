@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-torch.set_num_threads(1)
+torch.set_num_threads(1)  # a test must not depend on how many cores there are; benchmarks set their own
 settings.register_profile("reproducible", deadline=None, derandomize=True)
 settings.load_profile("reproducible")
 

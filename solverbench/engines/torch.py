@@ -9,7 +9,7 @@ overwrite an operand, even the result's own line fill is saved.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +50,16 @@ class Runner:
         self._buffer = torch.empty((plan.schedule.buffer, size), dtype=dtype, device=device)
         narrow = dtype in (torch.bfloat16, torch.float16)
         self._sum = torch.empty(min(size, BLOCK), dtype=torch.float32, device=device) if narrow else None
+        self._program = list(zip(map(self._prepare, range(len(plan.code))), plan.schedule.dead, strict=True))
         self.meter = Meter()
+
+    def _prepare(self, v: int) -> Any:
+        """Instruction v; of a linear combination its row, operands and coefficients, the operand in that row first."""
+        instruction, rows = self.plan.code[v], self.plan.schedule.rows
+        if not isinstance(instruction, LinComb):
+            return instruction
+        terms = sorted(instruction.terms, key=lambda term: rows[term[0]] != rows[v])
+        return rows[v], [u for u, _ in terms], [float(c) for _, c in terms]
 
     def __call__(self, field: Any, x: torch.Tensor, *, seed: int = 0, first: int = 0) -> torch.Tensor:
         """Run the plan on x (m, *shape), m <= n, and return the final state, which stays valid until the next call.
@@ -58,81 +67,69 @@ class Runner:
         Noise belongs to the samples first .. first + m - 1 under `seed`.
         """
         started = time.perf_counter()
-        plan = self.plan
         rows: dict[int | None, torch.Tensor] = dict(enumerate(self._buffer[:, : x.numel()].unbind()))
-        flat: list[torch.Tensor | None] = [None] * len(plan.code)
-        for i, (instruction, row, dead) in enumerate(
-            zip(plan.code, plan.schedule.rows, plan.schedule.dead, strict=True)
-        ):
+        flat: list[Any] = [None] * len(self._program)  # the live values, each of shape (m * d,)
+        for v, (instruction, dead) in enumerate(self._program):
             match instruction:
-                case LinComb(terms):
-                    out = rows[row]
-                    self._combine(out, [(flat[u], float(c)) for u, c in terms])  # type: ignore[misc]
-                    flat[i] = out
+                case row, operands, coefficients:
+                    flat[v] = self._combine(rows[row], [flat[u] for u in operands], coefficients)
                 case Eval(u, t):
-                    flat[i] = self._call(field, flat[u], x, t)
+                    flat[v] = self._call(field, flat[u], x, t)
                 case Jump(u, s, t):
-                    flat[i] = self._call(field.jump, flat[u], x, s, t)
+                    flat[v] = self._call(field.jump, flat[u], x, s, t)
                 case Noise(draw):
-                    out = rows[row]
-                    fill_normal(out.view(x.shape[0], -1), seed, draw + 1, first)
-                    flat[i] = out
+                    flat[v] = rows[self.plan.schedule.rows[v]]
+                    fill_normal(flat[v].view(x.shape[0], -1), seed, draw + 1, first)
                 case Map(u, _, function):
-                    out = rows[row]
-                    out.copy_(function(flat[u].view(x.shape)).reshape(-1))  # type: ignore[union-attr]
-                    flat[i] = out
+                    flat[v] = rows[self.plan.schedule.rows[v]]
+                    flat[v].copy_(function(flat[u].view(x.shape)).reshape(-1))
                 case Input():
-                    flat[i] = x.reshape(-1)
+                    flat[v] = x.reshape(-1)
             for u in dead:
                 flat[u] = None
         self.meter.total += time.perf_counter() - started
-        return flat[plan.output].view(x.shape)  # type: ignore[union-attr]
+        result: torch.Tensor = flat[self.plan.output].view(x.shape)
+        return result
 
-    def _call(self, function: Any, flat: torch.Tensor | None, like: torch.Tensor, *times: Any) -> torch.Tensor:
-        started = time.perf_counter()
-        assert flat is not None
+    def _call(self, function: Any, flat: torch.Tensor, like: torch.Tensor, *times: Any) -> torch.Tensor:
         x = flat.view(like.shape)
-        output = function(x, *times)
+        started = time.perf_counter()
+        output: torch.Tensor = function(x, *times)
         self.meter.field += time.perf_counter() - started
         if output.shape != x.shape:
             raise ValueError(f"the field returned shape {tuple(output.shape)} for a state of shape {tuple(x.shape)}")
         if output.data_ptr() == x.data_ptr():  # a view of the state would change under our feet
             output = output.clone()
-        flattened: torch.Tensor = output.reshape(-1).to(like.dtype)
-        return flattened
+        return output.reshape(-1).to(like.dtype)
 
-    def _combine(self, out: torch.Tensor, terms: list[tuple[torch.Tensor, float]]) -> None:
-        """out = sum_k c_k row_k, one pass. `out` may be one of the rows, which is then read first."""
-        if not terms:
-            out.zero_()
-            return
-        terms.sort(key=lambda term: term[0] is not out)
-        (head, first), *tail = terms
-        block = _block(out.numel()) if self._sum is None else len(self._sum)
-        if self._sum is None and block >= out.numel():
-            _accumulate(out, head, first, tail)
-            return
-        blocks = zip(*(row.split(block) for row in (out, head, *(row for row, _ in tail))), strict=True)
-        coefficients = [c for _, c in tail]
-        for to, start, *rest in blocks:
+    def _combine(self, out: torch.Tensor, rows: list[torch.Tensor], coefficients: list[float]) -> torch.Tensor:
+        """out = sum_k c_k row_k in one pass over memory; `out` may be the first of the rows."""
+        size = out.numel()
+        block = len(self._sum) if self._sum is not None else _block(size)
+        if self._sum is None and block >= size:
+            _accumulate(out, rows, coefficients)
+            return out
+        for to, *parts in zip(*(row.split(block) for row in (out, *rows)), strict=True):
             total = to if self._sum is None else self._sum[: to.numel()]
-            _accumulate(total, start, first, zip(rest, coefficients, strict=True))
+            _accumulate(total, parts, coefficients)
             if total is not to:
                 to.copy_(total)
+        return out
 
 
-def _accumulate(
-    total: torch.Tensor, head: torch.Tensor, first: float, tail: Iterable[tuple[torch.Tensor, float]]
-) -> None:
-    """total = first * head + sum of c * row, each operation in place on a block that stays in the cache."""
-    if total is head:
-        total.mul_(first)
-    elif total.dtype == head.dtype:
-        torch.mul(head, first, out=total)
+def _accumulate(total: torch.Tensor, rows: Sequence[torch.Tensor], coefficients: Sequence[float]) -> None:
+    """total = sum_k c_k row_k, each operation in place on a block that stays in the cache."""
+    if not rows:
+        total.zero_()
+        return
+    if total.data_ptr() == rows[0].data_ptr():
+        total.mul_(coefficients[0])
+    elif total.dtype == rows[0].dtype:
+        torch.mul(rows[0], coefficients[0], out=total)
     else:
-        total.copy_(head).mul_(first)
-    for row, c in tail:
-        total.add_(row, alpha=c)
+        total.copy_(rows[0]).mul_(coefficients[0])
+    for k in range(1, len(rows)):
+        total.add_(rows[k], alpha=coefficients[k])
 
 
 def _block(size: int) -> int:

@@ -8,6 +8,7 @@ infinitely many exact samples would give; its floor is the same distance for n e
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -18,6 +19,7 @@ from solverbench.measures.compute import flops_per_evaluation
 from solverbench.measures.frechet import frechet_squared
 from solverbench.methods import Solver
 from solverbench.plans import Plan
+from solverbench.predictions import convert
 from solverbench.problems.base import Judgement, OnField, as_pictures
 from solverbench.problems.reference import Reference, reference_solution
 
@@ -71,7 +73,7 @@ class PairedProblem(OnField):
         if bad:
             return Judgement(measures, "diverged", f"{bad} of {len(x)} samples are not finite", self._pictures(x))
         if not plan.draws:
-            measures |= self._paired(x[: self.spec.paired])
+            measures |= self._paired(x[: self.spec.paired]) | {"rmse_truncation": self._truncation(plan)}
         measures["fd"] = self._frechet(x)
         return Judgement(measures, images=self._pictures(x))
 
@@ -86,6 +88,18 @@ class PairedProblem(OnField):
             "rmse_se": spread / (2 * rmse) if rmse else 0.0,
             "rmse_max": float(np.sqrt(per_sample.max())),
         }
+
+    def _truncation(self, plan: Plan) -> float | None:
+        """What a perfect solver of this grid would score: exact down to the last evaluation, then the denoiser.
+
+        None for grids whose last evaluation is elsewhere than the path's own.
+        """
+        tail, reference = plan.grid.tail, self.reference
+        if tail is None or not math.isclose(tail[0], reference.end):
+            return None
+        a, b = convert(self.field.prediction, "x0", self.field.path, reference.end)
+        D = a * reference.x_end + b * self.field(reference.x_end, reference.end)
+        return float(np.sqrt(np.mean((D - reference.x) ** 2)))
 
     def _frechet(self, x: np.ndarray[Any, Any]) -> float:
         z = self.field.basis.forward(np.asarray(x, dtype=np.float64))  # a rotation: distances are those of the pixels

@@ -27,6 +27,9 @@ class Reference:
     """End points (n, *shape) on the data, and the root-mean-square and largest difference between two tolerances."""
 
     x: Array
+    x_end: Array
+    """The same trajectories at time `end`, the last the path's own grids evaluate at."""
+    end: float
     rms_error: float
     max_error: float
     evaluations: int
@@ -37,17 +40,19 @@ def reference_solution(field: Field, x: Array, t: float, rtol: float = 1e-11, lo
 
     Raises UsageError if the field answers with another shape or with numbers that are not finite.
     """
-    tight, evaluations = _integrate(field, x, t, rtol)
-    loose, more = _integrate(field, x, t, loosen * rtol)
+    path = field.path
+    end = float(path.inverse_sigma_tilde(1e-3)) if path.is_data(path.t_min) else path.t_min
+    tight, x_end, evaluations = _integrate(field, x, t, end, rtol)
+    loose, _, more = _integrate(field, x, t, end, loosen * rtol)
     difference = tight - loose
-    return Reference(tight, float(np.sqrt(np.mean(difference**2))), float(np.abs(difference).max()), evaluations + more)
+    rms, largest = float(np.sqrt(np.mean(difference**2))), float(np.abs(difference).max())
+    return Reference(tight, x_end, end, rms, largest, evaluations + more)
 
 
-def _integrate(field: Field, x: Array, t: float, rtol: float) -> tuple[Array, int]:
+def _integrate(field: Field, x: Array, t: float, end: float, rtol: float) -> tuple[Array, Array, int]:
     from scipy.integrate import solve_ivp
 
     path = field.path
-    end = path.inverse_sigma_tilde(1e-3) if path.is_data(path.t_min) else path.t_min
     # near sigma~ = 0 eps is taken from the field itself where it can give it: from D it would cancel
     direct = field.at("noise") if hasattr(field, "at") else field
     calls = 0
@@ -89,5 +94,6 @@ def _integrate(field: Field, x: Array, t: float, rtol: float) -> tuple[Array, in
         middle = path.inverse_lam(0.0)
         y, t = solve(in_time, t, middle, y), middle
     y = solve(in_lambda, path.lam(t), path.lam(end), y / path.alpha(t))
+    x_end = path.alpha(end) * y.reshape(x.shape)
     y = solve(in_sigma, math.exp(-path.lam(end)), 0.0, y)
-    return y.reshape(x.shape), calls
+    return y.reshape(x.shape), x_end, calls

@@ -268,7 +268,9 @@ def _error_axes(axes: Axes, records: pd.DataFrame, quantity: Quantity, title: st
     axes.set_xlabel("NFE")
     axes.set_ylabel(quantity.name)
     axes.set_title(title)
-    own = records["reference_error"].median()
+    truncation, own = (records[c].median() for c in ("rmse_truncation", "reference_error"))
+    if quantity.key == "rmse" and truncation > 0:
+        axes.axhline(truncation, color="black", lw=0.8, ls="-.", zorder=1, label="truncation: a perfect solver")
     if quantity.key == "rmse" and own > 0:
         bottom, top = axes.get_ylim()
         near = own > bottom / NEAR

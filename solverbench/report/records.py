@@ -19,7 +19,8 @@ MEASURED = (
     "w2", "w2_initialisation", "w2_truncation", "w2_discretisation",
     "kl", "kl_initialisation", "kl_truncation", "kl_discretisation",
     "mean_error", "std_error_min", "std_error_max",
-    "rmse", "rmse_se", "rmse_max", "reference_error", "fd", "fd_floor", "fd_floor_sd", "n", "n_paired",
+    "rmse", "rmse_se", "rmse_max", "rmse_truncation", "reference_error",
+    "fd", "fd_floor", "fd_floor_sd", "n", "n_paired",
 )  # fmt: skip
 NUMBERS = (
     "order", "budget", "nfe", "steps", "seed", "seconds", "field_seconds", "overhead_seconds", "flops", "rows",

@@ -198,6 +198,11 @@ def _context(records: pd.DataFrame, quantity: Quantity) -> list[str]:
             notes.append(f"n = {paired:g} paired samples; their standard errors are in the CSV.")
         if np.isfinite(reference):
             notes.append(f"Error of the reference itself: {short(reference)}; nothing below it is resolved.")
+        if np.isfinite(truncation := records["rmse_truncation"].median()):
+            notes.append(
+                f"Truncation: {short(truncation)} is what a perfect solver of the same grid scores, whose last step is "
+                "the denoiser at the smallest noise level."
+            )
     if quantity.key == "fd":
         least, spread = floor(records)
         if np.isfinite(n):

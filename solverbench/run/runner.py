@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from solverbench.errors import BudgetError, SolverbenchError, StorageError, in_words
 from solverbench.plans import Plan
@@ -61,7 +61,7 @@ def run(
     for text in selection.left_out:
         say(f"not run: {text}")
     # numpy's threads and torch's wait for work by spinning; together on few cores they hinder each other: one pool only
-    pool = threadpool_limits(limits={"openblas": 1})
+    pool = ThreadpoolController().select(internal_api="openblas").limit(limits=1)
     try:
         for problem in selection.problems:
             name = problem.spec.name

@@ -1,11 +1,22 @@
 """Timing side by side: interleaved rounds, and their ratios printed under the benchmark tables."""
 
+import os
 import time
 
 import numpy as np
 import pytest
+import torch
 
 LINES = pytest.StashKey[list]()
+
+
+@pytest.fixture(autouse=True)
+def all_cores():
+    """Speed is measured with the cores there are; tests elsewhere use one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -79,6 +79,20 @@ def test_the_paired_error_is_per_pixel_and_to_the_exact_end(problem, nfe):
     assert measures["fd"] == pytest.approx(expected, rel=1e-3)
 
 
+def test_truncation_is_the_last_denoising_of_the_exact_trajectory(problem):
+    """Of N(m, v): D - x_0 = (k - sqrt k)(x - m) with k = v/(v + sigma_min^2), x the exact state there."""
+    mean, v, sigma = np.full((1, 3, 2, 2), 0.3), 1e-4, 0.002
+    made = problem("paired", field=Mixture([1.0], mean, variances=[v], path="edm"), rtol=1e-11)
+    start = made.field.sample(40, seed=1, t=80.0).astype(np.float32).astype(float)[:8]
+    centred = Gaussian(mean[0], np.full(12, v), "edm").jump(start, 80.0, sigma) - mean
+    k = v / (v + sigma**2)
+    expected = np.sqrt(np.mean(((k - np.sqrt(k)) * centred) ** 2))
+    measures = judge(made, "dpmpp-3m", 300).measures
+    assert measures["rmse_truncation"] == pytest.approx(expected, rel=1e-6)
+    assert measures["rmse"] == pytest.approx(expected, rel=0.02)  # what is left at many steps is the truncation
+    assert judge(problem("paired", path="rectified", grid="uniform"), "ddim", 5).measures["rmse_truncation"] is None
+
+
 def test_the_frechet_distance_comes_down_to_its_floor(problem):
     made = problem("paired", samples=400)
     far, near = judge(made, "ddim", 3).measures, judge(made, "heun", 61).measures
