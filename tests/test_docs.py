@@ -49,6 +49,26 @@ def test_readme_prints_a_real_plan():
         assert expression in printed
 
 
+def test_readme_shows_the_reference_run():
+    page = (ROOT / "README.md").read_text("utf-8")
+    table = (ROOT / "reports/reference/cifar10/tables/cifar10-mixture-best.md").read_text("utf-8")
+    assert table.split("\n", 2)[2].strip() in page
+    for link in re.findall(r"\]\(([^)]+)\)", page):
+        assert (ROOT / link).exists(), link
+
+
+def test_reference_tables_follow_from_its_records(tmp_path):
+    """Rendered again from the committed records, the committed tables come out."""
+    from solverbench import report
+
+    reference = ROOT / "reports/reference/cifar10"
+    for name in ("manifest.json", "cells.jsonl"):
+        (tmp_path / name).write_bytes((reference / name).read_bytes())
+    report.render(tmp_path, figures=(), tables=("md",), sheets=False)
+    for table in (tmp_path / "tables").iterdir():
+        assert table.read_text("utf-8") == (reference / "tables" / table.name).read_text("utf-8"), table.name
+
+
 def test_readme_names_every_verb():
     page = (ROOT / "README.md").read_text("utf-8")
     for verb in VERBS:
