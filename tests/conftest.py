@@ -7,6 +7,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from solverbench.methods import SOLVERS, user
+
 torch.set_num_threads(1)  # a test must not depend on how many cores there are; benchmarks set their own
 settings.register_profile("reproducible", deadline=None, derandomize=True)
 settings.load_profile("reproducible")
@@ -16,3 +18,16 @@ settings.load_profile("reproducible")
 def rng():
     """A generator seeded alike for every test."""
     return np.random.default_rng(20240229)
+
+
+@pytest.fixture(autouse=True)
+def forgetful_registry():
+    """Solvers, files and entry points that a test adds are gone after it."""
+    before, files, points = set(SOLVERS), dict(user._LOADED), set(user._POINTS)
+    yield
+    for name in set(SOLVERS) - before:
+        SOLVERS.discard(name)
+    user._LOADED.clear()
+    user._LOADED.update(files)
+    user._POINTS.clear()
+    user._POINTS.update(points)

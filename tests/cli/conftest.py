@@ -1,35 +1,20 @@
-"""The command line in this process, small fields, and a registry that forgets."""
+"""The command line in this process, on a suite of small fields."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
+import small
 
 from solverbench.cli import main
-from solverbench.fields.gaussian import PrincipalGaussian
-from solverbench.fields.mixture import Mixture
-from solverbench.methods import SOLVERS, user
 
-SUITE = """
+SUITE = f"""
 schema = 1
 name = "small"
 nfe = [3, 6]
 solvers = ["ddim", "heun", "ddpm"]
-
-[[problems]]
-name = "gaussian"
-field = "cifar10-gaussian"
-kind = "law"
-
-[[problems]]
-name = "mixture"
-field = "cifar10-mixture"
-kind = "paired"
-samples = 6
-paired = 2
-rtol = 1e-6
+{small.PROBLEMS}
 """
 MINE = """
 import solverbench
@@ -50,18 +35,10 @@ def yours(x, path, grid):
 """
 
 
-def _field(name, path="edm"):
-    if name == "cifar10-gaussian":
-        lift = np.eye(12)[:, :5]
-        return PrincipalGaussian(np.zeros(12), np.linspace(0.01, 1, 12), lift, path, picture_shape=(3, 2, 2))
-    means = np.random.default_rng(5).normal(size=(2, 3, 2, 2)) / 2
-    return Mixture([0.6, 0.4], means, variances=[0.05, 0.1], path=path)
-
-
-@pytest.fixture
-def small(request, monkeypatch, tmp_path):
+@pytest.fixture(name="small")
+def small_suite(request, monkeypatch, tmp_path):
     """Arguments for a run of a suite of small fields into a folder of its own; figures only if parametrised so."""
-    monkeypatch.setattr("solverbench.fields.load", _field)
+    monkeypatch.setattr("solverbench.fields.load", small.load)
     if not getattr(request, "param", False):
         monkeypatch.setattr("solverbench.report.render", lambda *_, **__: [])
     path = tmp_path / "small.toml"
@@ -99,16 +76,3 @@ def write(tmp_path):
 def two():
     """The text of a file with two solvers, mine and yours."""
     return MINE + YOURS
-
-
-@pytest.fixture(autouse=True)
-def forgetful_registry():
-    """Solvers, files and entry points that a test adds are gone after it."""
-    before, files, points = set(SOLVERS), dict(user._LOADED), set(user._POINTS)
-    yield
-    for name in set(SOLVERS) - before:
-        SOLVERS.discard(name)
-    user._LOADED.clear()
-    user._LOADED.update(files)
-    user._POINTS.clear()
-    user._POINTS.update(points)

@@ -1,0 +1,40 @@
+"""Small fields in place of the shipped ones, so that a cell takes milliseconds, and the problems of suites on them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from solverbench.fields.gaussian import PrincipalGaussian
+from solverbench.fields.mixture import Mixture
+
+D = 12
+PROBLEMS = """
+[[problems]]
+name = "gaussian"
+field = "cifar10-gaussian"
+kind = "law"
+
+[[problems]]
+name = "mixture"
+field = "cifar10-mixture"
+kind = "paired"
+samples = 6
+paired = 2
+rtol = 1e-6
+"""
+
+
+def gaussian(path="edm"):
+    """In twelve eigen-coordinates, with five eigenvectors for pictures (3, 2, 2)."""
+    return PrincipalGaussian(np.zeros(D), np.linspace(0.01, 1, D), np.eye(D)[:, :5], path, picture_shape=(3, 2, 2))
+
+
+def mixture(path="edm"):
+    """Two components on pictures (3, 2, 2)."""
+    means = np.random.default_rng(5).normal(size=(2, 3, 2, 2)) / 2
+    return Mixture([0.6, 0.4], means, variances=[0.05, 0.1], path=path)
+
+
+def load(name, path="edm"):
+    """Takes the place of `solverbench.fields.load`."""
+    return gaussian(path) if name == "cifar10-gaussian" else mixture(path)
