@@ -77,7 +77,8 @@ class State:
 
     def noise(self, s: Number, t: Number) -> State:
         """Standard normal numbers belonging to the interval [s, t]: the same ones whenever it is asked for again."""
-        return State(self._tracer, {self._tracer.define(_Draw(s, t), key=("noise", float(s), float(t))): 1.0})
+        draw = Noise(-1, s, t)  # numbered when the plan is pruned
+        return State(self._tracer, {self._tracer.define(draw, key=("noise", float(s), float(t))): 1.0})
 
     def jump(self, s: Number, t: Number) -> State:
         """The flow map's image of this state, x_s -> x_t: one evaluation of a field that knows its flow map."""
@@ -163,10 +164,6 @@ class State:
     __rtruediv__ = __pow__ = __rpow__ = __abs__ = __mod__ = __floordiv__ = __matmul__ = _nonlinear
     __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __float__ = __int__ = _decides
     __hash__ = object.__hash__
-
-
-def _Draw(s: Number, t: Number) -> Noise:
-    return Noise(-1, s, t)  # numbered when the plan is pruned
 
 
 def trace(

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from solverbench.report.records import Run
 
 BAND = "± 2 standard errors"
+LEGEND_ROW = 0.17
+"""Inches."""
+DEEPEST = 1e-6
+"""Parts smaller than this, relative to the largest, are rounding and leave the panel."""
 EDGES = {"x": "diverged or failed", "^": "above the panel"}
 MOST = 12
 """Solvers that are drawn to be told apart in one panel; the others stand behind them in grey."""
@@ -84,7 +88,7 @@ def work_precision(run: Run, problems: list[tuple[str, str]]) -> Figure:
     """Error against NFE, a panel per problem; the best of each budget stand out."""
     chosen = {p: leaders(run.of(p), QUANTITIES[k][0]) for p, k in problems}
     looks = _looks(run.records, [name for names in chosen.values() for name in names])
-    figure, panels = _canvas(len(problems), 3.3, 3.1, legend=2.0)
+    figure, panels = _canvas(len(problems), 3.3, _room(len(looks), 3.1), legend=2.0)
     for axes, (problem, kind) in zip(panels, problems, strict=True):
         quantity, records = QUANTITIES[kind][0], run.of(problem)
         _lines(axes, records, tidy(records, quantity), looks, "nfe")
@@ -104,7 +108,8 @@ def distance_by_compute(run: Run, problem: str) -> Figure:
     looks = _looks(run.records, names)
     columns = {"nfe": "NFE", "gflops": "GFLOPs per sample", "seconds": "seconds"}
     columns = {key: text for key, text in columns.items() if (data[key] > 0).any()}
-    figure, panels = _canvas(len(columns), 2.5, 2.9, legend=2.0, above=0.55, sharey=True)
+    height = _room(len(looks), 2.9)
+    figure, panels = _canvas(len(columns), 2.5, height, legend=2.0, above=0.55, sharey=True)
     least, spread = floor(records)
     for i, (axes, (key, text)) in enumerate(zip(panels, columns.items(), strict=True)):
         _lines(axes, records, data, looks, key)
@@ -168,7 +173,7 @@ def split(run: Run, problem: str, quantity: Quantity) -> Figure:
         nfe_axis(axes, _budgets(shown))
         if drawn.size:
             axes.set_yscale("log")
-            axes.set_ylim(drawn.min() / 2, drawn.max() * 2)
+            axes.set_ylim(max(drawn.min(), drawn.max() * DEEPEST) / 2, drawn.max() * 2)
     _outer(panels, 3)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncols=4, frameon=False)
     _headline(figure, run, f"{problem}: parts of {quantity.name}")
@@ -205,7 +210,8 @@ def _looks(records: pd.DataFrame, names: list[str], rainbow: bool = False) -> di
         family = known["family"][name] or "user"
         step = seen[family] = seen.get(family, -1) + 1
         colour = every[i % len(every)] if rainbow else shade(palette[family], step)
-        joint = " = ".join([name, *(twin for twin, root in same.items() if root == name)])
+        alike = [name, *(twin for twin, root in same.items() if root == name)]
+        joint = " = ".join(alike) if len(alike) < 4 else f"{name} and {len(alike) - 1} twins"  # tables name them all
         looks[name] = Look(joint, colour, MARKERS[i % len(MARKERS)], bool(known["stochastic"][name]))
     return looks
 
@@ -277,6 +283,11 @@ def _error_axes(axes: Axes, records: pd.DataFrame, quantity: Quantity, title: st
         label = "error of the reference" + ("" if near else f":\n{short(own)}, below the panel")
         axes.axhline(own, color="black", lw=0.8, ls=":", zorder=1, label=label)
         axes.set_ylim(min(bottom, own / 1.6) if near else bottom, top)
+
+
+def _room(entries: int, least: float) -> float:
+    """Height of panels beside a legend of so many solvers and what else it explains, in inches."""
+    return max(least, LEGEND_ROW * (entries + 7))
 
 
 def _canvas(
