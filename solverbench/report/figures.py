@@ -211,7 +211,8 @@ def _looks(records: pd.DataFrame, names: list[str], rainbow: bool = False) -> di
         step = seen[family] = seen.get(family, -1) + 1
         colour = every[i % len(every)] if rainbow else shade(palette[family], step)
         alike = [name, *(twin for twin, root in same.items() if root == name)]
-        joint = " = ".join(alike) if len(alike) < 4 else f"{name} and {len(alike) - 1} twins"  # tables name them all
+        every_name = rainbow or len(alike) < 4  # the figure of families names them all
+        joint = " = ".join(alike) if every_name else f"{name} and {len(alike) - 1} twins"
         looks[name] = Look(joint, colour, MARKERS[i % len(MARKERS)], bool(known["stochastic"][name]))
     return looks
 
