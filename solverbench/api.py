@@ -45,7 +45,7 @@ def plan(solver: SolverLike, path: str | Path, grid: GridLike, *, prediction: Pr
     path = make_path(path)
     grid = on_path(grid, path)
     if prediction is None:  # out of pure noise nothing follows from a prediction of the noise
-        prediction = "x0" if grid.head and found.predicts in ("noise", "score") else found.predicts
+        prediction = "x0" if path.is_noise(grid.times[0]) and found.predicts in ("noise", "score") else found.predicts
     return found.plan(path, grid, prediction)
 
 

@@ -76,14 +76,13 @@ class Grid:
 
     @cached_property
     def head(self) -> Step | None:
-        """The step out of pure noise, if the grid starts there."""
-        return self.pairs[0] if self.path.is_noise(self.times[0]) else None
+        """The step out of pure noise, if the grid starts there and does not end with it."""
+        return self.pairs[0] if self.path.is_noise(self.times[0]) and self.pairs[0] != self.tail else None
 
     @cached_property
     def tail(self) -> Step | None:
         """The step onto the data, if the grid ends there."""
-        last = self.pairs[-1]
-        return last if self.path.is_data(last[1]) and last != self.head else None
+        return self.pairs[-1] if self.path.is_data(self.times[-1]) else None
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:

@@ -204,4 +204,5 @@ def test_errors_name_what_is_wrong(what):
 def test_the_default_prediction_works_from_pure_noise():
     """Where alpha = 0 nothing follows from the noise, which is what ddim integrates."""
     assert sb.plan("ddim", "rectified", sb.grid("uniform", "rectified", 4)).prediction == "x0"
+    assert sb.plan("ddim", "rectified", sb.grid("uniform", "rectified", 1)).prediction == "x0"
     assert sb.plan("ddim", "rectified", sb.grid("log-snr", "rectified", 4)).prediction == "noise"

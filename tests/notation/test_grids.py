@@ -130,7 +130,7 @@ def test_head_steps_and_tail():
     assert g.with_head == ((1.0, 0.6), (0.6, 0.3))
     assert g.pairs == ((1.0, 0.6), (0.6, 0.3), (0.3, 0.0))
     only = grid([1.0, 0.0], "rectified")
-    assert (only.head, only.tail, only.steps) == ((1.0, 0.0), None, ())
+    assert (only.head, only.tail, only.steps, only.with_head) == (None, (1.0, 0.0), (), ())
 
 
 def test_other_number_types():
