@@ -94,13 +94,16 @@ class Runner:
     def _call(self, function: Any, flat: torch.Tensor, like: torch.Tensor, *times: Any) -> torch.Tensor:
         x = flat.view(like.shape)
         started = time.perf_counter()
-        output: torch.Tensor = function(x, *times)
+        output = function(x, *times)
         self.meter.field += time.perf_counter() - started
+        if not isinstance(output, torch.Tensor):
+            output = torch.as_tensor(output, device=x.device)
         if output.shape != x.shape:
             raise ValueError(f"the field returned shape {tuple(output.shape)} for a state of shape {tuple(x.shape)}")
         if output.data_ptr() == x.data_ptr():  # a view of the state would change under our feet
             output = output.clone()
-        return output.reshape(-1).to(like.dtype)
+        flattened: torch.Tensor = output.reshape(-1).to(like.dtype)
+        return flattened
 
     def _combine(self, out: torch.Tensor, rows: list[torch.Tensor], coefficients: list[float]) -> torch.Tensor:
         """out = sum_k c_k row_k in one pass over memory; `out` may be the first of the rows."""

@@ -203,3 +203,16 @@ def test_fill_normal_is_the_noise_of_the_samples():
     fill_normal(out, seed=1, stream=2, first=3)
     expected = torch.from_numpy(normals(1, 2, 3, 4, 5, np.float32)).to(torch.bfloat16)
     assert torch.equal(out, expected)
+
+
+def test_a_field_that_answers_in_numpy():
+    field = Gaussian([0.0, 1.0], [1.0, 2.0], "edm")
+
+    class InNumpy:
+        path, prediction, shape = field.path, field.prediction, field.shape
+
+        def __call__(self, x, t):
+            return field(x.numpy(), t)
+
+    ours, theirs = (sb.sample(f, "heun", GRID, n=3, seed=1, dtype="float64").x for f in (field, InNumpy()))
+    torch.testing.assert_close(ours, theirs, rtol=1e-14, atol=0)
