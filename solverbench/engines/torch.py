@@ -50,16 +50,20 @@ class Runner:
         self._buffer = torch.empty((plan.schedule.buffer, size), dtype=dtype, device=device)
         narrow = dtype in (torch.bfloat16, torch.float16)
         self._sum = torch.empty(min(size, BLOCK), dtype=torch.float32, device=device) if narrow else None
-        self._program = list(zip(map(self._prepare, range(len(plan.code))), plan.schedule.dead, strict=True))
+        self._program = [self._prepare(v) for v in range(len(plan.code))]
         self.meter = Meter()
 
-    def _prepare(self, v: int) -> Any:
-        """Instruction v; of a linear combination its row, operands and coefficients, the operand in that row first."""
-        instruction, rows = self.plan.code[v], self.plan.schedule.rows
+    def _prepare(self, v: int) -> tuple[Any, Any, tuple[int, ...]]:
+        """(what to do, the row it writes, the values that die in it) of instruction v.
+
+        A linear combination is its operands, the one that lives in the row to be written first, and its coefficients.
+        """
+        instruction, schedule = self.plan.code[v], self.plan.schedule
+        rows, dead = schedule.rows, schedule.dead[v]
         if not isinstance(instruction, LinComb):
-            return instruction
+            return instruction, rows[v], dead
         terms = sorted(instruction.terms, key=lambda term: rows[term[0]] != rows[v])
-        return rows[v], [u for u, _ in terms], [float(c) for _, c in terms]
+        return ([u for u, _ in terms], [float(c) for _, c in terms]), rows[v], dead
 
     def __call__(self, field: Any, x: torch.Tensor, *, seed: int = 0, first: int = 0) -> torch.Tensor:
         """Run the plan on x (m, *shape), m <= n, and return the final state, which stays valid until the next call.
@@ -67,32 +71,38 @@ class Runner:
         Noise belongs to the samples first .. first + m - 1 under `seed`.
         """
         started = time.perf_counter()
-        rows: dict[int | None, torch.Tensor] = dict(enumerate(self._buffer[:, : x.numel()].unbind()))
-        flat: list[Any] = [None] * len(self._program)  # the live values, each of shape (m * d,)
-        for v, (instruction, dead) in enumerate(self._program):
+        rows = self._buffer[:, : x.numel()].view(-1, *x.shape).unbind()
+        block = len(self._sum) if self._sum is not None else _block(x.numel())
+        whole = self._sum is None and block >= x.numel()
+        value: list[Any] = [None] * len(self._program)  # the live ones, each of the shape of x
+        for v, (instruction, row, dead) in enumerate(self._program):
             match instruction:
-                case row, operands, coefficients:
-                    flat[v] = self._combine(rows[row], [flat[u] for u in operands], coefficients)
+                case operands, coefficients:
+                    value[v] = out = rows[row]
+                    parts = [value[u] for u in operands]
+                    if whole:
+                        _accumulate(out, parts, coefficients)
+                    else:
+                        self._by_blocks(block, out, parts, coefficients)
                 case Eval(u, t):
-                    flat[v] = self._call(field, flat[u], x, t)
+                    value[v] = self._call(field, value[u], t)
                 case Jump(u, s, t):
-                    flat[v] = self._call(field.jump, flat[u], x, s, t)
+                    value[v] = self._call(field.jump, value[u], s, t)
                 case Noise(draw):
-                    flat[v] = rows[self.plan.schedule.rows[v]]
-                    fill_normal(flat[v].view(x.shape[0], -1), seed, draw + 1, first)
+                    value[v] = rows[row]
+                    fill_normal(value[v].view(len(x), -1), seed, draw + 1, first)
                 case Map(u, _, function):
-                    flat[v] = rows[self.plan.schedule.rows[v]]
-                    flat[v].copy_(function(flat[u].view(x.shape)).reshape(-1))
+                    value[v] = rows[row]
+                    value[v].copy_(function(value[u]))
                 case Input():
-                    flat[v] = x.reshape(-1)
+                    value[v] = x.contiguous()
             for u in dead:
-                flat[u] = None
+                value[u] = None
         self.meter.total += time.perf_counter() - started
-        result: torch.Tensor = flat[self.plan.output].view(x.shape)
+        result: torch.Tensor = value[self.plan.output]
         return result
 
-    def _call(self, function: Any, flat: torch.Tensor, like: torch.Tensor, *times: Any) -> torch.Tensor:
-        x = flat.view(like.shape)
+    def _call(self, function: Any, x: torch.Tensor, *times: Any) -> torch.Tensor:
         started = time.perf_counter()
         output = function(x, *times)
         self.meter.field += time.perf_counter() - started
@@ -102,22 +112,20 @@ class Runner:
             raise ValueError(f"the field returned shape {tuple(output.shape)} for a state of shape {tuple(x.shape)}")
         if output.data_ptr() == x.data_ptr():  # a view of the state would change under our feet
             output = output.clone()
-        flattened: torch.Tensor = output.reshape(-1).to(like.dtype)
-        return flattened
+        if output.dtype != x.dtype:
+            output = output.to(x.dtype)
+        contiguous: torch.Tensor = output.contiguous()
+        return contiguous
 
-    def _combine(self, out: torch.Tensor, rows: list[torch.Tensor], coefficients: list[float]) -> torch.Tensor:
+    def _by_blocks(
+        self, block: int, out: torch.Tensor, rows: Sequence[torch.Tensor], coefficients: Sequence[float]
+    ) -> None:
         """out = sum_k c_k row_k in one pass over memory; `out` may be the first of the rows."""
-        size = out.numel()
-        block = len(self._sum) if self._sum is not None else _block(size)
-        if self._sum is None and block >= size:
-            _accumulate(out, rows, coefficients)
-            return out
-        for to, *parts in zip(*(row.split(block) for row in (out, *rows)), strict=True):
+        for to, *parts in zip(*(row.view(-1).split(block) for row in (out, *rows)), strict=True):
             total = to if self._sum is None else self._sum[: to.numel()]
             _accumulate(total, parts, coefficients)
             if total is not to:
                 to.copy_(total)
-        return out
 
 
 def _accumulate(total: torch.Tensor, rows: Sequence[torch.Tensor], coefficients: Sequence[float]) -> None:
@@ -125,7 +133,7 @@ def _accumulate(total: torch.Tensor, rows: Sequence[torch.Tensor], coefficients:
     if not rows:
         total.zero_()
         return
-    if total.data_ptr() == rows[0].data_ptr():
+    if total is rows[0] or total.data_ptr() == rows[0].data_ptr():
         total.mul_(coefficients[0])
     elif total.dtype == rows[0].dtype:
         torch.mul(rows[0], coefficients[0], out=total)
