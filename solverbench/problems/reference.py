@@ -18,6 +18,7 @@ import numpy as np
 from solverbench.errors import UsageError
 from solverbench.fields.base import Field
 from solverbench.predictions import convert
+from solverbench.threads import numpy_on_one_thread
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -42,8 +43,9 @@ def reference_solution(field: Field, x: Array, t: float, rtol: float = 1e-11, lo
     """
     path = field.path
     end = float(path.inverse_sigma_tilde(1e-3)) if path.is_data(path.t_min) else path.t_min
-    tight, x_end, evaluations = _integrate(field, x, t, end, rtol)
-    loose, _, more = _integrate(field, x, t, end, loosen * rtol)
+    with numpy_on_one_thread():
+        tight, x_end, evaluations = _integrate(field, x, t, end, rtol)
+        loose, _, more = _integrate(field, x, t, end, loosen * rtol)
     difference = tight - loose
     rms, largest = float(np.sqrt(np.mean(difference**2))), float(np.abs(difference).max())
     return Reference(tight, x_end, end, rms, largest, evaluations + more)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from threadpoolctl import ThreadpoolController
-
 from solverbench.errors import BudgetError, SolverbenchError, StorageError, in_words
 from solverbench.plans import Plan
-from solverbench.problems.base import Judgement
+from solverbench.problems.base import Judgement, Problem
 from solverbench.problems.budget import plan_within
 from solverbench.run.cells import Cell, Selection
 from solverbench.run.store import RunFolder, command_line
 from solverbench.run.suite import Suite
+from solverbench.threads import numpy_on_one_thread
 
 
 @dataclass
@@ -60,35 +59,39 @@ def run(
     outcome = Outcome()
     for text in selection.left_out:
         say(f"not run: {text}")
-    # numpy's threads and torch's wait for work by spinning; together on few cores they hinder each other: one pool only
-    pool = ThreadpoolController().select(internal_api="openblas").limit(limits=1)
     try:
-        for problem in selection.problems:
-            name = problem.spec.name
-            started = time.perf_counter()
-            broken = None
-            try:
-                problem.prepare()
-                folder.images(f"reference-{name}", problem.reference_images)
-            except StorageError:
-                raise
-            except Exception as error:  # costs this problem's cells only
-                broken = in_words(error)
-            if (seconds := time.perf_counter() - started) > 1:
-                say(f"{name}: reference computed in {seconds:.1f} s")
-            judged = _Judged()
-            for cell in selection.cells:
-                if cell.problem is problem:
-                    record = _finish(cell, judged, folder, broken)
+        with numpy_on_one_thread():
+            for problem in selection.problems:
+                cells = [cell for cell in selection.cells if cell.problem is problem]
+                for record in _records(problem, cells, folder, say):
                     outcome.finished += 1
                     outcome.failed += record["status"] == "failed"
                     done(record)
     except KeyboardInterrupt:
         outcome.interrupted = True
     finally:
-        pool.restore_original_limits()
         folder.close()
     return outcome
+
+
+def _records(
+    problem: Problem, cells: Sequence[Cell], folder: RunFolder, say: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
+    """Prepare a problem and finish its cells one by one; a problem that cannot be prepared fails its own cells only."""
+    started = time.perf_counter()
+    broken = None
+    try:
+        problem.prepare()
+        folder.images(f"reference-{problem.spec.name}", problem.reference_images)
+    except StorageError:
+        raise
+    except Exception as error:
+        broken = in_words(error)
+    if (seconds := time.perf_counter() - started) > 1:
+        say(f"{problem.spec.name}: reference computed in {seconds:.1f} s")
+    judged = _Judged()
+    for cell in cells:
+        yield _finish(cell, judged, folder, broken)
 
 
 def _finish(cell: Cell, judged: _Judged, folder: RunFolder, broken: str | None) -> dict[str, Any]:
