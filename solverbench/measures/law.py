@@ -19,6 +19,7 @@ from solverbench.engines.law import Kernel, Vector, kernel
 from solverbench.errors import UsageError
 from solverbench.fields.base import LinearField
 from solverbench.measures import gaussians
+from solverbench.plans import Jump
 
 if TYPE_CHECKING:
     from solverbench.plans import Plan
@@ -112,8 +113,6 @@ def _ideal_end(plan: Plan, field: LinearField) -> tuple[Vector, Vector]:
 
     A plan that jumps onto the data evaluates nothing there, and a perfect jump ends on the data.
     """
-    from solverbench.plans import Jump
-
     grid = plan.grid
     if grid.tail is None or any(isinstance(i, Jump) for i in plan.code):
         return field.moments(float(grid.times[-1]))

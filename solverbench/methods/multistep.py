@@ -16,6 +16,7 @@ All start at order one and gain one order a step.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any, Literal
 
 from solverbench.errors import UsageError
@@ -33,7 +34,10 @@ def weights(theta: list[Number], moments: list[Number]) -> list[Number]:
 
 
 def adams_sigma(x: State, path: Path, grid: Grid, order: int, variable: Literal["sigma", "t"]) -> State:
-    """Adams-Bashforth on the noise prediction in canonical coordinates, polynomials in sigma~ or in t."""
+    """Adams-Bashforth on the noise prediction in canonical coordinates, polynomials in sigma~ or in t.
+
+    Raises UsageError for an order outside 1 to 6.
+    """
     _check_order(order)
     u = path.sigma_tilde if variable == "sigma" else (lambda t: t)
     past: list[tuple[Number, State]] = []
@@ -56,7 +60,7 @@ def _moments_in_t(path: Path, s: Number, t: Number, n: int) -> list[Number]:
 
     In lambda the measure dsigma~ = -sigma~ dlambda is entire, so 32 nodes reach rounding error for any step in use.
     """
-    node, weight = _DOUBLE if isinstance(t, float) else gauss_legendre(32, t)
+    node, weight = _in_double() if isinstance(t, float) else gauss_legendre(32, t)
     lam_s, lam_t = path.lam(s), path.lam(t)
     lam = [lam_s + (lam_t - lam_s) * (1 + y) / 2 for y in node]
     theta = [(path.inverse_lam(y) - s) / (t - s) for y in lam]
@@ -66,11 +70,16 @@ def _moments_in_t(path: Path, s: Number, t: Number, n: int) -> list[Number]:
     return [sum(m * th**k for m, th in zip(measure, theta, strict=True)) / mass for k in range(n)]
 
 
-_DOUBLE = gauss_legendre(32, 0.0)
+@cache
+def _in_double() -> tuple[list[float], list[float]]:
+    return gauss_legendre(32, 0.0)
 
 
 def adams_lambda(x: State, path: Path, grid: Grid, order: int, predicts: Literal["x0", "noise"]) -> State:
-    """Exponential Adams-Bashforth: polynomials in lambda, the linear part exact."""
+    """Exponential Adams-Bashforth: polynomials in lambda, the linear part exact.
+
+    Raises UsageError for an order outside 1 to 6, or a prediction other than x0 and noise.
+    """
     _check_order(order)
     past: list[tuple[Number, State]] = []
     for s, t in grid.steps:

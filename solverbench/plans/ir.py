@@ -139,8 +139,8 @@ class Plan:
         """The plan as one matrix, the Butcher tableau of a whole sampling run.
 
         Row k < nfe holds the state of evaluation k, the last row the output, each written in the base values: the
-        input, then the outputs of evaluations, jumps, draws and maps in order of execution. Shape (nfe + 1, 1 + base).
-        Rows of maps stand among those of evaluations. Quadratic in the number of steps: for proofs, not for running.
+        input, then the outputs of evaluations, jumps, draws and maps in order of execution. Shape (nfe + maps + 1, base
+        values): rows of maps stand among those of evaluations. Quadratic in the steps: for proofs, not for running.
         """
         base = [v for v, i in enumerate(self.code) if not isinstance(i, LinComb)]
         unit = np.eye(len(base)).astype(object)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from solverbench.engines.law import kernel
+from solverbench.engines.law import Kernel
 from solverbench.engines.noise import START, normals
 from solverbench.measures.law import error_split, law_of
 from solverbench.methods import Solver
@@ -40,24 +40,22 @@ class LawProblem(OnField):
             measures,
             "ok" if finite else "diverged",
             None if finite else "the output law is not finite",
-            self._pictures(plan),
+            self._pictures(law.kernel, float(plan.grid.times[0])),
         )
 
-    def _pictures(self, plan: Plan) -> Any:
-        K = kernel(plan, self.field)
-        x, z = self._noise(0, plan), normals(self.seed, START + 1, 0, PICTURES, K.b.size)
-        return as_pictures(self.field.pictures(K.A * x + K.b + np.sqrt(K.Q) * z))
+    def _pictures(self, K: Kernel, t: float) -> Any:
+        """Draws from the transition kernel of a sampler that starts at time t."""
+        z = normals(self.seed, START + 1, 0, PICTURES, K.b.size)
+        return as_pictures(self.field.pictures(K.A * self._start(t) + K.b + np.sqrt(K.Q) * z))
 
-    def _noise(self, stream: int, plan: Plan) -> Any:
-        t = float(plan.grid.times[0])
+    def _start(self, t: float) -> Any:
+        """The pictured starting states: exact samples of the marginal at time t, in eigen-coordinates."""
         mean, variance = self.field.moments(t)
-        return mean + np.sqrt(variance) * normals(self.seed, stream, 0, PICTURES, mean.size)
+        return mean + np.sqrt(variance) * normals(self.seed, START, 0, PICTURES, mean.size)
 
     @property
     def reference_images(self) -> Any:
         """The exact flow map's images of the starting states."""
         t = float(self.grid(2).times[0])
-        mean, variance = self.field.moments(t)
-        x = mean + np.sqrt(variance) * normals(self.seed, START, 0, PICTURES, mean.size)
         slope, offset = self.field.jump_affine(t, 0.0)
-        return as_pictures(self.field.pictures(slope * x + offset))
+        return as_pictures(self.field.pictures(slope * self._start(t) + offset))

@@ -45,6 +45,7 @@ class PairedProblem(OnField):
         self.reference = reference_solution(
             self.field, self._start[: self.spec.paired].double().numpy(), t, self.spec.rtol
         )
+        self._perfect = self._denoised_error()
         self._mean, variance = self.field.moments()
         self._trace = float(variance.sum())
         seeds = (1000 * self.seed + FLOOR_SEED + k for k in range(FLOOR_DRAWS))
@@ -89,17 +90,20 @@ class PairedProblem(OnField):
             "rmse_max": float(np.sqrt(per_sample.max())),
         }
 
+    def _denoised_error(self) -> float:
+        """The root-mean-square error of the exact trajectories denoised at the reference's `end`."""
+        reference = self.reference
+        a, b = convert(self.field.prediction, "x0", self.field.path, reference.end)
+        D = a * reference.x_end + b * self.field(reference.x_end, reference.end)
+        return float(np.sqrt(np.mean((D - reference.x) ** 2)))
+
     def _truncation(self, plan: Plan) -> float | None:
         """What a perfect solver of this grid would score: exact down to the last evaluation, then the denoiser.
 
         None for grids whose last evaluation is elsewhere than the path's own.
         """
-        tail, reference = plan.grid.tail, self.reference
-        if tail is None or not math.isclose(tail[0], reference.end):
-            return None
-        a, b = convert(self.field.prediction, "x0", self.field.path, reference.end)
-        D = a * reference.x_end + b * self.field(reference.x_end, reference.end)
-        return float(np.sqrt(np.mean((D - reference.x) ** 2)))
+        tail = plan.grid.tail
+        return self._perfect if tail is not None and math.isclose(tail[0], self.reference.end) else None
 
     def _frechet(self, x: np.ndarray[Any, Any]) -> float:
         z = self.field.basis.forward(np.asarray(x, dtype=np.float64))  # a rotation: distances are those of the pixels

@@ -142,7 +142,10 @@ UNEVEN = (9.0, 7.5, 4.0, 3.4, 1.5, 1.1, 0.4)
 
 def last_step(solver, path, times, prediction, function):
     """(state before, state after) the last step of a run on a field that depends on time alone."""
-    field = lambda x, t: 0 * x + float(function(t))  # noqa: E731
+
+    def field(x, t):
+        return 0 * x + float(function(t))
+
     grids = sb.Grid(path, tuple(times[:-1])), sb.Grid(path, tuple(times))
     return tuple(
         float(engine.run(sb.plan(solver, path, g, prediction=prediction), field, np.ones((1, 1)))[0, 0]) for g in grids

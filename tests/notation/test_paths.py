@@ -94,8 +94,13 @@ NAMES = pytest.mark.parametrize("name", EXACT)
 
 def quantities(alpha, sigma):
     """Everything a path offers as a function of t, from the two functions that define it."""
-    lam = lambda t: mp.log(alpha(t)) - mp.log(sigma(t))  # noqa: E731
-    tilde = lambda t: sigma(t) / alpha(t)  # noqa: E731
+
+    def lam(t):
+        return mp.log(alpha(t)) - mp.log(sigma(t))
+
+    def tilde(t):
+        return sigma(t) / alpha(t)
+
 
     def slope(f):
         """By numerical differentiation, with a step inside a piece of the discrete paths."""

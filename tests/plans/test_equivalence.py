@@ -113,7 +113,9 @@ def test_the_tolerance_is_a_tolerance():
     from solverbench.plans import trace
 
     path, grid = sb.path("edm"), sb.Grid(sb.path("edm"), (10.0, 5.0))
-    step = lambda x, p, g, b=0.5: b * x + (1 - b) * x.predict("x0", at=10.0)  # noqa: E731
+    def step(x, p, g, b=0.5):
+        return b * x + (1 - b) * x.predict("x0", at=10.0)
+
     a = trace(step, path, grid, "x0", name="a")
     b = trace(lambda *args: step(*args, b=0.5 * (1 + 1e-9)), path, grid, "x0", name="b")
     assert not a.equivalent(b)

@@ -82,7 +82,8 @@ def test_ties_of_a_sampled_value(tmp_path):
 
 
 def test_errors_below_that_of_the_reference_tie(tmp_path):
-    run = load_cells(tmp_path, [cell(k, rmse=v, rmse_se=0, reference_error=1e-3) for k, v in zip("ab", (1e-5, 9e-4))])  # noqa: B905
+    errors = {"a": 1e-5, "b": 9e-4}
+    run = load_cells(tmp_path, [cell(k, rmse=v, rmse_se=0, reference_error=1e-3) for k, v in errors.items()])
     assert tidy(run.records, RMSE)["best"].all()
 
 
@@ -94,7 +95,7 @@ def test_diverged_cells_win_nothing(tmp_path):
 
 
 def test_distance_below_the_floor_is_no_merit(tmp_path):
-    cells = [cell(k, fd=v, fd_floor=100.0, fd_floor_sd=1.0, n=64) for k, v in zip("abc", (90.0, 101.0, 103.0))]  # noqa: B905
+    cells = [cell(k, fd=v, fd_floor=100.0, fd_floor_sd=1.0, n=64) for k, v in (("a", 90.0), ("b", 101.0), ("c", 103.0))]
     run = load_cells(tmp_path, cells)
     assert list(tidy(run.records, FD)["best"]) == [False, True, True]
     text = compute_table(run, "p").markdown()
@@ -205,4 +206,4 @@ def test_problems_of_records_only(tmp_path):
     folder = write_run(tmp_path / "run", records()[:3])
     (folder / "manifest.json").write_text('{"schema": 1, "cells": 3}')
     run = load(folder)
-    assert [t.name for t in tables(run)][0] == "cifar10-gaussian-w2"  # noqa: RUF015
+    assert next(iter(tables(run))).name == "cifar10-gaussian-w2"
