@@ -33,7 +33,20 @@ def card(name: str) -> dict[str, Any]:
 
     Raises UsageError for an unknown name, ArtifactError for a missing or malformed card.
     """
-    path = _path(name, "json")
+    return read_card(path(name))
+
+
+def tensors(name: str) -> dict[str, NDArray[np.generic]]:
+    """The artifact's arrays by name, with the shapes and dtypes its card lists; each call returns fresh arrays.
+
+    Raises UsageError for an unknown name, ArtifactError when the file is missing or is not the one the card describes.
+    """
+    return read_tensors(path(name))
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The card beside the artifact `path`: the same name ending in .json. Raises ArtifactError as `card` does."""
+    path = path.with_suffix(".json")
     try:
         found = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -45,13 +58,9 @@ def card(name: str) -> dict[str, Any]:
     return found
 
 
-def tensors(name: str) -> dict[str, NDArray[np.generic]]:
-    """The artifact's arrays by name, with the shapes and dtypes its card lists; each call returns fresh arrays.
-
-    Raises UsageError for an unknown name, ArtifactError when the file is missing or is not the one the card describes.
-    """
-    expected = card(name)["sha256"]
-    path = _path(name, "safetensors")
+def read_tensors(path: Path) -> dict[str, NDArray[np.generic]]:
+    """The arrays in the artifact `path` (.safetensors), whose card is beside it. Raises ArtifactError as `tensors`."""
+    expected = read_card(path)["sha256"]
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -65,11 +74,12 @@ def tensors(name: str) -> dict[str, NDArray[np.generic]]:
         raise ArtifactError(f"{path} is not a safetensors file ({error}): {_REMEDY}") from error
 
 
-def _path(name: str, suffix: str) -> Path:
+def path(name: str) -> Path:
+    """Where the artifact of that name is. Raises UsageError for an unknown name."""
     known = names()
     if name not in known:
         raise UsageError(f"no pretrained parameters named {name!r}{nearest(name, known)}")
-    return _folder() / f"{name}.{suffix}"
+    return _folder() / f"{name}.safetensors"
 
 
 def _folder() -> Path:

@@ -1,4 +1,4 @@
-"""Fields whose predictions are known exactly: Gaussians and Gaussian mixtures, and the ones that ship with the package.
+"""Fields: Gaussians and mixtures, whose predictions are known exactly, networks, and the ones that ship.
 
 Names are resolved on first use, so that importing this package does not import torch.
 """
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from solverbench.fields.basis import Dense, Separable
     from solverbench.fields.gaussian import Gaussian
     from solverbench.fields.mixture import Mixture
+    from solverbench.fields.network import NetworkField
     from solverbench.paths import Path
 
-__all__ = ["Dense", "Field", "Gaussian", "LinearField", "Mixture", "Separable", "load"]
+__all__ = ["Dense", "Field", "Gaussian", "LinearField", "Mixture", "NetworkField", "Separable", "load"]
 
 _HOME = {
     "Dense": "basis",
@@ -25,9 +26,12 @@ _HOME = {
     "Gaussian": "gaussian",
     "LinearField": "base",
     "Mixture": "mixture",
+    "NetworkField": "network",
     "Separable": "basis",
 }
-NAMES = ("cifar10-gaussian", "cifar10-mixture")
+ANALYTIC = ("cifar10-gaussian", "cifar10-mixture")
+TRAINED = ("cifar10-unet",)
+NAMES = ANALYTIC + TRAINED
 
 
 def __getattr__(name: str) -> Any:
@@ -36,19 +40,29 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
 
 
-def load(name: str | Field, path: str | Path | None = None) -> Field:
-    """Return the shipped field called `name`, one of `NAMES`, on a path ("edm" by default); a field is returned as is.
+def load(name: str | Field, path: str | Path | None = None, **options: Any) -> Field:
+    """Return the shipped field called `name`, one of `NAMES`; a field is returned as is.
 
     cifar10-gaussian: the Gaussian with the mean and covariance of the training pictures, in eigen-coordinates (3072,);
     its `pictures` shows states as pictures. cifar10-mixture: low-rank Gaussians fitted to them, shape (3, 32, 32).
+    Both are on any `path`, "edm" by default. cifar10-unet: a network trained on them, on the EDM path; its options are
+    label, guidance, dtype and device, see `NetworkField`.
     Raises UsageError for an unknown name and ArtifactError if the stored parameters are missing or altered.
     """
     if not isinstance(name, str):
-        if path is not None:
-            raise UsageError("a field that is already built keeps its path; give `path` with a name only")
+        if path is not None or options:
+            raise UsageError("a field that is already built keeps its path and options; give them with a name only")
         return name
     if name not in NAMES:
         raise UsageError(f"unknown field {name!r}{nearest(name, NAMES)}")
+    if name in TRAINED:
+        if path not in (None, "edm"):
+            raise UsageError(f"{name} was trained on the EDM path and has no other, but path={path} was asked for")
+        from solverbench.fields.trained import shipped
+
+        return shipped(name, **options)
+    if options:
+        raise UsageError(f"{name} has no option {next(iter(options))!r}: it is no network")
     from solverbench import pretrained
 
     tensors, path = pretrained.tensors(name), path or "edm"

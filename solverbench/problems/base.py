@@ -13,7 +13,7 @@ from solverbench.grids import Grid, grid
 from solverbench.methods import Solver
 from solverbench.plans import Plan
 
-KINDS = ("law", "paired")
+KINDS = ("law", "paired", "trajectory")
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,24 @@ class ProblemSpec:
     name: str
     field: str
     kind: str
-    path: str = "edm"
+    path: str | None = None
+    """Of an analytic field, "edm" by default; a trained one has its own."""
     grid: str = "edm"
     grid_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     samples: int = 512
     """Solver outputs per cell, for distances between sets (kind "paired")."""
     paired: int = 64
-    """Of these, compared with reference trajectories."""
+    """Of these, compared with reference trajectories (kinds "paired" and "trajectory")."""
     rtol: float = 1e-11
-    """Relative tolerance of the reference."""
+    """Relative tolerance of the reference (kind "paired")."""
+    label: int | None = None
+    """Class of a trained field that knows classes."""
+    guidance: float | None = None
+    """Its classifier-free guidance scale; two evaluations of the network are then counted per call."""
+    nfe: tuple[int, ...] = ()
+    """Budgets of this problem, the suite's by default."""
+    solvers: tuple[str, ...] = ()
+    """Solvers of this problem, the suite's by default."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -74,6 +83,10 @@ class Problem(Protocol):
         """Measure one plan."""
 
     @property
+    def evaluations(self) -> int:
+        """Evaluations of the network that one call of the field costs."""
+
+    @property
     def reference_images(self) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
         """Pictures of the exact solution from the same starting states."""
 
@@ -85,7 +98,8 @@ class OnField:
         from solverbench.fields import load
 
         self.spec, self.seed = spec, seed
-        self.field: Any = load(spec.field, spec.path)
+        options = {key: getattr(spec, key) for key in ("label", "guidance") if getattr(spec, key) is not None}
+        self.field: Any = load(spec.field, spec.path, **options)
         try:
             self.grid(2)
         except (TypeError, ValueError) as error:
@@ -94,6 +108,11 @@ class OnField:
     def grid(self, steps: int) -> Grid:
         """The grid of this problem with that many steps."""
         return grid(self.spec.grid, self.field.path, steps, **self.spec.grid_options)
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the network that one call of the field costs: 2 with guidance."""
+        return int(getattr(self.field, "evaluations", 1))
 
     def applies(self, solver: Solver) -> str | None:
         """None if the solver can run here, else why not."""
@@ -113,10 +132,13 @@ def build(spec: ProblemSpec, seed: int) -> Problem:
     """The problem a spec describes. Raises UsageError for unknown fields, paths, grids, and a field of another kind."""
     from solverbench.problems.law import LawProblem
     from solverbench.problems.paired import PairedProblem
+    from solverbench.problems.trajectory import TrajectoryProblem
 
-    problem = LawProblem(spec, seed) if spec.kind == "law" else PairedProblem(spec, seed)
+    kinds: dict[str, Any] = {"law": LawProblem, "paired": PairedProblem, "trajectory": TrajectoryProblem}
+    problem: Any = kinds[spec.kind](spec, seed)
     if missing := [name for name in problem.needs if not hasattr(problem.field, name)]:
         raise UsageError(
             f"problem {spec.name!r}: field {spec.field!r} does not suit kind {spec.kind!r} (it has no {missing[0]})"
         )
-    return problem
+    built: Problem = problem
+    return built

@@ -13,15 +13,17 @@ from solverbench.predictions import Prediction
 
 
 def plan_within(
-    solver: Solver, path: Path, grid: Callable[[int], Grid], nfe: int, prediction: Prediction = "x0"
+    solver: Solver, path: Path, grid: Callable[[int], Grid], nfe: int, prediction: Prediction = "x0", cost: int = 1
 ) -> Plan:
     """The plan with the most steps whose evaluations, all counted, do not exceed `nfe`.
 
-    grid(steps) makes the grid. A two-stage method given 10 may use 9: plans say what they use. Raises BudgetError when
-    even the shortest plan needs more, naming what would do, and UsageError when the grid has no more steps to offer.
+    grid(steps) makes the grid; cost: evaluations of the network per call of the field, 2 with guidance. A two-stage
+    method given 10 may use 9: plans say what they use. Raises BudgetError when even the shortest plan needs more,
+    naming what would do, and UsageError when the grid has no more steps to offer.
     """
     if nfe != int(nfe) or nfe < 1:
         raise UsageError(f"a budget is a positive whole number of model evaluations, got {nfe}")
+    asked, nfe = nfe, nfe // cost
 
     def trace(steps: int) -> Plan:
         return solver.plan(path, grid(steps), prediction)
@@ -32,7 +34,8 @@ def plan_within(
         steps -= 1
         plan = trace(steps)
     if plan.nfe > nfe:
-        raise BudgetError(f"solver {solver} needs at least {plan.nfe} evaluations on this grid, the budget is {nfe}")
+        least = plan.nfe * cost
+        raise BudgetError(f"solver {solver} needs at least {least} evaluations on this grid, the budget is {asked}")
     while (longer := trace(steps + 1)).nfe <= nfe:
         if longer.nfe == plan.nfe:
             raise UsageError(

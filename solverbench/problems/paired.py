@@ -16,6 +16,7 @@ import numpy as np
 
 from solverbench.engines.torch import Runner
 from solverbench.measures.compute import flops_per_evaluation
+from solverbench.measures.error import paired_error
 from solverbench.measures.frechet import frechet_squared
 from solverbench.methods import Solver
 from solverbench.plans import Plan
@@ -74,21 +75,10 @@ class PairedProblem(OnField):
         if bad:
             return Judgement(measures, "diverged", f"{bad} of {len(x)} samples are not finite", self._pictures(x))
         if not plan.draws:
-            measures |= self._paired(x[: self.spec.paired]) | {"rmse_truncation": self._truncation(plan)}
+            measures |= paired_error(x[: self.spec.paired], self.reference.x)
+            measures["rmse_truncation"] = self._truncation(plan)
         measures["fd"] = self._frechet(x)
         return Judgement(measures, images=self._pictures(x))
-
-    def _paired(self, x: np.ndarray[Any, Any]) -> dict[str, float]:
-        """Root-mean-square error per pixel over the paired samples, with the standard error of that root."""
-        difference = x - self.reference.x
-        per_sample = (difference**2).reshape(len(x), -1).mean(axis=1)
-        rmse = float(np.sqrt(per_sample.mean()))
-        spread = float(per_sample.std(ddof=1)) / np.sqrt(len(x)) if len(x) > 1 else float("nan")
-        return {
-            "rmse": rmse,
-            "rmse_se": spread / (2 * rmse) if rmse else 0.0,
-            "rmse_max": float(np.sqrt(per_sample.max())),
-        }
 
     def _denoised_error(self) -> float:
         """The root-mean-square error of the exact trajectories denoised at the reference's `end`."""

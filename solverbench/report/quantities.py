@@ -24,6 +24,14 @@ class Quantity:
 
 PARTS = ("initialisation", "truncation", "discretisation")
 
+RMSE = Quantity(
+    "rmse",
+    "paired RMSE",
+    "Paired RMSE: root-mean-square error per pixel against the reference trajectory from the same start.",
+    error="rmse_se",
+    resolution="reference_error",
+)
+
 QUANTITIES = {
     "law": (
         Quantity(
@@ -40,13 +48,7 @@ QUANTITIES = {
         ),
     ),
     "paired": (
-        Quantity(
-            "rmse",
-            "paired RMSE",
-            "Paired RMSE: root-mean-square error per pixel against the reference trajectory from the same start.",
-            error="rmse_se",
-            resolution="reference_error",
-        ),
+        RMSE,
         Quantity(
             "fd",
             "FD_pixel",
@@ -56,6 +58,7 @@ QUANTITIES = {
             floor="fd_floor",
         ),
     ),
+    "trajectory": (RMSE,),
 }
 
 DISTANCE = QUANTITIES["paired"][1]

@@ -61,15 +61,13 @@ def select(
     chosen = [p for p in suite.problems if _wanted(p.name, problems)]
     _complain_about_unused(problems, [p.name for p in suite.problems], "problem", suite.name)
     built = [build(spec, seed) for spec in chosen]
-    methods = _solvers(suite, solvers)
-    budgets = tuple(dict.fromkeys(nfe or suite.nfe))
-    for n in budgets:
-        if n < 1:
-            raise UsageError(f"a budget is a positive number of model evaluations, got {n}")
+    if (least := min(nfe, default=1)) < 1:
+        raise UsageError(f"a budget is a positive number of model evaluations, got {least}")
     cells, left_out = [], []
     for problem in built:
         fitting = []
-        for method in methods:
+        budgets = tuple(dict.fromkeys(nfe or problem.spec.nfe or suite.nfe))
+        for method in _solvers(suite, problem.spec.solvers or suite.solvers, solvers):
             reason = problem.applies(method)
             if reason:
                 left_out.append(f"{method} on {problem.spec.name}: {reason}")
@@ -90,12 +88,13 @@ def _evaluations(method: Solver) -> int:
         return 0
 
 
-def _solvers(suite: Suite, patterns: Sequence[str]) -> list[Solver]:
-    """The suite's solvers that match a pattern, and solvers named outright whether the suite has them or not."""
-    names = list(suite.solvers) if not patterns else []
+def _solvers(suite: Suite, own: Sequence[str], patterns: Sequence[str]) -> list[Solver]:
+    """Of a problem's `own` solvers those that match a pattern, and solvers named outright whether they are or not."""
+    names = list(own) if not patterns else []
     for pattern in patterns:
-        matches = [name for name in suite.solvers if fnmatchcase(name, pattern)] if "[" not in pattern else []
-        names += matches or [pattern]
+        matches = [name for name in own if fnmatchcase(name, pattern)] if "[" not in pattern else []
+        elsewhere = any(fnmatchcase(name, pattern) for name in suite.solvers) and pattern not in suite.solvers
+        names += matches or ([] if elsewhere else [pattern])
     found = (SOLVERS[name] for name in names)
     return list({str(solver): solver for solver in found}.values())  # named twice, or by a default: still one solver
 

@@ -110,8 +110,9 @@ def _finish(cell: Cell, judged: _Judged, folder: RunFolder, broken: str | None) 
     }
     try:
         problem = cell.problem
-        plan = plan_within(cell.solver, problem.field.path, problem.grid, cell.budget, problem.field.prediction)
-        record |= {"nfe": plan.nfe, "steps": len(plan.grid), "rows": plan.rows, "stochastic": plan.draws > 0}
+        field, cost = problem.field, problem.evaluations
+        plan = plan_within(cell.solver, field.path, problem.grid, cell.budget, field.prediction, cost)
+        record |= {"nfe": plan.nfe * cost, "steps": len(plan.grid), "rows": plan.rows, "stochastic": plan.draws > 0}
         if broken is None:
             same, judgement = judged.by(cell, plan)
             record |= {"status": judgement.status, "reason": judgement.reason, "same_as": same, **judgement.measures}

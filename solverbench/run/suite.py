@@ -120,10 +120,15 @@ def _problem(entry: dict[str, Any], where: str) -> ProblemSpec:
     for key in ("name", "field", "kind"):
         if key not in entry:
             raise UsageError(f"suite {where}: {key} is missing")
+    entry = {key: value for key, value in entry.items() if value is not None}
     for key, value in entry.items():
         kinds, what = _PROBLEM_VALUES.get(key, ((str,), "a text"))
         if type(value) not in kinds:
             raise UsageError(f"suite {where}: {key} must be {what}, got {value!r}")
+    if entry.get("nfe"):
+        entry["nfe"] = _numbers(list(entry["nfe"]), where)
+    if entry.get("solvers"):
+        entry["solvers"] = _texts(list(entry["solvers"]), where)
     return ProblemSpec(**entry)
 
 
@@ -132,6 +137,10 @@ _PROBLEM_VALUES: dict[str, tuple[tuple[type, ...], str]] = {
     "samples": ((int,), "a whole number"),
     "paired": ((int,), "a whole number"),
     "rtol": ((float, int), "a number"),
+    "label": ((int,), "a whole number"),
+    "guidance": ((float, int), "a number"),
+    "nfe": ((list, tuple), "a list of positive whole numbers"),
+    "solvers": ((list, tuple), "a list of names"),
 }
 
 

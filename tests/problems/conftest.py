@@ -14,8 +14,8 @@ def problem(monkeypatch):
 
     def make(kind, field=None, seed=0, **entries):
         entries = {"samples": 40, "paired": 8, "rtol": 1e-7, **entries}
-        instead = {"law": small.gaussian, "paired": small.mixture}[kind]
-        monkeypatch.setattr("solverbench.fields.load", lambda name, path: field or instead(path))
+        instead = {"law": small.gaussian, "paired": small.mixture, "trajectory": small.mixture}[kind]
+        monkeypatch.setattr("solverbench.fields.load", lambda name, path: field or instead(path or "edm"))
         made = build(ProblemSpec("small", "small", kind, **entries), seed)
         made.prepare()
         return made

@@ -31,7 +31,10 @@ samples = 4
 def small_fields(monkeypatch):
     """Replace the shipped fields; the names in the dictionary returned can be replaced by others."""
     instead = {}
-    monkeypatch.setattr("solverbench.fields.load", lambda name, path: instead.get(name) or small.load(name, path))
+    def load(name, path):
+        return instead.get(name) or small.load(name, path or "edm")
+
+    monkeypatch.setattr("solverbench.fields.load", load)
     return instead
 
 

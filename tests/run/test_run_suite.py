@@ -17,7 +17,7 @@ def test_what_a_suite_says(suite_file):
     assert (made.name, made.title, made.nfe, made.quick) == ("small", "Small fields", (3, 6), False)
     assert made.solvers == ("ddim", "dpmpp-1", "heun", "unipc-2[variant=bh1]", "ddpm")
     gaussian, mixture = made.problems
-    assert (gaussian.kind, gaussian.path, gaussian.grid, gaussian.samples) == ("law", "edm", "edm", 512)
+    assert (gaussian.kind, gaussian.path, gaussian.grid, gaussian.samples) == ("law", None, "edm", 512)
     assert (mixture.kind, mixture.samples, mixture.paired, mixture.rtol) == ("paired", 6, 2, 1e-6)
 
 

@@ -1,0 +1,108 @@
+"""A trained network as a field: torch inside, arrays of any kind outside.
+
+A network is any callable `network(x, t, label)` on torch tensors: x (n, *shape), t a float, a time of the path, and
+label (n,) of int64 or None for a network without classes, where `labels` itself, one past the last class, means
+"unconditional". It answers with the field's prediction, (n, *shape).
+
+Guidance of scale w (Ho & Salimans 2022, arXiv 2207.12598, in the form of Karras et al. 2022) is the extrapolation
+u + w (c - u) of the unconditional and the conditional prediction u and c; it holds for every prediction alike, since
+all are affine in D. It costs two evaluations, and `evaluations` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from solverbench.errors import UsageError
+from solverbench.fields.base import Array, check_prediction, check_states
+from solverbench.paths import Path
+from solverbench.paths import path as find_path
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from solverbench.numbers import Number
+    from solverbench.predictions import Prediction
+
+Network = Callable[..., Any]
+CHUNK = 64
+"""Samples per call of the network: larger ones gain nothing on a processor and cost memory."""
+
+
+class NetworkField:
+    """A `Field` that asks a network.
+
+    path: a Path or its name. shape: of one state. prediction: what the network answers. labels: how many classes it
+    knows, 0 for none. label: the class to sample, None for unconditional. guidance: scale w, which needs a label; 1 is
+    the conditional prediction itself. dtype: the network's, by name or as torch has it; states of other types are
+    converted and the answer converted back. device: the network's.
+
+    Raises UsageError for a label or guidance the network cannot have; its calls do for states or answers of a wrong
+    shape. Numbers that are not finite pass: they are a result.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        path: str | Path,
+        shape: tuple[int, ...],
+        *,
+        prediction: Prediction = "x0",
+        labels: int = 0,
+        label: int | None = None,
+        guidance: float | None = None,
+        dtype: Any = "float32",
+        device: Any = "cpu",
+    ) -> None:
+        import torch
+
+        if label is not None and not 0 <= label < labels:
+            known = f"0 to {labels - 1}" if labels else "none: this network has no classes"
+            raise UsageError(f"label {label} is not one of the network's classes ({known})")
+        if guidance is not None and label is None:
+            raise UsageError(f"guidance {guidance} needs a label to guide towards")
+        self.network, self.path, self.shape = network, find_path(path), tuple(shape)
+        self.prediction = check_prediction(prediction)
+        self.labels, self.label = labels, label
+        self.guidance = 1.0 if guidance is None else float(guidance)
+        self.dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+        self.device = torch.device(device)
+
+    def __repr__(self) -> str:
+        condition = "" if self.label is None else f", label={self.label}, guidance={self.guidance:g}"
+        return f"NetworkField(shape={self.shape}, path={self.path}, prediction={self.prediction!r}{condition})"
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the network that one call costs."""
+        return 2 if self.label is not None and self.guidance != 1 else 1
+
+    def __call__(self, x: Array, t: Number) -> Array:
+        """The prediction for states x (n, *shape) at time t, in the kind, dtype and device of x."""
+        import torch
+
+        check_states(x, self.shape)
+        states = torch.as_tensor(x).to(self.device, self.dtype)
+        with torch.inference_mode():
+            parts = [self._answer(part, float(t)) for part in states.split(CHUNK)]
+            answer = torch.cat(parts) if len(parts) != 1 else parts[0]
+        if isinstance(x, torch.Tensor):
+            return answer.to(x.device, x.dtype)
+        result: NDArray[Any] = answer.cpu().double().numpy().astype(x.dtype, copy=False)
+        return result
+
+    def _answer(self, x: Any, t: float) -> Any:
+        conditional = self._ask(x, t, self.label)
+        if self.evaluations == 1:
+            return conditional
+        unconditional = self._ask(x, t, None)
+        return unconditional + self.guidance * (conditional - unconditional)
+
+    def _ask(self, x: Any, t: float, label: int | None) -> Any:
+        label = self.labels if label is None else label
+        answer = self.network(x, t, x.new_full((len(x),), label).long() if self.labels else None)
+        if getattr(answer, "shape", None) != x.shape:
+            got = getattr(answer, "shape", type(answer).__name__)
+            raise UsageError(f"the network answered states of shape {tuple(x.shape)} with {got}")
+        return answer

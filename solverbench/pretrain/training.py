@@ -1,0 +1,213 @@
+"""One training loop for all networks: resumable after a kill, the same whether or not it was interrupted.
+
+Everything random in step k follows from (seed, k) alone, so a checkpoint is the step number and the tensors. Hidden
+convolutions are updated by Muon, all else by AdamW; the rate rises over the first steps, is constant, and falls to
+zero at the end. What is kept is the power-function average of the weights (Karras et al. 2024, arXiv 2312.02696,
+section 3.1), whose width is a fixed share of the run, however long it is.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+import pickle
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from solverbench.errors import SolverbenchError
+from solverbench.networks.unet import channels_last
+from solverbench.pretrain.artifact import replace_file
+from solverbench.pretrain.muon import Muon
+
+Say = Callable[[str], None]
+
+_WIDTH = 16.97  # EDM2's gamma: a standard deviation of 5 % of the run
+_EVERY = 200  # steps per point of the loss curve
+_ADAM = (0.9, 0.99)
+
+
+class Task(Protocol):
+    """What is trained, and on what."""
+
+    @property
+    def module(self) -> nn.Module:
+        """Whose parameters are to be found."""
+
+    def loss(self, step: int) -> Tensor:
+        """The loss of step `step`, a number; everything drawn for it follows from the step."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast: `images` in all, of which `warmup` steps rise and the last share `decay` falls."""
+
+    images: int
+    batch: int = 32
+    rate: float = 0.02
+    adam_rate: float = 0.002
+    warmup: int = 100
+    decay: float = 0.4
+    bf16: bool = False
+    """Whether products are in bfloat16 (autocast): twice as fast on processors with AMX, slower on others."""
+
+    @property
+    def steps(self) -> int:
+        return math.ceil(self.images / self.batch)
+
+    def factor(self, step: int) -> float:
+        """Of the learning rates, in (0, 1]."""
+        left = (self.steps - step) / self.steps
+        return min(1.0, (step + 1) / self.warmup, left / self.decay)
+
+
+@dataclass
+class Progress:
+    """What a training has come to."""
+
+    average: nn.Module
+    steps: int = 0
+    seconds: float = 0.0
+    curve: list[tuple[int, float]] = field(default_factory=list)
+    """(images seen, mean loss since the point before)."""
+
+
+class DivergedError(SolverbenchError):
+    """The loss is not a number any more."""
+
+
+def generator(seed: int, step: int, stream: int = 0) -> torch.Generator:
+    """The source of all that is random in one step; streams are independent of each other."""
+    return torch.Generator().manual_seed((stream << 56) ^ (seed << 28) ^ step)
+
+
+def batch_rows(n: int, batch: int, seed: int, step: int) -> Tensor:
+    """Which of n examples make up a batch: the next of a random order, a new one in every epoch."""
+    epoch, at = divmod(step * batch, n)
+    order = torch.randperm(n, generator=generator(seed, epoch, 1))
+    if at + batch > n:
+        order = torch.cat([order, torch.randperm(n, generator=generator(seed, epoch + 1, 1))])
+    return order[at : at + batch]
+
+
+def optimisers(module: nn.Module, plan: Plan) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for the convolutions between hidden layers, AdamW for everything else."""
+    hidden = [p for layer in _hidden(module) for p in layer.parameters() if p.ndim == 4]
+    known = {id(p) for p in hidden}
+    rest = [p for p in module.parameters() if id(p) not in known]
+    return Muon(hidden, plan.rate), torch.optim.AdamW(rest, plan.adam_rate, _ADAM, weight_decay=0.0)
+
+
+def _hidden(module: nn.Module) -> Iterator[nn.Module]:
+    """The convolutions that are neither first nor last: their matrices map features to features."""
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)]
+    yield from layers[1:-1]
+
+
+def train(task: Task, plan: Plan, checkpoint: Path, *, say: Say, save_seconds: float = 120.0) -> Progress:
+    """Train to the plan's end, from the checkpoint if there is one, and return the averaged module.
+
+    The checkpoint is replaced every `save_seconds` and stays when done, so that a longer plan goes on from it.
+    Raises DivergedError when the loss is not finite.
+    """
+    channels_last(task.module)
+    progress = Progress(copy.deepcopy(task.module).requires_grad_(False))
+    optimise = optimisers(task.module, plan)
+    if _resume(checkpoint, task.module, progress, optimise, say):
+        say(f"resuming at {progress.steps * plan.batch} images")
+    rates = (plan.rate, plan.adam_rate)
+    started = saved = time.perf_counter()
+    before, total = progress.seconds, torch.zeros(())
+    for step in range(progress.steps, plan.steps):
+        for optimiser, rate in zip(optimise, rates, strict=True):
+            optimiser.param_groups[0]["lr"] = rate * plan.factor(step)
+            optimiser.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=plan.bf16):
+            loss = task.loss(step)
+        loss.backward()
+        for optimiser in optimise:
+            optimiser.step()
+        total += loss.detach()
+        progress.steps = step + 1
+        _average(progress.average, task.module, progress.steps)
+        progress.seconds = before + time.perf_counter() - started
+        if progress.steps % _EVERY == 0:
+            _report(progress, plan, float(total) / _EVERY, say)
+            total.zero_()
+        if time.perf_counter() - saved > save_seconds:
+            _save(checkpoint, task.module, progress, optimise)
+            saved = time.perf_counter()
+    _save(checkpoint, task.module, progress, optimise)
+    return progress
+
+
+def _report(progress: Progress, plan: Plan, loss: float, say: Say) -> None:
+    seen = progress.steps * plan.batch
+    if not math.isfinite(loss):
+        raise DivergedError(f"the loss is {loss} after {seen} images: lower the rates, or look at the data")
+    progress.curve.append((seen, loss))
+    say(f"{seen}/{plan.images} images, loss {loss:.4f}, {seen / progress.seconds:.0f} images/s")
+
+
+@torch.no_grad()
+def _average(average: nn.Module, module: nn.Module, step: int) -> None:
+    weight = 1 - (1 - 1 / step) ** (_WIDTH + 1)
+    torch._foreach_lerp_(list(average.parameters()), list(module.parameters()), weight)
+    for mine, its in zip(average.buffers(), module.buffers(), strict=True):
+        mine.copy_(its)
+
+
+def _save(path: Path, module: nn.Module, progress: Progress, optimise: tuple[torch.optim.Optimizer, ...]) -> None:
+    stream = io.BytesIO()
+    state = {
+        "module": module.state_dict(),
+        "average": progress.average.state_dict(),
+        "optimisers": [optimiser.state_dict() for optimiser in optimise],
+        "steps": progress.steps,
+        "seconds": progress.seconds,
+        "curve": progress.curve,
+    }
+    torch.save(state, stream)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, stream.getvalue())
+
+
+def _resume(
+    path: Path, module: nn.Module, progress: Progress, optimise: tuple[torch.optim.Optimizer, ...], say: Say
+) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True)
+        module.load_state_dict(state["module"])
+        progress.average.load_state_dict(state["average"])
+        for optimiser, its in zip(optimise, state["optimisers"], strict=True):
+            optimiser.load_state_dict(its)
+        progress.steps, progress.seconds = int(state["steps"]), float(state["seconds"])
+        progress.curve = [(int(seen), float(loss)) for seen, loss in state["curve"]]
+    except (RuntimeError, KeyError, ValueError, TypeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        why = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise SolverbenchError(f"the checkpoint {path} cannot be read ({why}): delete it to start over") from error
+    return True
+
+
+def draw_curve(path: Path, curve: list[tuple[int, float]], title: str, axis: str) -> None:
+    """The loss curve as a picture."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(5, 3), layout="constrained")
+    axes.plot([seen for seen, _ in curve], [loss for _, loss in curve], lw=1)
+    axes.set(title=title, xlabel="images seen", ylabel=axis)
+    axes.grid(alpha=0.3)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)

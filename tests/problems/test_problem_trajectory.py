@@ -1,0 +1,89 @@
+"""Paired errors on a field of which only its values are used: against exact solutions, and at the cost of guidance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import small
+
+import solverbench as sb
+from solverbench.errors import BudgetError, UsageError
+from solverbench.fields.network import NetworkField
+from solverbench.methods import SOLVERS
+from solverbench.problems.base import ProblemSpec
+from solverbench.problems.budget import plan_within
+from solverbench.sampling import start
+
+
+def judge(problem, name, nfe):
+    field = problem.field
+    plan = plan_within(SOLVERS[name], field.path, problem.grid, nfe, field.prediction, problem.evaluations)
+    return problem.judge(SOLVERS[name], plan)
+
+
+@pytest.mark.parametrize("name", ["ddim", "heun", "dpmpp-2m"])
+def test_the_error_is_that_against_the_exact_flow(problem, name):
+    field = small.gaussian("edm")
+    made = problem("trajectory", field=field)
+    x = start(field, made.grid(2), 8, 0)
+    exact = field(field.jump(x, 80.0, 0.002), 0.002)  # down to the last noise level, then the denoiser
+    plan = plan_within(SOLVERS[name], field.path, made.grid, 11, "x0")
+    rmse = np.sqrt(np.mean((sb.sample(field, name, plan.grid, x).x - exact) ** 2))
+    measures = judge(made, name, 11).measures
+    assert measures["rmse"] == pytest.approx(rmse, rel=1e-3, abs=2e-6)
+    assert measures["rmse_max"] >= measures["rmse"] > 100 * measures["reference_error"]
+
+
+def test_the_reference_error_covers_the_reference(problem):
+    field = small.gaussian("edm")
+    made = problem("trajectory", field=field)
+    x = start(field, made.grid(2), 8, 0, dtype=np.float32).astype(float)
+    exact = field(field.jump(x, 80.0, 0.002), 0.002)
+    assert np.sqrt(np.mean((made._reference - exact) ** 2)) < made._error < 1e-4
+
+
+def test_stochastic_solvers_are_left_out_with_the_reason(problem):
+    made = problem("trajectory")
+    assert "draws noise" in made.applies(SOLVERS["ddpm"])
+    assert made.applies(SOLVERS["ddim"]) is None
+    assert "no flow map" in problem("trajectory", field=guided(1.0)).applies(SOLVERS["flow-map"])
+
+
+def guided(scale):
+    gaussian = small.gaussian("edm")
+
+    def network(x, t, label):
+        return gaussian(x, t) * (1 + 0.1 * (label == 0)).view(-1, *[1] * (x.ndim - 1))
+
+    return NetworkField(network, "edm", gaussian.shape, labels=2, label=0, guidance=scale, dtype="float64")
+
+
+def test_guidance_counts_twice(problem):
+    made = problem("trajectory", field=guided(2.0))
+    assert made.evaluations == 2
+    field = made.field
+    plan = plan_within(SOLVERS["ddim"], field.path, made.grid, 11, "x0", 2)
+    assert plan.nfe == 5
+    with pytest.raises(BudgetError, match="at least 2 evaluations on this grid, the budget is 1"):
+        plan_within(SOLVERS["ddim"], field.path, made.grid, 1, "x0", 2)
+
+
+def test_a_network_that_breaks_down_is_a_result_or_an_error_never_a_crash(problem):
+    calls = []
+
+    def breaking(x, t, label):
+        calls.append(t)
+        return x * (float("nan") if len(calls) > limit else 0.5)
+
+    limit = 10**9
+    made = problem("trajectory", field=NetworkField(breaking, "edm", (3, 2, 2)))
+    limit = 0
+    judgement = judge(made, "ddim", 5)
+    assert (judgement.status, judgement.reason) == ("diverged", "8 of 8 samples are not finite")
+    with pytest.raises(UsageError, match="not finite along its own trajectories"):
+        problem("trajectory", field=NetworkField(breaking, "edm", (3, 2, 2)))
+
+
+def test_budgets_and_solvers_of_a_problem_are_its_own():
+    spec = ProblemSpec("p", "f", "trajectory", nfe=(4,), solvers=("ddim",))
+    assert (spec.nfe, spec.solvers, spec.path) == ((4,), ("ddim",), None)
