@@ -79,18 +79,37 @@ def _training(command: Callable[..., None]) -> Callable[..., None]:
     return _options(images(bf16(command)))
 
 
+def _train(
+    pretrain: Callable[..., Artifact],
+    data: Path,
+    out: Path | None,
+    seed: int,
+    smoke: bool,
+    images: int | None,
+    bf16: bool,
+) -> None:
+    """Make a network's artifact, with its loss curve beside it."""
+    options = {"seed": seed, "smoke": smoke, "images": images, "bf16": bf16}
+    folder = _folder(out, smoke)
+    _write(lambda: pretrain(data, **options, out=folder, cache=CACHE, say=_say), folder, smoke)
+
+
 @main.command()
 @_training
 def unet(data: Path, out: Path | None, seed: int, smoke: bool, images: int | None, bf16: bool) -> None:
     """Denoiser with and without class; resumes where a killed run stopped, and trains on with more --images."""
     from solverbench.pretrain.unet import pretrain
 
-    folder = _folder(out, smoke)
-    _write(
-        lambda: pretrain(data, seed=seed, smoke=smoke, images=images, bf16=bf16, out=folder, cache=CACHE, say=_say),
-        folder,
-        smoke,
-    )
+    _train(pretrain, data, out, seed, smoke, images, bf16)
+
+
+@main.command()
+@_training
+def features(data: Path, out: Path | None, seed: int, smoke: bool, images: int | None, bf16: bool) -> None:
+    """Classifier as feature extractor for Frechet distances; resumes and trains on as `unet` does."""
+    from solverbench.pretrain.features import pretrain
+
+    _train(pretrain, data, out, seed, smoke, images, bf16)
 
 
 if __name__ == "__main__":

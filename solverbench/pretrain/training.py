@@ -9,21 +9,24 @@ section 3.1), whose width is a fixed share of the run, however long it is.
 from __future__ import annotations
 
 import copy
+import hashlib
 import io
 import math
 import pickle
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from solverbench.errors import SolverbenchError
 from solverbench.networks.unet import channels_last
-from solverbench.pretrain.artifact import replace_file
+from solverbench.pretrain.artifact import digest, replace_file
+from solverbench.pretrain.data import CHANNELS, SIDE, Bytes, to_pixels
 from solverbench.pretrain.muon import Muon
 
 Say = Callable[[str], None]
@@ -77,9 +80,27 @@ class Progress:
     curve: list[tuple[int, float]] = field(default_factory=list)
     """(images seen, mean loss since the point before)."""
 
+    def card(self, made_by: str, seed: int, smoke: bool, settings: Any, plan: Plan) -> dict[str, Any]:
+        """What an artifact's card says of its training; made_by: the command without its length."""
+        return {
+            "command": f"{made_by} --images {plan.images}" + (" --bf16" if plan.bf16 else ""),
+            "seed": seed,
+            "smoke": smoke,
+            "settings": asdict(settings) | asdict(plan),
+            "parameters": sum(p.numel() for p in self.average.parameters()),
+            "steps": self.steps,
+            "hours": round(self.seconds / 3600, 3),
+        }
+
 
 class DivergedError(SolverbenchError):
     """The loss is not a number any more."""
+
+
+def checkpoint(cache: Path, name: str, settings: Any, plan: Plan, seed: int, data: Bytes) -> Path:
+    """Where a training is kept: by all that its weights depend on but the length, so that a longer plan goes on."""
+    inputs = f"{settings} {replace(plan, images=0)} {seed} {digest(data)}"
+    return cache / f"{name}-{hashlib.sha256(inputs.encode()).hexdigest()[:16]}.pt"
 
 
 def generator(seed: int, step: int, stream: int = 0) -> torch.Generator:
@@ -89,11 +110,10 @@ def generator(seed: int, step: int, stream: int = 0) -> torch.Generator:
 
 def batch_rows(n: int, batch: int, seed: int, step: int) -> Tensor:
     """Which of n examples make up a batch: the next of a random order, a new one in every epoch."""
-    epoch, at = divmod(step * batch, n)
-    order = torch.randperm(n, generator=generator(seed, epoch, 1))
-    if at + batch > n:
-        order = torch.cat([order, torch.randperm(n, generator=generator(seed, epoch + 1, 1))])
-    return order[at : at + batch]
+    first, last = step * batch, (step + 1) * batch
+    epochs = range(first // n, (last - 1) // n + 1)
+    order = torch.cat([torch.randperm(n, generator=generator(seed, epoch, 1)) for epoch in epochs])
+    return order[first - epochs[0] * n : last - epochs[0] * n]
 
 
 def optimisers(module: nn.Module, plan: Plan) -> tuple[torch.optim.Optimizer, ...]:
@@ -110,8 +130,8 @@ def _hidden(module: nn.Module) -> Iterator[nn.Module]:
     yield from layers[1:-1]
 
 
-def train(task: Task, plan: Plan, checkpoint: Path, *, say: Say, save_seconds: float = 120.0) -> Progress:
-    """Train to the plan's end, from the checkpoint if there is one, and return the averaged module.
+def train(task: Task, plan: Plan, kept: Path, *, say: Say, save_seconds: float = 120.0) -> Progress:
+    """Train to the plan's end, from the checkpoint `kept` if there is one, and return the averaged module.
 
     The checkpoint is replaced every `save_seconds` and stays when done, so that a longer plan goes on from it.
     Raises DivergedError when the loss is not finite.
@@ -119,11 +139,11 @@ def train(task: Task, plan: Plan, checkpoint: Path, *, say: Say, save_seconds: f
     channels_last(task.module)
     progress = Progress(copy.deepcopy(task.module).requires_grad_(False))
     optimise = optimisers(task.module, plan)
-    if _resume(checkpoint, task.module, progress, optimise, say):
+    if _resume(kept, task.module, progress, optimise, say):
         say(f"resuming at {progress.steps * plan.batch} images")
     rates = (plan.rate, plan.adam_rate)
     started = saved = time.perf_counter()
-    before, total = progress.seconds, torch.zeros(())
+    before, losses = progress.seconds, list[Tensor]()
     for step in range(progress.steps, plan.steps):
         for optimiser, rate in zip(optimise, rates, strict=True):
             optimiser.param_groups[0]["lr"] = rate * plan.factor(step)
@@ -133,17 +153,17 @@ def train(task: Task, plan: Plan, checkpoint: Path, *, say: Say, save_seconds: f
         loss.backward()
         for optimiser in optimise:
             optimiser.step()
-        total += loss.detach()
+        losses.append(loss.detach())
         progress.steps = step + 1
         _average(progress.average, task.module, progress.steps)
         progress.seconds = before + time.perf_counter() - started
         if progress.steps % _EVERY == 0:
-            _report(progress, plan, float(total) / _EVERY, say)
-            total.zero_()
+            _report(progress, plan, float(torch.stack(losses).mean()), say)
+            losses.clear()
         if time.perf_counter() - saved > save_seconds:
-            _save(checkpoint, task.module, progress, optimise)
+            _save(kept, task.module, progress, optimise)
             saved = time.perf_counter()
-    _save(checkpoint, task.module, progress, optimise)
+    _save(kept, task.module, progress, optimise)
     return progress
 
 
@@ -195,6 +215,23 @@ def _resume(
         why = f"{type(error).__name__}: {error}".splitlines()[0]
         raise SolverbenchError(f"the checkpoint {path} cannot be read ({why}): delete it to start over") from error
     return True
+
+
+def images_of(data: Bytes) -> Tensor:
+    """Bytes to pixels in [-1, 1], (n, 3, 32, 32) float32."""
+    return torch.from_numpy(to_pixels(data)).view(-1, CHANNELS, SIDE, SIDE)
+
+
+def half(module: nn.Module) -> dict[str, NDArray[Any]]:
+    """The state of a module as it ships: parameters in float16, buffers as they are."""
+    parameters = {name for name, _ in module.named_parameters()}
+    state = module.state_dict().items()
+    return {name: (t.half() if name in parameters else t).contiguous().numpy() for name, t in state}
+
+
+def refill(module: nn.Module, tensors: dict[str, NDArray[Any]]) -> None:
+    """Give a module the state that ships, so that what is measured is what a reader of the file gets."""
+    module.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
 
 
 def draw_curve(path: Path, curve: list[tuple[int, float]], title: str, axis: str) -> None:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from solverbench.networks.denoiser import CLASSES, Denoiser, Spectrum
-from solverbench.pretrain.artifact import Artifact, command, digest, provenance
+from solverbench.pretrain.artifact import Artifact, command, provenance
 from solverbench.pretrain.basis import fit_basis
-from solverbench.pretrain.data import CHANNELS, SIDE, Bytes, load_cifar10, load_labels, to_pixels
+from solverbench.pretrain.data import Bytes, load_cifar10, load_labels
 from solverbench.pretrain.gaussian import moments
-from solverbench.pretrain.training import Plan, Say, batch_rows, draw_curve, generator, train
+from solverbench.pretrain.training import (
+    Plan,
+    Say,
+    batch_rows,
+    checkpoint,
+    draw_curve,
+    generator,
+    half,
+    images_of,
+    refill,
+    train,
+)
 
 SIGMAS = (0.2, 0.5, 1.0)
 """Noise levels of the held-out measurement, pixels in [-1, 1]."""
@@ -41,11 +49,6 @@ class Settings:
 
 SMOKE = Settings(widths=(16, 32), blocks=1, embedding=32, examples=1000)
 IMAGES, SMOKE_IMAGES = 1_000_000, 6400
-
-
-def images_of(data: Bytes) -> Tensor:
-    """Bytes to pixels in [-1, 1], (n, 3, 32, 32) float32."""
-    return torch.from_numpy(to_pixels(data)).view(-1, CHANNELS, SIDE, SIDE)
 
 
 def fit_spectrum(data: Bytes) -> Spectrum:
@@ -92,17 +95,17 @@ def evaluate(denoiser: Denoiser, train_data: Bytes, test: Bytes, labels: Tensor,
     """
     images = images_of(test)
     mean, covariance = moments(train_data)
-    variance, vectors = (torch.from_numpy(a).float() for a in np.linalg.eigh(covariance))
-    mu = torch.from_numpy(mean).float()
+    C, mu = torch.from_numpy(covariance), torch.from_numpy(mean).float()
     measured: dict[str, Any] = {"test_images": len(test)}
     for sigma in SIGMAS:
         errors = torch.zeros(3, dtype=torch.float64)
-        gain = variance / (variance + sigma**2)
+        lower = torch.linalg.cholesky(C + sigma**2 * torch.eye(len(C))).float()
         for k, start in enumerate(range(0, len(images), _BATCH)):
             x0, label = images[start : start + _BATCH], labels[start : start + _BATCH]
             x = x0 + sigma * torch.randn(x0.shape, generator=generator(seed, k, 2))
             level = torch.full((len(x),), sigma)
-            linear = (mu + ((x.flatten(1) - mu) @ vectors * gain) @ vectors.T).view_as(x)
+            # mu + C (C + sigma^2)^-1 (x - mu)
+            linear = x - sigma**2 * torch.cholesky_solve((x.flatten(1) - mu).T, lower).T.reshape(x.shape)
             guesses = linear, denoiser(x, level, torch.full_like(label, CLASSES)), denoiser(x, level, label)
             errors += torch.stack([(guess - x0).double().square().mean((1, 2, 3)).sum() for guess in guesses])
         wiener, plain, labelled = (10 * math.log10(4 / float(e)) for e in errors / len(images))
@@ -114,13 +117,6 @@ def evaluate(denoiser: Denoiser, train_data: Bytes, test: Bytes, labels: Tensor,
             "gain_db_with_label": labelled - wiener,
         }
     return measured
-
-
-def half(module: torch.nn.Module) -> dict[str, NDArray[Any]]:
-    """The state of a module as it ships: parameters in float16, buffers as they are."""
-    parameters = {name for name, _ in module.named_parameters()}
-    state = module.state_dict().items()
-    return {name: (t.half() if name in parameters else t).contiguous().numpy() for name, t in state}
 
 
 def pretrain(
@@ -136,13 +132,10 @@ def pretrain(
         fit_spectrum(train_data), widths=settings.widths, blocks=settings.blocks, embedding=settings.embedding
     )
     task = Denoising(module, images_of(train_data), torch.from_numpy(train_labels), settings, plan.batch, seed)
-    # everything but the length: a longer plan goes on where a shorter one ended
-    inputs = hashlib.sha256(f"{settings} {replace(plan, images=0)} {seed} {digest(train_data)}".encode()).hexdigest()
-    progress = train(task, plan, cache / f"unet-{inputs[:16]}.pt", say=say)
+    progress = train(task, plan, checkpoint(cache, "unet", settings, plan, seed, train_data), say=say)
     draw_curve(out / "cifar10-unet.png", progress.curve, "cifar10-unet", "share of the linear optimum's error")
-    tensors = half(progress.average)
-    average = progress.average
-    average.load_state_dict({name: torch.from_numpy(t) for name, t in tensors.items()})
+    average, tensors = progress.average, half(progress.average)
+    refill(average, tensors)
     assert isinstance(average, Denoiser)
     measured = evaluate(average.eval(), train_data, test, torch.from_numpy(test_labels), seed)
     for sigma in SIGMAS:
@@ -155,13 +148,7 @@ def pretrain(
         "network": module.options,
         "data": provenance(train_data),
         "pixels": "byte / 127.5 - 1; (3, 32, 32)",
-        "command": f"{command('unet', seed, smoke)} --images {plan.images}" + (" --bf16" if bf16 else ""),
-        "seed": seed,
-        "smoke": smoke,
-        "settings": asdict(settings) | asdict(plan),
-        "parameters": sum(p.numel() for p in module.parameters()),
-        "steps": progress.steps,
-        "hours": round(progress.seconds / 3600, 3),
+        **progress.card(command("unet", seed, smoke), seed, smoke, settings, plan),
         "measurements": measured,
     }
     return Artifact("cifar10-unet", tensors, card)

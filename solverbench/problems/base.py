@@ -33,6 +33,8 @@ class ProblemSpec:
     """Of these, compared with reference trajectories (kinds "paired" and "trajectory")."""
     rtol: float = 1e-11
     """Relative tolerance of the reference (kind "paired")."""
+    steps: int = 128
+    """Steps of the reference, of four evaluations each (kind "trajectory")."""
     label: int | None = None
     """Class of a trained field that knows classes."""
     guidance: float | None = None
@@ -45,6 +47,8 @@ class ProblemSpec:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UsageError(f"problem {self.name!r}: unknown kind {self.kind!r}{nearest(self.kind, KINDS)}")
+        if self.steps < 4 or self.steps % 2:
+            raise UsageError(f"problem {self.name!r}: steps must be even and at least 4, got {self.steps}")
         if not 1e-13 <= self.rtol <= 1e-2:
             raise UsageError(f"problem {self.name!r}: rtol must be between 1e-13 and 1e-2, got {self.rtol}")
         if not 1 <= self.paired <= self.samples or self.samples < 2:

@@ -24,8 +24,6 @@ from solverbench.problems.base import Judgement, OnField, as_pictures
 
 PICTURES = 8
 REFERENCE = "rk4"
-STEPS = 128
-"""Of the reference, four evaluations each."""
 
 
 class TrajectoryProblem(OnField):
@@ -45,10 +43,10 @@ class TrajectoryProblem(OnField):
 
         from solverbench.sampling import start
 
-        grid = self.grid(STEPS)
+        grid, steps = self.grid(self.spec.steps), self.spec.steps
         self._start = torch.from_numpy(start(self.field, grid, self.spec.paired, self.seed, dtype=np.float32))
-        self._reference, _ = self._run(SOLVERS[REFERENCE], STEPS)
-        coarse, _ = self._run(SOLVERS[REFERENCE], STEPS // 2)
+        self._reference, _ = self._run(SOLVERS[REFERENCE], steps)
+        coarse, _ = self._run(SOLVERS[REFERENCE], steps // 2)
         self._error = float(np.sqrt(np.mean((self._reference - coarse) ** 2)))
         if not np.isfinite(self._reference).all():
             raise UsageError("the field is not finite along its own trajectories")

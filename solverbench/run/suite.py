@@ -136,6 +136,7 @@ _PROBLEM_VALUES: dict[str, tuple[tuple[type, ...], str]] = {
     "grid_options": ((dict,), "a table"),
     "samples": ((int,), "a whole number"),
     "paired": ((int,), "a whole number"),
+    "steps": ((int,), "a whole number"),
     "rtol": ((float, int), "a number"),
     "label": ((int,), "a whole number"),
     "guidance": ((float, int), "a number"),

@@ -11,7 +11,7 @@ from solverbench.errors import ArtifactError
 from solverbench.fields.trained import open_trained
 from solverbench.networks.denoiser import CLASSES, Denoiser, Spectrum
 from solverbench.pretrain.artifact import Artifact
-from solverbench.pretrain.unet import half
+from solverbench.pretrain.training import half
 
 
 @pytest.fixture
