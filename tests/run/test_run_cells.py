@@ -89,3 +89,49 @@ def test_ids_are_distinct_and_depend_on_what_is_asked_alone(select, suite_file):
     changed = [c.problem.spec.name for c in other.cells if c.id not in ids]
     assert set(changed) == {"mixture"}
     assert len(changed) == 10
+
+
+OWN = 'name = "mixture"\nnfe = [4]\nsolvers = ["heun", "ddim"]'
+
+
+@pytest.fixture
+def select_own(suite_file):
+    """Of the suite whose second problem has budgets and solvers of its own."""
+    return lambda **filters: cells.select(suite.load(suite_file('name = "mixture"', OWN)), **filters)
+
+
+def test_a_problem_may_have_budgets_and_solvers_of_its_own(select_own):
+    assert asked(select_own(problems=["mixture"])) == [("mixture", "ddim", 4), ("mixture", "heun", 4)]
+    assert len(select_own(problems=["gaussian"]).cells) == 2 * 5
+
+
+@pytest.mark.parametrize(
+    ("patterns", "names"),
+    [
+        (["d*"], ["ddim"]),  # a pattern selects among the problem's own
+        (["ddpm"], ["ddpm"]),  # a name is run wherever it can be
+        (["euler"], ["euler"]),
+    ],
+)
+def test_filters_of_a_problem_with_its_own_solvers(select_own, patterns, names):
+    assert asked(select_own(solvers=patterns, problems=["mixture"], nfe=[6])) == [("mixture", n, 6) for n in names]
+
+
+def test_quick_keeps_what_a_problem_has_of_its_own(suite_file):
+    made = suite.load(suite_file('name = "mixture"', OWN), quick=True)
+    assert (made.problems[1].nfe, made.problems[1].solvers) == ((4,), ("heun", "ddim"))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("nfe = [0]", "positive whole numbers"),
+        ('nfe = "5"', "nfe must be a list of positive whole numbers"),
+        ("solvers = [1]", "list of names"),
+        ("steps = 5", "even and at least 4"),
+        ('label = "cat"', "label must be a whole number"),
+    ],
+)
+def test_what_a_problem_may_not_say(suite_file, line, message):
+    with pytest.raises(UsageError, match=message):
+        suite.load(suite_file('name = "mixture"', f'name = "mixture"\n{line}'))
