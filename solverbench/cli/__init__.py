@@ -22,6 +22,7 @@ VERBS = {
     "show": "Explain one solver, path, grid, field or suite.",
     "plan": "Print the linear program a solver is.",
     "law": "Print the exact error of a solver on a Gaussian field.",
+    "fetch": "Download public checkpoints, statistics and data, verified; or list them.",
 }
 
 

@@ -10,11 +10,19 @@ from solverbench.cli.common import Numbers, json_option, print_rows, resolve_sol
 @click.command("law")
 @click.argument("solver")
 @click.option("--nfe", type=Numbers(), default="5,6,8,10,15,20,30,50,100", show_default=True, help="Budgets.")
-@click.option("--field", "field_name", default="cifar10-gaussian", show_default=True, help="A Gaussian field by name.")
-@click.option("--path", "path_name", default="edm", show_default=True, help="Gaussian path.")
+@click.option(
+    "--field",
+    "field_name",
+    default="cifar10-gaussian",
+    show_default=True,
+    help="A Gaussian field: its name, eigenvalues in a .npy or .npz file, or your own file.py:function.",
+)
+@click.option("--path", "path_name", show_default="edm", help="Gaussian path; a file.py has its own.")
 @click.option("--grid", "grid_name", default="edm", show_default=True, help="Rule of the time grid.")
 @json_option
-def command(solver: str, nfe: tuple[int, ...], field_name: str, path_name: str, grid_name: str, as_json: bool) -> None:
+def command(
+    solver: str, nfe: tuple[int, ...], field_name: str, path_name: str | None, grid_name: str, as_json: bool
+) -> None:
     """Print W2 and KL of SOLVER's output law to the data by budget, split into initialisation, truncation and
     discretisation."""
     from solverbench.errors import UsageError
@@ -25,11 +33,14 @@ def command(solver: str, nfe: tuple[int, ...], field_name: str, path_name: str, 
     from solverbench.methods.registry import SOLVERS
     from solverbench.problems.budget import plan_within
 
-    field = load(field_name, path_name)
+    names = resolve_solver(solver)  # first, so that a file of solvers and a field is run once
+    field = load(field_name, path=path_name) if path_name else load(field_name)
     if not isinstance(field, LinearField):
-        raise UsageError(f"field {field_name!r} has no exact laws; cifar10-gaussian has")
+        raise UsageError(
+            f"field {field_name!r} has no exact laws; cifar10-gaussian has, and eigenvalues in a .npz file"
+        )
     rows = []
-    for name in resolve_solver(solver):
+    for name in names:
         found = SOLVERS[name]
         for budget in nfe:
             plan = plan_within(found, field.path, lambda n: grid(grid_name, field.path, n), budget, field.prediction)

@@ -1,4 +1,4 @@
-"""Fields: Gaussians and mixtures, whose predictions are known exactly, networks, and the ones that ship.
+"""Fields: Gaussians and mixtures, whose predictions are known exactly, networks, and the ones that ship or are opened.
 
 Names are resolved on first use, so that importing this package does not import torch.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from solverbench.errors import UsageError, nearest
+from solverbench.errors import UsageError
 
 if TYPE_CHECKING:
     from solverbench.fields.base import Field, LinearField
@@ -41,12 +41,12 @@ def __getattr__(name: str) -> Any:
 
 
 def load(name: str | Field, path: str | Path | None = None, **options: Any) -> Field:
-    """Return the shipped field called `name`, one of `NAMES`; a field is returned as is.
+    """Return the shipped field called `name`, one of `NAMES`, or open the file it names; a field is returned as is.
 
     cifar10-gaussian: the Gaussian with the mean and covariance of the training pictures, in eigen-coordinates (3072,);
     its `pictures` shows states as pictures. cifar10-mixture: low-rank Gaussians fitted to them, shape (3, 32, 32).
     Both are on any `path`, "edm" by default. cifar10-unet: a network trained on them, on the EDM path; its options are
-    label, guidance, dtype and device, see `NetworkField`.
+    label, guidance, dtype and device, see `NetworkField`. Any other name is a file, folder or address: see `opening`.
     Raises UsageError for an unknown name and ArtifactError if the stored parameters are missing or altered.
     """
     if not isinstance(name, str):
@@ -54,7 +54,9 @@ def load(name: str | Field, path: str | Path | None = None, **options: Any) -> F
             raise UsageError("a field that is already built keeps its path and options; give them with a name only")
         return name
     if name not in NAMES:
-        raise UsageError(f"unknown field {name!r}{nearest(name, NAMES)}")
+        from solverbench.fields.opening import open_field
+
+        return open_field(name, path, **options)
     if name in TRAINED:
         if path not in (None, "edm"):
             raise UsageError(f"{name} was trained on the EDM path and has no other, but path={path} was asked for")
