@@ -19,8 +19,6 @@ import inspect
 import re
 import sys
 import traceback
-import zipfile
-import zlib
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -45,6 +43,7 @@ _NETWORKS = {".pkl": ("edm", "open_edm"), ".safetensors": ("trained", "open_trai
 """Module and function that open a network, by the file's ending."""
 _FOLDER = ("diffusers", "open_diffusers")
 _OPTIONS = ("label", "guidance", "dtype", "device")
+_TYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 def open_field(spec: str, path: str | paths.Path | None = None, **options: Any) -> Field:
@@ -56,12 +55,15 @@ def open_field(spec: str, path: str | paths.Path | None = None, **options: Any) 
     """
     if unknown := options.keys() - set(_OPTIONS):
         raise UsageError(f"{spec} has no option {min(unknown)!r}{nearest(min(unknown), _OPTIONS)}")
+    dtype = options.get("dtype")
+    if isinstance(dtype, str) and dtype not in _TYPES:
+        raise UsageError(f"{spec}: dtype {dtype!r} is no type of a network{nearest(dtype, _TYPES)}")
     if "://" in spec:
         return _remote(spec, path, options)
     if spec.endswith(".py") or ".py:" in spec:
         return _program(spec, path, options)
     place = Path(spec).expanduser()
-    if not place.is_dir() and place.suffix.lower() not in (*_SPECTRA, *_NETWORKS):
+    if not spec or (not place.is_dir() and place.suffix.lower() not in (*_SPECTRA, *_NETWORKS)):
         from solverbench.fields import NAMES
 
         raise UsageError(f"unknown field {spec!r}{nearest(spec, NAMES)}, or give {KINDS}")
@@ -93,15 +95,19 @@ def _check_options(ending: str, spec: str, path: str | paths.Path | None, option
 
 def _remote(spec: str, path: str | paths.Path | None, options: dict[str, Any]) -> Field:
     """Download and open; everything that can be refused is, before the network is used."""
-    url, fragment = urldefrag(spec)
-    if urlsplit(url).scheme != "https":
+    try:
+        url, fragment = urldefrag(spec)
+        address = urlsplit(url)
+    except ValueError as error:
+        raise UsageError(f"{spec} is no address: {error}") from None
+    if address.scheme != "https":
         raise UsageError(f"{spec}: fields are downloaded over https only; download it yourself and give the file")
     checksum = re.fullmatch(r"sha256=([0-9a-fA-F]{64})", fragment)
     if not checksum:
         raise UsageError(
             f"{spec} has no checksum: append #sha256= and the 64 hexadecimal digits that its author states"
         )
-    ending = Path(urlsplit(url).path).suffix.lower()
+    ending = Path(address.path).suffix.lower()
     if ending == ".py":
         raise UsageError(f"{spec}: a program is not run from the network; download it, read it, and give the file")
     if ending not in (*_SPECTRA, *_NETWORKS):
@@ -125,19 +131,19 @@ def _spectrum(file: Path, path: str | paths.Path) -> Gaussian:
     from solverbench.fields.gaussian import Gaussian
 
     try:
-        found = np.load(file, allow_pickle=False)  # objects are refused, never unpickled
-        if isinstance(found, np.ndarray):
-            variance, mean = _vector(file, "the array", found), None
-        else:
-            with found:
+        with file.open("rb") as stream:
+            found = np.load(stream, allow_pickle=False)  # objects are refused, never unpickled
+            if isinstance(found, np.ndarray):
+                variance, mean = _vector(file, "the array", found), None
+            else:
                 variance = _vector(file, name := _variance(file, found.files), found[name])
                 mean = _vector(file, "mean", found["mean"]) if "mean" in found.files else None
-    except UsageError:
+    except SolverbenchError:
         raise
-    except (ValueError, OSError, EOFError, MemoryError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # numpy and zipfile answer damage with errors of a dozen kinds
         if "Object arrays" in str(error):
             raise UsageError(f"{file} holds objects, not numbers: save the eigenvalues as floats") from None
-        reason = "no array is in it" if "allow_pickle" in str(error) else error
+        reason = "no array is in it" if "allow_pickle" in str(error) else in_words(error)
         raise ArtifactError(f"{file} is damaged, or not what its ending says ({reason})") from error
     try:
         return Gaussian(np.zeros_like(variance) if mean is None else mean, variance, path)
