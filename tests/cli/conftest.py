@@ -38,7 +38,7 @@ def yours(x, path, grid):
 @pytest.fixture(name="small")
 def small_suite(request, monkeypatch, tmp_path):
     """Arguments for a run of a suite of small fields into a folder of its own; figures only if parametrised so."""
-    monkeypatch.setattr("solverbench.fields.load", small.load)
+    monkeypatch.setattr("solverbench.fields.load", lambda name, path=None: small.load(name, path or "edm"))
     if not getattr(request, "param", False):
         monkeypatch.setattr("solverbench.report.render", lambda *_, **__: [])
     path = tmp_path / "small.toml"

@@ -42,9 +42,11 @@ def test_predictions_are_the_dense_formulas(name, sigma_tilde):
     C = (U * VARIANCE) @ U.T
     r = np.linalg.solve(alpha**2 * C + sigma**2 * np.eye(5), (x - alpha * MEAN).T).T
     D, eps = MEAN + alpha * r @ C, sigma * r
-    # the dense solve loses the condition number of the marginal covariance along the flat directions
+    # rounding of C alone is magnified by the condition number of the marginal covariance: d u cond bounds the dense
+    # solve's own error, which differs between processors (1.9e-9 seen at sigma~ = 1e-3)
+    lost = 5 * np.finfo(float).eps * np.linalg.cond(alpha**2 * C + sigma**2 * np.eye(5))
     np.testing.assert_allclose(field.at("x0")(x, t), D, atol=1e-12 * np.abs(D).max())
-    np.testing.assert_allclose(field.at("noise")(x, t), eps, atol=1e-12 * max(1, 1 / sigma))
+    np.testing.assert_allclose(field.at("noise")(x, t), eps, atol=lost * np.abs(eps).max())
 
 
 @pytest.mark.parametrize("name", PATHS)
