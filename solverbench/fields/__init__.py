@@ -29,9 +29,7 @@ _HOME = {
     "NetworkField": "network",
     "Separable": "basis",
 }
-ANALYTIC = ("cifar10-gaussian", "cifar10-mixture")
-TRAINED = ("cifar10-unet",)
-NAMES = ANALYTIC + TRAINED
+NAMES = ("cifar10-gaussian", "cifar10-mixture")
 
 
 def __getattr__(name: str) -> Any:
@@ -45,28 +43,24 @@ def load(name: str | Field, path: str | Path | None = None, **options: Any) -> F
 
     cifar10-gaussian: the Gaussian with the mean and covariance of the training pictures, in eigen-coordinates (3072,);
     its `pictures` shows states as pictures. cifar10-mixture: low-rank Gaussians fitted to them, shape (3, 32, 32).
-    Both are on any `path`, "edm" by default. cifar10-unet: a network trained on them, on the EDM path; its options are
-    label, guidance, dtype and device, see `NetworkField`. Any other name is a file, folder or address: see `opening`.
+    Both are on any `path`, "edm" by default. Networks in the folder of pretrained parameters go by their names; their
+    options are label, guidance, dtype and device, see `NetworkField`. Any other name is a file, folder or address: see
+    `opening`.
     Raises UsageError for an unknown name and ArtifactError if the stored parameters are missing or altered.
     """
     if not isinstance(name, str):
         if path is not None or options:
             raise UsageError("a field that is already built keeps its path and options; give them with a name only")
         return name
+    from solverbench import pretrained
+
     if name not in NAMES:
         from solverbench.fields.opening import open_field
 
-        return open_field(name, path, **options)
-    if name in TRAINED:
-        if path not in (None, "edm"):
-            raise UsageError(f"{name} was trained on the EDM path and has no other, but path={path} was asked for")
-        from solverbench.fields.trained import shipped
-
-        return shipped(name, **options)
+        shipped = name in pretrained.names()
+        return open_field(str(pretrained.path(name)) if shipped else name, path, **options)
     if options:
         raise UsageError(f"{name} has no option {next(iter(options))!r}: it is no network")
-    from solverbench import pretrained
-
     tensors, path = pretrained.tensors(name), path or "edm"
     if name == "cifar10-gaussian":
         from solverbench.fields.gaussian import PrincipalGaussian

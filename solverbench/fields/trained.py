@@ -31,11 +31,6 @@ def open_trained(path: Path, **options: Any) -> NetworkField:
     return _KINDS[kind](card, pretrained.read_tensors(path), path, options)
 
 
-def shipped(name: str, **options: Any) -> NetworkField:
-    """The trained field that ships under `name`."""
-    return open_trained(pretrained.path(name), **options)
-
-
 def _unet(card: dict[str, Any], tensors: dict[str, Any], path: Path, options: dict[str, Any]) -> NetworkField:
     from solverbench.networks.denoiser import CLASSES
 

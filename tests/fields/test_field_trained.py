@@ -7,7 +7,8 @@ import json
 import pytest
 import torch
 
-from solverbench.errors import ArtifactError
+from solverbench import fields, pretrained
+from solverbench.errors import ArtifactError, UsageError
 from solverbench.fields.trained import open_trained
 from solverbench.networks.denoiser import CLASSES, Denoiser, Spectrum
 from solverbench.pretrain.artifact import Artifact
@@ -38,6 +39,13 @@ def test_the_field_is_the_network_that_was_stored(module, file, label, rng):
     torch.testing.assert_close(field(x, 0.7), expected, atol=1e-6, rtol=1e-6)
     assert (field.path.name, field.prediction, field.shape, field.labels) == ("edm", "x0", (3, 32, 32), CLASSES)
     torch.testing.assert_close(open_trained(file, label=label, dtype="float64")(x, 0.7), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_network_among_the_pretrained_goes_by_its_name(file, monkeypatch):
+    monkeypatch.setattr(pretrained, "_folder", lambda: file.parent)
+    assert fields.load("net", label=2).label == 2
+    with pytest.raises(UsageError, match="has its own path"):
+        fields.load("net", "ve")
 
 
 def change(file, **values):
