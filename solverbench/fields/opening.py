@@ -2,7 +2,6 @@
 
     file.py:function           the user's own program, executed as such; see `_program`
     file.npy, file.npz         eigenvalues of a Gaussian; see `_spectrum`
-    file.pkl                   a network as EDM stores it (`edm.open_edm`)
     folder                     a UNet2DModel as the diffusers library stores it (`diffusers.open_diffusers`)
     file.safetensors           a network trained with this package (`trained.open_trained`)
     https://...#sha256=<hex>   any of these files, downloaded once and verified; never a program
@@ -36,10 +35,10 @@ if TYPE_CHECKING:
     from solverbench.fields.gaussian import Gaussian
     from solverbench.fields.network import NetworkField
 
-KINDS = "file.py:function, .npy, .npz, .pkl, .safetensors, a folder of diffusers, or https://...#sha256=..."
+KINDS = "file.py:function, .npy, .npz, .safetensors, a folder of diffusers, or https://...#sha256=..."
 """What `open_field` takes, for messages."""
 _SPECTRA = (".npy", ".npz")
-_NETWORKS = {".pkl": ("edm", "open_edm"), ".safetensors": ("trained", "open_trained")}
+_NETWORKS = {".safetensors": ("trained", "open_trained")}
 """Module and function that open a network, by the file's ending."""
 _FOLDER = ("diffusers", "open_diffusers")
 _OPTIONS = ("label", "guidance", "dtype", "device")

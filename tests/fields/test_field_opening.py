@@ -59,7 +59,7 @@ def test_what_is_no_field_is_told_what_is(spec):
         fields.load(spec)
 
 
-@pytest.mark.parametrize("spec", ["a.npy", "a.npz", "a.pkl", "a.safetensors", "a.py", "a.py:field"])
+@pytest.mark.parametrize("spec", ["a.npy", "a.npz", "a.safetensors", "a.py", "a.py:field"])
 def test_what_is_missing_is_named(spec):
     with pytest.raises(UsageError, match=r"no such field file: .*a\.\w+"):
         fields.load(spec)
@@ -295,7 +295,7 @@ def opener(monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "module", "function"), [
-    ("a.pkl", "edm", "open_edm"), ("a.PKL", "edm", "open_edm"), ("a.safetensors", "trained", "open_trained"),
+    ("a.SAFETENSORS", "trained", "open_trained"), ("a.safetensors", "trained", "open_trained"),
     ("", "diffusers", "open_diffusers"),
 ])  # fmt: skip
 def test_networks_are_opened_by_their_ending(name, module, function, opener, write, tmp_path):
@@ -349,23 +349,23 @@ def test_an_address_is_downloaded_and_opened(downloads, spectrum, opener):
     url = "https://example.org/a%20b/it.npy?v=1"
     assert fields.load(f"{url}#sha256={DIGEST.upper()}", "ve").path.name == "ve"
     assert downloads.made == [(url, DIGEST)]
-    calls = opener("edm", "open_edm")
-    assert fields.load(f"https://example.org/it.pkl#sha256={DIGEST}", label=3) == "the field"
+    calls = opener("trained", "open_trained")
+    assert fields.load(f"https://example.org/it.safetensors#sha256={DIGEST}", label=3) == "the field"
     assert calls == [(downloads.file, {"label": 3})]
 
 
 @pytest.mark.parametrize(("spec", "options", "message"), [
-    (f"http://example.org/a.pkl#sha256={DIGEST}", {}, "over https only"),
-    (f"file:///a.pkl#sha256={DIGEST}", {}, "over https only"),
-    (f"https://[example/a.pkl#sha256={DIGEST}", {}, "is no address: Invalid IPv6"),
-    ("https://example.org/a.pkl", {}, "has no checksum: append #sha256="),
-    (f"https://example.org/a.pkl#sha256={DIGEST[1:]}", {}, "has no checksum"),
-    (f"https://example.org/a.pkl#md5={DIGEST}", {}, "has no checksum"),
+    (f"http://example.org/a.safetensors#sha256={DIGEST}", {}, "over https only"),
+    (f"file:///a.safetensors#sha256={DIGEST}", {}, "over https only"),
+    (f"https://[example/a.safetensors#sha256={DIGEST}", {}, "is no address: Invalid IPv6"),
+    ("https://example.org/a.safetensors", {}, "has no checksum: append #sha256="),
+    (f"https://example.org/a.safetensors#sha256={DIGEST[1:]}", {}, "has no checksum"),
+    (f"https://example.org/a.safetensors#md5={DIGEST}", {}, "has no checksum"),
     (f"https://example.org/a.py#sha256={DIGEST}", {}, "a program is not run from the network"),
     (f"https://example.org/a.py:field#sha256={DIGEST}", {}, "must end in one of"),
     (f"https://example.org/a.pt#sha256={DIGEST}", {}, "not '.pt'"),
-    (f"https://example.org/#sha256={DIGEST}", {}, "must end in one of .npy, .npz, .pkl, .safetensors, not ''"),
-    (f"https://example.org/a.pkl#sha256={DIGEST}", {"path": "edm"}, "has its own path"),
+    (f"https://example.org/#sha256={DIGEST}", {}, "must end in one of .npy, .npz, .safetensors, not ''"),
+    (f"https://example.org/a.safetensors#sha256={DIGEST}", {"path": "edm"}, "has its own path"),
     (f"https://example.org/a.npy#sha256={DIGEST}", {"label": 1}, "it is no network"),
 ])  # fmt: skip
 def test_addresses_that_are_refused_are_not_asked(spec, options, message, downloads):
