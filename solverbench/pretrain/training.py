@@ -1,4 +1,4 @@
-"""One training loop for all networks: resumable after a kill, the same whether or not it was interrupted.
+"""One training loop for all networks: resumable after a kill, and the same for it as long as its plan is the same.
 
 Everything random in step k follows from (seed, k) alone, so a checkpoint is the step number and the tensors. Hidden
 convolutions are updated by Muon, all else by AdamW; the rate rises over the first steps, is constant, and falls to
@@ -58,7 +58,7 @@ class Plan:
     warmup: int = 100
     decay: float = 0.4
     bf16: bool = False
-    """Whether products are in bfloat16 (autocast): twice as fast on processors with AMX, slower on others."""
+    """Whether products are in bfloat16 (autocast): for processors that have it, such as those with AMX."""
 
     @property
     def steps(self) -> int:
@@ -125,7 +125,7 @@ def optimisers(module: nn.Module, plan: Plan) -> tuple[torch.optim.Optimizer, ..
 
 
 def _hidden(module: nn.Module) -> Iterator[nn.Module]:
-    """The convolutions that are neither first nor last: their matrices map features to features."""
+    """The convolutions but the first and the last, which in a U-Net map from and to pixels."""
     layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)]
     yield from layers[1:-1]
 
@@ -133,7 +133,8 @@ def _hidden(module: nn.Module) -> Iterator[nn.Module]:
 def train(task: Task, plan: Plan, kept: Path, *, say: Say, save_seconds: float = 120.0) -> Progress:
     """Train to the plan's end, from the checkpoint `kept` if there is one, and return the averaged module.
 
-    The checkpoint is replaced every `save_seconds` and stays when done, so that a longer plan goes on from it.
+    The checkpoint is replaced every `save_seconds` and stays when done, so that a longer plan goes on from it. The rates
+    follow the plan, so those weights are not the ones that the longer plan gives in one go.
     Raises DivergedError when the loss is not finite.
     """
     channels_last(task.module)

@@ -41,7 +41,7 @@ class Settings:
     blocks: int = 2
     embedding: int = 256
     log_sigma: tuple[float, float] = (-1.0, 1.2)
-    """Mean and standard deviation of log sigma in training; EDM has (-1.2, 1.2) for images of one sharpness more."""
+    """Mean and standard deviation of log sigma in training; EDM has (-1.2, 1.2), with which it was not compared."""
     label_dropout: float = 0.2
     examples: int | None = None
     """Of the training images, all by default."""
