@@ -74,7 +74,11 @@ def mixture(data: Path, out: Path | None, seed: int, smoke: bool) -> None:
 
 def _training(command: Callable[..., None]) -> Callable[..., None]:
     """The options of a network's training, beside those of `_options`."""
-    images = click.option("--images", type=click.IntRange(1), help="How many to see in all; more than before trains on, at other rates than in one go.")
+    images = click.option(
+        "--images",
+        type=click.IntRange(1),
+        help="How many to see in all; more than before trains on, at other rates than in one go.",
+    )
     bf16 = click.option("--bf16", is_flag=True, help="Products in bfloat16, for CPUs that have it (AMX).")
     return _options(images(bf16(command)))
 

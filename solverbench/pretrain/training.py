@@ -133,8 +133,8 @@ def _hidden(module: nn.Module) -> Iterator[nn.Module]:
 def train(task: Task, plan: Plan, kept: Path, *, say: Say, save_seconds: float = 120.0) -> Progress:
     """Train to the plan's end, from the checkpoint `kept` if there is one, and return the averaged module.
 
-    The checkpoint is replaced every `save_seconds` and stays when done, so that a longer plan goes on from it. The rates
-    follow the plan, so those weights are not the ones that the longer plan gives in one go.
+    The checkpoint is replaced every `save_seconds` and stays when done, so that a longer plan goes on from it.
+    The rates follow the plan, so those weights are not the ones that the longer plan gives in one go.
     Raises DivergedError when the loss is not finite.
     """
     channels_last(task.module)
