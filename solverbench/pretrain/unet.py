@@ -40,9 +40,10 @@ class Settings:
     widths: tuple[int, ...] = (64, 128)
     blocks: int = 2
     embedding: int = 256
-    log_sigma: tuple[float, float] = (-1.0, 1.2)
-    """Mean and standard deviation of log sigma in training; EDM has (-1.2, 1.2), with which it was not compared."""
-    label_dropout: float = 0.2
+    log_sigma: tuple[float, float] = (-0.8, 1.2)
+    """Mean and standard deviation of log sigma in training: the mean over `SIGMAS`, and EDM's width."""
+    label_dropout: float = 0.5
+    """Half: without label is what the suite's first question is asked of, with label only its guided option."""
     examples: int | None = None
     """Of the training images, all by default."""
 
