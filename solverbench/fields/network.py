@@ -80,16 +80,20 @@ class NetworkField:
 
     def __call__(self, x: Array, t: Number) -> Array:
         """The prediction for states x (n, *shape) at time t, in the kind, dtype and device of x."""
+        return self._over_chunks(x, lambda part: self._answer(part, float(t)))
+
+    def _over_chunks(self, x: Array, answer: Callable[[Any], Any]) -> Array:
+        """What `answer` gives for torch states of the network's type, chunk by chunk, in the kind of x."""
         import torch
 
         check_states(x, self.shape)
         states = torch.as_tensor(x).to(self.device, self.dtype)
         with torch.inference_mode():
-            parts = [self._answer(part, float(t)) for part in states.split(CHUNK)]
-            answer = torch.cat(parts) if len(parts) != 1 else parts[0]
+            parts = [answer(part) for part in states.split(CHUNK)]
+            joined = torch.cat(parts) if len(parts) != 1 else parts[0]
         if isinstance(x, torch.Tensor):
-            return answer.to(x.device, x.dtype)
-        result: NDArray[Any] = answer.cpu().double().numpy().astype(x.dtype, copy=False)
+            return joined.to(x.device, x.dtype)
+        result: NDArray[Any] = joined.cpu().double().numpy().astype(x.dtype, copy=False)
         return result
 
     def _answer(self, x: Any, t: float) -> Any:
@@ -101,7 +105,10 @@ class NetworkField:
 
     def _ask(self, x: Any, t: float, label: int | None) -> Any:
         label = self.labels if label is None else label
-        answer = self.network(x, t, x.new_full((len(x),), label).long() if self.labels else None)
+        return self._checked(x, self.network(x, t, x.new_full((len(x),), label).long() if self.labels else None))
+
+    @staticmethod
+    def _checked(x: Any, answer: Any) -> Any:
         if getattr(answer, "shape", None) != x.shape:
             got = getattr(answer, "shape", type(answer).__name__)
             raise UsageError(f"the network answered states of shape {tuple(x.shape)} with {got}")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from solverbench import pretrained
-from solverbench.errors import ArtifactError, nearest
-from solverbench.fields.network import NetworkField
+from solverbench.errors import ArtifactError, UsageError, nearest
+from solverbench.fields.base import Array
+from solverbench.fields.network import Network, NetworkField
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from solverbench.networks.denoiser import Denoiser
+    from solverbench.numbers import Number
+
+    M = TypeVar("M", bound=nn.Module)
 
 SIDE = 32
 
@@ -21,8 +24,9 @@ SIDE = 32
 def open_trained(path: Path, **options: Any) -> NetworkField:
     """The field in the artifact `path` (.safetensors, its .json card beside it), on the EDM path with x0 prediction.
 
-    options: label, guidance, dtype and device, as `NetworkField` has them. Raises ArtifactError if the file is not the
-    one its card describes, or not a network of this package.
+    options: label, guidance, dtype and device, as `NetworkField` has them; a flow map takes the last two, and needs its
+    teacher's files beside its own. Raises ArtifactError if a file is not the one its card describes, or not a network
+    of this package, and UsageError for options it does not take.
     """
     card = pretrained.read_card(path)
     kind = str(card.get("field"))
@@ -31,10 +35,33 @@ def open_trained(path: Path, **options: Any) -> NetworkField:
     return _KINDS[kind](card, pretrained.read_tensors(path), path, options)
 
 
-def _unet(card: dict[str, Any], tensors: dict[str, Any], path: Path, options: dict[str, Any]) -> NetworkField:
-    from solverbench.networks.denoiser import CLASSES
+class JumpField(NetworkField):
+    """A denoiser on the EDM path with a flow map of its probability-flow ODE: callable (x, s (n,), t (n,)) -> x_t."""
 
-    module = _filled(_denoiser(card, path), tensors, path)
+    def __init__(self, network: Network, flow_map: Callable[..., Any], **options: Any) -> None:
+        from solverbench.networks.denoiser import CLASSES
+
+        super().__init__(network, "edm", (3, SIDE, SIDE), labels=CLASSES, **options)
+        self.flow_map = flow_map
+
+    def jump(self, x: Array, s: Number, t: Number) -> Array:
+        """The states at t of the trajectories through x (n, 3, 32, 32) at s >= t, in the kind, dtype and device of x.
+
+        Raises UsageError for t > s: a trained map knows the way to the data alone.
+        """
+        if t > s:
+            raise UsageError(f"the trained flow map goes from noise to data, not from {float(s)} to {float(t)}")
+
+        def over(part: Any) -> Any:
+            return self._checked(part, self.flow_map(part, *(part.new_full((len(part),), float(a)) for a in (s, t))))
+
+        return self._over_chunks(x, over)
+
+
+def _unet(card: dict[str, Any], tensors: dict[str, Any], path: Path, options: dict[str, Any]) -> NetworkField:
+    from solverbench.networks.denoiser import CLASSES, Denoiser
+
+    module = _filled(_built(Denoiser, card, path), tensors, path)
 
     def network(x: Any, t: float, label: Any) -> Any:
         return module(x, x.new_full((len(x),), t), label)
@@ -44,16 +71,34 @@ def _unet(card: dict[str, Any], tensors: dict[str, Any], path: Path, options: di
     return field
 
 
-def _denoiser(card: dict[str, Any], path: Path) -> Denoiser:
-    from solverbench.networks.denoiser import Denoiser, Spectrum
+def _flow_map(card: dict[str, Any], tensors: dict[str, Any], path: Path, options: dict[str, Any]) -> NetworkField:
+    """The map, and its teacher as the field: found beside it, by the checksum on the map's card."""
+    from solverbench.networks.flow_map import FlowMap
+
+    if given := [name for name in ("label", "guidance") if options.get(name) is not None]:
+        raise UsageError(f"{path} has no {given[0]}: the flow map is unconditional")
+    module = _filled(_built(FlowMap, card, path), tensors, path)
+    known = card.get("teacher")
+    name, expected = (str(known.get(key)) for key in ("name", "sha256")) if isinstance(known, dict) else ("", "")
+    teacher = path.with_name(f"{Path(name).name}.safetensors")
+    found = pretrained.read_card(teacher)["sha256"]
+    if found != expected:
+        raise ArtifactError(f"{path} was distilled from another {name}: sha256 {expected}, {teacher} has {found}")
+    field = JumpField(open_trained(teacher, **options).network, module, **options)
+    module.to(field.device, field.dtype)
+    return field
+
+
+def _built(kind: Callable[..., M], card: dict[str, Any], path: Path) -> M:
+    from solverbench.networks.denoiser import Spectrum
 
     try:
-        return Denoiser(Spectrum.empty(SIDE), **card["network"])
+        return kind(Spectrum.empty(SIDE), **card["network"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ArtifactError(f"{path}: its card describes no network that can be built ({error})") from error
 
 
-def _filled(module: nn.Module, tensors: dict[str, Any], path: Path) -> nn.Module:
+def _filled(module: M, tensors: dict[str, Any], path: Path) -> M:
     """The module with the parameters of the file, ready to answer."""
     import torch
 
@@ -63,7 +108,8 @@ def _filled(module: nn.Module, tensors: dict[str, Any], path: Path) -> nn.Module
         module.load_state_dict({name: torch.from_numpy(array).float() for name, array in tensors.items()})
     except RuntimeError as error:
         raise ArtifactError(f"{path} does not fit the network of its card: {error}") from error
-    return channels_last(module).eval().requires_grad_(False)
+    channels_last(module)
+    return module.eval().requires_grad_(False)
 
 
-_KINDS: dict[str, Callable[..., NetworkField]] = {"unet": _unet}
+_KINDS: dict[str, Callable[..., NetworkField]] = {"unet": _unet, "flowmap": _flow_map}

@@ -24,7 +24,7 @@ class Classifier(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, classes: int = 10, *, widths: Sequence[int] = (64, 96, 192, 256)) -> None:
+    def __init__(self, classes: int = 10, *, widths: Sequence[int] = (48, 96, 192, 256)) -> None:
         super().__init__()
         self.options: dict[str, Any] = {"widths": list(widths)}
         self.register_buffer("mean", torch.zeros(3))
@@ -59,6 +59,4 @@ class Skip(nn.Module):
 
 
 def _stage(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.SiLU()
-    )
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.SiLU())

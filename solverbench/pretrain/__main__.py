@@ -21,7 +21,6 @@ CACHE = Path(".cache/solverbench-pretrain")  # below the working directory; git 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(
         (
-            click.option("--data", required=True, type=click.Path(path_type=Path), help="CIFAR-10: folder or archive."),
             click.option("--out", type=click.Path(path_type=Path), help="Default: pretrained (smoke: a cache)."),
             click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1)),
             click.option("--smoke", is_flag=True, help="A small subset, under a minute; parameters of no use."),
@@ -29,6 +28,12 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     ):
         command = option(command)
     return command
+
+
+def _data(command: Callable[..., None]) -> Callable[..., None]:
+    """The option of what is made from images."""
+    option = click.option("--data", required=True, type=click.Path(path_type=Path), help="CIFAR-10: folder or archive.")
+    return option(_options(command))
 
 
 def _write(make: Callable[[], Artifact], out: Path | None, smoke: bool) -> None:
@@ -55,7 +60,7 @@ def main() -> None:
 
 
 @main.command()
-@_options
+@_data
 def gaussian(data: Path, out: Path | None, seed: int, smoke: bool) -> None:
     """Mean and covariance spectrum of the training images (the seed changes nothing)."""
     from solverbench.pretrain.gaussian import pretrain
@@ -64,7 +69,7 @@ def gaussian(data: Path, out: Path | None, seed: int, smoke: bool) -> None:
 
 
 @main.command()
-@_options
+@_data
 def mixture(data: Path, out: Path | None, seed: int, smoke: bool) -> None:
     """Mixture of factor analysers, by EM; resumes where a killed run stopped."""
     from solverbench.pretrain.mixture import pretrain
@@ -73,19 +78,19 @@ def mixture(data: Path, out: Path | None, seed: int, smoke: bool) -> None:
 
 
 def _training(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of a network's training, beside those of `_options`."""
+    """The options of a network's training."""
     images = click.option(
         "--images",
         type=click.IntRange(1),
         help="How many to see in all; more than before trains on, at other rates than in one go.",
     )
     bf16 = click.option("--bf16", is_flag=True, help="Products in bfloat16, for CPUs that have it (AMX).")
-    return _options(images(bf16(command)))
+    return images(bf16(command))
 
 
 def _train(
     pretrain: Callable[..., Artifact],
-    data: Path,
+    source: Path | None,
     out: Path | None,
     seed: int,
     smoke: bool,
@@ -95,10 +100,11 @@ def _train(
     """Make a network's artifact, with its loss curve beside it."""
     options = {"seed": seed, "smoke": smoke, "images": images, "bf16": bf16}
     folder = _folder(out, smoke)
-    _write(lambda: pretrain(data, **options, out=folder, cache=CACHE, say=_say), folder, smoke)
+    _write(lambda: pretrain(source, **options, out=folder, cache=CACHE, say=_say), folder, smoke)
 
 
 @main.command()
+@_data
 @_training
 def unet(data: Path, out: Path | None, seed: int, smoke: bool, images: int | None, bf16: bool) -> None:
     """Denoiser with and without class; resumes where a killed run stopped, and trains on with more --images."""
@@ -108,6 +114,27 @@ def unet(data: Path, out: Path | None, seed: int, smoke: bool, images: int | Non
 
 
 @main.command()
+@click.option("--teacher", type=click.Path(path_type=Path), help="A file that `unet` wrote; by default the shipped.")
+@click.option("--data", type=click.Path(path_type=Path), help="Not needed: it learns from its teacher's trajectories.")
+@_options
+@_training
+def flowmap(
+    teacher: Path | None,
+    data: Path | None,
+    out: Path | None,
+    seed: int,
+    smoke: bool,
+    images: int | None,
+    bf16: bool,
+) -> None:
+    """Two-time jumps along the denoiser's trajectories; resumes and trains on as `unet` does."""
+    from solverbench.pretrain.flowmap import pretrain
+
+    _train(pretrain, teacher, out, seed, smoke, images, bf16)
+
+
+@main.command()
+@_data
 @_training
 def features(data: Path, out: Path | None, seed: int, smoke: bool, images: int | None, bf16: bool) -> None:
     """Classifier as feature extractor for Frechet distances; resumes and trains on as `unet` does."""

@@ -37,14 +37,14 @@ _BATCH = 500
 class Settings:
     """What the weights depend on beside data and seed."""
 
-    widths: tuple[int, ...] = (64, 96, 192, 256)
+    widths: tuple[int, ...] = (48, 96, 192, 256)
     smoothing: float = 0.1
     examples: int | None = None
 
 
 SMOKE = Settings(widths=(8, 16), examples=1000)
-IMAGES, SMOKE_IMAGES = 1_250_000, 4000
-BATCH, RATE, ADAM_RATE = 100, 0.02, 0.01
+IMAGES, SMOKE_IMAGES = 500_000, 4000
+BATCH, RATE, ADAM_RATE = 100, 0.05, 0.01
 
 
 class Classifying:

@@ -125,9 +125,10 @@ def optimisers(module: nn.Module, plan: Plan) -> tuple[torch.optim.Optimizer, ..
 
 
 def _hidden(module: nn.Module) -> Iterator[nn.Module]:
-    """The convolutions but the first and the last, which in a U-Net map from and to pixels."""
-    layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)]
-    yield from layers[1:-1]
+    """The convolutions but those that map from or to what is outside: a network's `stem` and `head`."""
+    for name, layer in module.named_modules():
+        if isinstance(layer, nn.Conv2d) and not {"stem", "head"} & set(name.split(".")):
+            yield layer
 
 
 def train(task: Task, plan: Plan, kept: Path, *, say: Say, save_seconds: float = 120.0) -> Progress:

@@ -88,7 +88,8 @@ def test_labels_are_dropped_at_their_rate(denoising, monkeypatch):
         for step in range(100):
             denoising.loss(step)
     dropped = (torch.cat(seen) == CLASSES).double().mean()
-    assert float(dropped) == pytest.approx(0.2, abs=4 * math.sqrt(0.2 * 0.8 / 1600))
+    rate = unet.SMOKE.label_dropout
+    assert float(dropped) == pytest.approx(rate, abs=4 * math.sqrt(rate * (1 - rate) / 1600))
 
 
 def test_training_images_are_moved_mirrored_copies():
