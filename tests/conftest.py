@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import small
 import torch
 from hypothesis import settings
 
@@ -18,6 +19,12 @@ settings.load_profile("reproducible")
 def rng():
     """A generator seeded alike for every test."""
     return np.random.default_rng(20240229)
+
+
+@pytest.fixture(scope="session")
+def extractor_file(tmp_path_factory):
+    """The file of `small.extractor`."""
+    return small.extractor().write(tmp_path_factory.mktemp("extractor"))[0]
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,8 @@ from solverbench.cli.common import Numbers, json_option, print_rows, resolve_sol
 
 @click.command("run")
 @click.option("--suite", default="cifar10", show_default=True, help="A shipped suite, or a .toml file.")
-@click.option("--quick", is_flag=True, help="Fewer solvers, budgets and samples: a first look in under a minute.")
+@click.option("--scale", default="full", metavar="full|quick|paper", help="How many samples, and of what.")
+@click.option("--quick", "scale", flag_value="quick", help="--scale quick: a first look in under a minute.")
 @click.option("--solver", "solvers", multiple=True, help="Only these: names, patterns, mine.py or mine.py:name.")
 @click.option("--problem", "problems", multiple=True, help="Only these problems (patterns allowed).")
 @click.option("--nfe", type=Numbers(), default="", help="Only these budgets of model evaluations.")
@@ -27,7 +28,7 @@ from solverbench.cli.common import Numbers, json_option, print_rows, resolve_sol
 @json_option
 def command(
     suite: str,
-    quick: bool,
+    scale: str,
     solvers: tuple[str, ...],
     problems: tuple[str, ...],
     nfe: tuple[int, ...],
@@ -46,7 +47,7 @@ def command(
     from solverbench.run import cells
     from solverbench.run import suite as suites
 
-    loaded = suites.load(suite, quick=quick)
+    loaded = suites.load(suite, scale=scale)
     names = [resolved for spec in solvers for resolved in resolve_solver(spec)]
     selection = cells.select(loaded, solvers=names, problems=problems, nfe=nfe, seed=seed)
     if dry_run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from solverbench import pretrained
 from solverbench.errors import ArtifactError, UsageError, nearest
@@ -12,11 +12,7 @@ from solverbench.fields.base import Array
 from solverbench.fields.network import Network, NetworkField
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from solverbench.numbers import Number
-
-    M = TypeVar("M", bound=nn.Module)
 
 SIDE = 32
 
@@ -59,9 +55,10 @@ class JumpField(NetworkField):
 
 
 def _unet(card: dict[str, Any], tensors: dict[str, Any], path: Path, options: dict[str, Any]) -> NetworkField:
-    from solverbench.networks.denoiser import CLASSES, Denoiser
+    from solverbench.networks.denoiser import CLASSES, Denoiser, Spectrum
+    from solverbench.networks.filled import built, filled
 
-    module = _filled(_built(Denoiser, card, path), tensors, path)
+    module = filled(built(Denoiser, card, path, Spectrum.empty(SIDE)), tensors, path)
 
     def network(x: Any, t: float, label: Any) -> Any:
         return module(x, x.new_full((len(x),), t), label)
@@ -73,43 +70,22 @@ def _unet(card: dict[str, Any], tensors: dict[str, Any], path: Path, options: di
 
 def _flow_map(card: dict[str, Any], tensors: dict[str, Any], path: Path, options: dict[str, Any]) -> NetworkField:
     """The map, and its teacher as the field: found beside it, by the checksum on the map's card."""
+    from solverbench.networks.denoiser import Spectrum
+    from solverbench.networks.filled import built, filled
     from solverbench.networks.flow_map import FlowMap
 
     if given := [name for name in ("label", "guidance") if options.get(name) is not None]:
         raise UsageError(f"{path} has no {given[0]}: the flow map is unconditional")
-    module = _filled(_built(FlowMap, card, path), tensors, path)
+    module = filled(built(FlowMap, card, path, Spectrum.empty(SIDE)), tensors, path)
     known = card.get("teacher")
     name, expected = (str(known.get(key)) for key in ("name", "sha256")) if isinstance(known, dict) else ("", "")
     teacher = path.with_name(f"{Path(name).name}.safetensors")
-    found = pretrained.read_card(teacher)["sha256"]
-    if found != expected:
-        raise ArtifactError(f"{path} was distilled from another {name}: sha256 {expected}, {teacher} has {found}")
+    found = pretrained.read_card(teacher)
+    if (found["sha256"], found.get("field")) != (expected, "unet"):
+        raise ArtifactError(f"{path} was distilled from another {name}: a unet of sha256 {expected}")
     field = JumpField(open_trained(teacher, **options).network, module, **options)
     module.to(field.device, field.dtype)
     return field
-
-
-def _built(kind: Callable[..., M], card: dict[str, Any], path: Path) -> M:
-    from solverbench.networks.denoiser import Spectrum
-
-    try:
-        return kind(Spectrum.empty(SIDE), **card["network"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ArtifactError(f"{path}: its card describes no network that can be built ({error})") from error
-
-
-def _filled(module: M, tensors: dict[str, Any], path: Path) -> M:
-    """The module with the parameters of the file, ready to answer."""
-    import torch
-
-    from solverbench.networks.unet import channels_last
-
-    try:
-        module.load_state_dict({name: torch.from_numpy(array).float() for name, array in tensors.items()})
-    except RuntimeError as error:
-        raise ArtifactError(f"{path} does not fit the network of its card: {error}") from error
-    channels_last(module)
-    return module.eval().requires_grad_(False)
 
 
 _KINDS: dict[str, Callable[..., NetworkField]] = {"unet": _unet, "flowmap": _flow_map}

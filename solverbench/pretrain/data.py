@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solverbench.errors import ArtifactError, UsageError
+from solverbench.pictures import as_states
 from solverbench.pretrain.unpickle import read_batch
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def load_labels(path: str | Path, split: Split = "train") -> NDArray[np.int64]:
 
 def to_pixels(images: Bytes) -> NDArray[np.float32]:
     """Bytes (n, 3, 32, 32) to pixels in [-1, 1], flattened channel by channel, row by row: (n, 3072) float32."""
-    return images.reshape(len(images), DIMENSION).astype(np.float32) / np.float32(HALF_RANGE) - np.float32(1.0)
+    return as_states(images).reshape(len(images), DIMENSION)
 
 
 def _from_batches(folder: Path, split: Split, suffix: str, read: Callable[[Path], Bytes]) -> Bytes:

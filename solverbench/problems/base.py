@@ -28,7 +28,7 @@ class ProblemSpec:
     grid: str = "edm"
     grid_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     samples: int = 512
-    """Solver outputs per cell, for distances between sets (kind "paired")."""
+    """Solver outputs per cell, for distances between sets (kinds "paired" and "trajectory")."""
     paired: int = 64
     """Of these, compared with reference trajectories (kinds "paired" and "trajectory")."""
     rtol: float = 1e-11
@@ -123,13 +123,6 @@ class OnField:
         if solver.integrates == "flow map" and not hasattr(self.field, "jump"):
             return f"{self.spec.field} has no flow map to jump with"
         return None
-
-
-def as_pictures(x: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Pixels in [-1, 1] (n, 3, h, w) as bytes; what lies outside is clipped, what is not finite is black."""
-    pixels = np.nan_to_num(x, nan=-1.0, posinf=-1.0, neginf=-1.0)
-    result: np.ndarray[Any, np.dtype[np.uint8]] = np.clip((pixels + 1) * 127.5, 0, 255).round().astype(np.uint8)
-    return result
 
 
 def build(spec: ProblemSpec, seed: int) -> Problem:

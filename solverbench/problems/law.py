@@ -10,8 +10,9 @@ from solverbench.engines.law import Kernel
 from solverbench.engines.noise import START, normals
 from solverbench.measures.law import error_split, law_of
 from solverbench.methods import Solver
+from solverbench.pictures import as_pictures
 from solverbench.plans import Plan
-from solverbench.problems.base import Judgement, OnField, as_pictures
+from solverbench.problems.base import Judgement, OnField
 
 PICTURES = 8
 

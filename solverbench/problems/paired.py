@@ -19,9 +19,10 @@ from solverbench.measures.compute import flops_per_evaluation
 from solverbench.measures.error import paired_error
 from solverbench.measures.frechet import frechet_squared
 from solverbench.methods import Solver
+from solverbench.pictures import as_pictures
 from solverbench.plans import Plan
 from solverbench.predictions import convert
-from solverbench.problems.base import Judgement, OnField, as_pictures
+from solverbench.problems.base import Judgement, OnField
 from solverbench.problems.reference import Reference, reference_solution
 
 FLOOR_DRAWS = 8

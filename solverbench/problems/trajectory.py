@@ -5,6 +5,11 @@ the same draws of the prior and are compared with the end points a fine grid of 
 evaluation, the denoiser at the smallest noise level, is part of both. What differs is the discretisation alone. The
 reference's own error is estimated from a grid half as fine, so it is stated for the worse of the two.
 
+Pictures are also compared as sets, by Frechet distances in the features of `cifar10-features`: to the ends of reference
+trajectories from the same starts, which a perfect solver reaches, and to the training data, where the goal is what
+those ends score: a solver cannot be better than its field, only differ from it by luck. The ends of so many
+trajectories come from a cheaper solver, whose distance from the fine reference is measured where both were followed.
+
 An evaluation of a guided field is two of its network; budgets and NFE count the network's.
 """
 
@@ -15,15 +20,19 @@ from typing import Any
 
 import numpy as np
 
-from solverbench.engines.torch import Runner
+from solverbench.engines.torch import Meter, Runner
 from solverbench.errors import UsageError
 from solverbench.measures.error import paired_error
+from solverbench.measures.features import SHAPE, Extractor, Moments
+from solverbench.measures.frechet import Array
 from solverbench.methods import SOLVERS, Solver
+from solverbench.pictures import as_pictures
 from solverbench.plans import Plan
-from solverbench.problems.base import Judgement, OnField, as_pictures
+from solverbench.problems.base import Judgement, OnField
 
 PICTURES = 8
 REFERENCE = "rk4"
+SET_REFERENCE, SET_STEPS = "unipc-3", 60
 
 
 class TrajectoryProblem(OnField):
@@ -43,41 +52,55 @@ class TrajectoryProblem(OnField):
 
         from solverbench.sampling import start
 
-        grid, steps = self.grid(self.spec.steps), self.spec.steps
-        self._start = torch.from_numpy(start(self.field, grid, self.spec.paired, self.seed, dtype=np.float32))
-        self._reference, _ = self._run(SOLVERS[REFERENCE], steps)
-        coarse, _ = self._run(SOLVERS[REFERENCE], steps // 2)
-        self._error = float(np.sqrt(np.mean((self._reference - coarse) ** 2)))
+        paired, steps = self.spec.paired, self.spec.steps
+        self._extract = Extractor() if self.field.shape == SHAPE else None
+        n = self.spec.samples if self._extract else paired
+        self._start = torch.from_numpy(start(self.field, self.grid(steps), n, self.seed, dtype=np.float32))
+        few = self._start[:paired]
+        self._reference, coarse = (self._run(SOLVERS[REFERENCE], count, few) for count in (steps, steps // 2))
         if not np.isfinite(self._reference).all():
             raise UsageError("the field is not finite along its own trajectories")
+        self._known: dict[str, Any] = {"n": n, "n_paired": paired, "reference_error": _rms(self._reference - coarse)}
+        if self._extract:
+            ends = self._run(SOLVERS[SET_REFERENCE], SET_STEPS, self._start)
+            features = self._extract(ends)
+            self._ends = Moments.of(features)
+            self._known["set_error"] = _rms(ends[:paired] - self._reference)
+            self._known["fd_data_floor"] = self._extract.data.distance(features)
 
     def judge(self, solver: Solver, plan: Plan) -> Judgement:
         """Run the plan in float32 on all starting states."""
         started = time.perf_counter()
-        x, runner = self._follow(plan)
+        x, meter = self._follow(plan, self._start)
         measures: dict[str, Any] = {
             "sampling_seconds": time.perf_counter() - started,
-            "field_seconds": runner.meter.field,
-            "overhead_seconds": runner.meter.overhead,
-            "n": len(x),
-            "n_paired": len(x),
-            "reference_error": self._error,
+            "field_seconds": meter.field,
+            "overhead_seconds": meter.overhead,
+            **self._known,
         }
         bad = int(np.sum(~np.isfinite(x).reshape(len(x), -1).all(axis=1)))
+        pictures = as_pictures(x[:PICTURES])
         if bad:
-            return Judgement(
-                measures, "diverged", f"{bad} of {len(x)} samples are not finite", as_pictures(x[:PICTURES])
-            )
-        return Judgement(measures | paired_error(x, self._reference), images=as_pictures(x[:PICTURES]))
+            return Judgement(measures, "diverged", f"{bad} of {len(x)} samples are not finite", pictures)
+        measures |= paired_error(x[: self.spec.paired], self._reference)
+        if self._extract:
+            features = self._extract(x)
+            measures["fd_reference"] = self._ends.distance(features)
+            measures["fd_data"] = self._extract.data.distance(features)
+        return Judgement(measures, images=pictures)
 
-    def _run(self, solver: Solver, steps: int) -> tuple[Any, Runner]:
-        return self._follow(solver.plan(self.field.path, self.grid(steps), self.field.prediction))
+    def _run(self, solver: Solver, steps: int, x: Any) -> Array:
+        return self._follow(solver.plan(self.field.path, self.grid(steps), self.field.prediction), x)[0]
 
-    def _follow(self, plan: Plan) -> tuple[Any, Runner]:
-        runner = Runner(plan, len(self._start), self.field.shape, self._start.dtype)
-        return runner(self.field, self._start, seed=self.seed).double().numpy(), runner
+    def _follow(self, plan: Plan, x: Any) -> tuple[Array, Meter]:
+        runner = Runner(plan, len(x), self.field.shape, x.dtype)
+        return runner(self.field, x, seed=self.seed).double().numpy(), runner.meter
 
     @property
     def reference_images(self) -> Any:
         """End points of the reference trajectories of the pictured samples."""
         return as_pictures(self._reference[:PICTURES])
+
+
+def _rms(x: Array) -> float:
+    return float(np.sqrt(np.mean(x**2)))

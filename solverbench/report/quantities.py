@@ -58,7 +58,22 @@ QUANTITIES = {
             floor="fd_floor",
         ),
     ),
-    "trajectory": (RMSE,),
+    "trajectory": (
+        RMSE,
+        Quantity(
+            "fd_reference",
+            "FD_reference",
+            "FD_reference: squared Frechet distance in the features of cifar10-features between the outputs and the "
+            "ends of reference trajectories from the same starts; 0 for a perfect solver.",
+        ),
+        Quantity(
+            "fd_data",
+            "FD_data",
+            "FD_data: squared Frechet distance in the features of cifar10-features between the outputs and the "
+            "training images (another network than Inception: not comparable with FID).",
+            floor="fd_data_floor",
+        ),
+    ),
 }
 
 DISTANCE = QUANTITIES["paired"][1]

@@ -20,7 +20,7 @@ MEASURED = (
     "kl", "kl_initialisation", "kl_truncation", "kl_discretisation",
     "mean_error", "std_error_min", "std_error_max",
     "rmse", "rmse_se", "rmse_max", "rmse_truncation", "reference_error",
-    "fd", "fd_floor", "fd_floor_sd", "n", "n_paired",
+    "fd", "fd_floor", "fd_floor_sd", "fd_reference", "fd_data", "fd_data_floor", "set_error", "n", "n_paired",
 )  # fmt: skip
 NUMBERS = (
     "order", "budget", "nfe", "steps", "seed", "seconds", "field_seconds", "overhead_seconds", "flops", "rows",
@@ -72,8 +72,9 @@ class Run:
 
     @property
     def caveat(self) -> str:
-        """What every title has to say: that the run is a quick one, or not complete; empty if neither."""
-        return "; ".join(["quick settings"] * bool(self.manifest.get("quick")) + [self.progress] * (not self.complete))
+        """What every title has to say: at which scale the run is if not the usual one, and that it is not complete."""
+        scale = self.manifest.get("scale", "full")
+        return "; ".join([f"{scale} settings"] * (scale != "full") + [self.progress] * (not self.complete))
 
     def titled(self, text: str) -> str:
         """A title with its caveat."""

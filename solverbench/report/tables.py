@@ -21,7 +21,7 @@ def tables(run: Run) -> list[Table]:
     """Every table of the run; none for a problem of which no cell has finished."""
     made = []
     for problem, kind in run.problems:
-        for quantity in QUANTITIES[kind]:
+        for quantity in measured(run, problem, kind):
             made.append(error_table(run, problem, quantity))
             if quantity.parts:
                 made.append(split_table(run, problem, quantity))
@@ -29,6 +29,12 @@ def tables(run: Run) -> list[Table]:
             made.append(compute_table(run, problem))
         made.append(best_table(run, problem, kind))
     return made
+
+
+def measured(run: Run, problem: str, kind: str) -> list[Quantity]:
+    """What a problem is judged by: its first quantity, and of the others those that some cell has."""
+    first, *others = QUANTITIES[kind]
+    return [first, *(q for q in others if run.of(problem)[q.key].notna().any())]
 
 
 def error_table(run: Run, problem: str, quantity: Quantity) -> Table:
@@ -129,9 +135,9 @@ def compute_table(run: Run, problem: str) -> Table:
 def best_table(run: Run, problem: str, kind: str) -> Table:
     """The best solver of each budget by each quantity, with those it cannot be told from."""
     records = run.of(problem)
-    same = twins(records)[0]
+    same, quantities = twins(records)[0], measured(run, problem, kind)
     found, columns = [], {}
-    for quantity in QUANTITIES[kind]:
+    for quantity in quantities:
         data = tidy(records, quantity)
         best = data[data["best"]].sort_values(["budget", "rank"], kind="stable")
         found.append(_public(best))
@@ -145,7 +151,7 @@ def best_table(run: Run, problem: str, kind: str) -> Table:
     budgets = [f"{b:g}" for b in sorted(records["budget"].dropna().unique())]
     body = pd.DataFrame(columns).reindex(index=budgets).fillna("-")
     body.insert(0, "NFE", budgets)
-    notes = [q.meaning for q in QUANTITIES[kind]]
+    notes = [q.meaning for q in quantities]
     notes.append("Several names are a tie: equal, or within two combined standard errors of the best.")
     if same:
         notes.append("Of identical programs the first is named.")
@@ -203,10 +209,14 @@ def _context(records: pd.DataFrame, quantity: Quantity) -> list[str]:
                 f"Truncation: {short(truncation)} is what a perfect solver of the same grid scores, whose last step is "
                 "the denoiser at the smallest noise level."
             )
+    if quantity.key.startswith("fd") and np.isfinite(n):
+        notes.append(f"n = {n:g} samples; values at other n are not comparable.")
+    if quantity.key == "fd_reference" and np.isfinite(error := records["set_error"].median()):
+        notes.append(f"Paired RMSE of these references: {short(error)}.")
+    if quantity.key == "fd_data" and np.isfinite(least := records["fd_data_floor"].median()):
+        notes.append(f"Goal, the score of the reference trajectories' ends: {short(least)}.")
     if quantity.key == "fd":
         least, spread = floor(records)
-        if np.isfinite(n):
-            notes.append(f"n = {n:g} samples; values at other n are not comparable.")
         if np.isfinite(least):
             notes.append(f"Floor, the score of n exact samples: {short(least)} (standard deviation {short(spread)}).")
     return notes
@@ -214,7 +224,7 @@ def _context(records: pd.DataFrame, quantity: Quantity) -> list[str]:
 
 def _bold_note(quantity: Quantity) -> str:
     if quantity.error is None:
-        return "Bold: the best at its budget."
+        return f"Bold: {'the best' if quantity.floor is None else 'the nearest to the goal'} at its budget."
     if quantity.floor is None:
         return "Bold: the best at its budget, and all within two combined standard errors of it: ties."
     return (

@@ -47,7 +47,7 @@ def run(
             "suite": suite.name,
             "title": suite.title,
             "suite_hash": suite.digest,
-            "quick": suite.quick,
+            "scale": suite.scale,
             "command": command_line(),
             "seed": seed,
             "cells": len(selection.cells),

@@ -5,7 +5,7 @@ name, title          identity and heading
 nfe                  budgets of model evaluations, everything counted
 solvers              names with options, "unipc-2[variant=bh1]"
 [[problems]]         the fields of `ProblemSpec`
-[quick]              what --quick changes: nfe, solvers, and any number of `problems.<name>` tables
+[quick], [paper]     what these scales change: nfe, solvers, and any number of `problems.<name>` tables
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -22,20 +22,22 @@ from solverbench.errors import UsageError, nearest
 from solverbench.problems.base import ProblemSpec
 
 SCHEMA = 1
+SCALES = ("full", "quick", "paper")
+"""As the file says; a first look in under a minute; as many samples as papers report."""
 
 
 @dataclass(frozen=True)
 class Suite:
-    """What a suite file says, after --quick if asked for."""
+    """What a suite file says at a scale."""
 
     name: str
     title: str
     nfe: tuple[int, ...]
     solvers: tuple[str, ...]
     problems: tuple[ProblemSpec, ...]
-    quick: bool
+    scale: str
     digest: str
-    """sha256 of the file's text and of whether it is quick."""
+    """sha256 of the file's text and of the scale."""
 
 
 def names() -> list[str]:
@@ -44,11 +46,13 @@ def names() -> list[str]:
     return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
 
 
-def load(name: str, *, quick: bool = False) -> Suite:
-    """Read a shipped suite by name or any file by path.
+def load(name: str, *, scale: str = "full") -> Suite:
+    """Read a shipped suite by name or any file by path, at one of `SCALES`; one the file does not have is "full".
 
-    Raises UsageError for unknown suites, unreadable TOML, another schema, unknown keys and impossible values.
+    Raises UsageError for unknown suites and scales, unreadable TOML, another schema, unknown keys, impossible values.
     """
+    if scale not in SCALES:
+        raise UsageError(f"unknown scale {scale!r}{nearest(scale, SCALES)}")
     path = Path(name)
     if name in names():
         text = resources.files("solverbench").joinpath("suites", f"{name}.toml").read_text("utf-8")
@@ -60,13 +64,13 @@ def load(name: str, *, quick: bool = False) -> Suite:
     else:
         raise UsageError(f"unknown suite {name!r}{nearest(name, names())}, or give a file ending in .toml")
     try:
-        return _read(tomllib.loads(text), quick, hashlib.sha256(f"{text}{quick}".encode()).hexdigest(), name)
+        return _read(tomllib.loads(text), scale, hashlib.sha256(f"{text}{scale}".encode()).hexdigest(), name)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"suite {name}: not TOML: {error}") from None
 
 
-def _read(table: dict[str, Any], quick: bool, digest: str, where: str) -> Suite:
-    _known(table, ("schema", "name", "title", "nfe", "solvers", "problems", "quick"), where)
+def _read(table: dict[str, Any], scale: str, digest: str, where: str) -> Suite:
+    _known(table, ("schema", "name", "title", "nfe", "solvers", "problems", *SCALES[1:]), where)
     if table.get("schema") != SCHEMA:
         raise UsageError(f"suite {where}: schema {table.get('schema')!r} is not {SCHEMA}, the one this version reads")
     for key in ("name", "nfe", "solvers", "problems"):
@@ -82,22 +86,30 @@ def _read(table: dict[str, Any], quick: bool, digest: str, where: str) -> Suite:
     if len(set(called)) < len(called):
         raise UsageError(f"suite {where}: two problems have the same name, among {', '.join(called)}")
 
-    change = table.get("quick", {})
-    _known(change, ("nfe", "solvers", "problems"), f"{where} [quick]")
+    full = Suite(
+        name, title, _numbers(table["nfe"], where), _texts(table["solvers"], where), tuple(problems), "full", digest
+    )
+    # all readings are checked whichever is asked for
+    return {"full": full, **{other: _scaled(full, table.get(other, {}), other, where) for other in SCALES[1:]}}[scale]
+
+
+def _scaled(full: Suite, change: Any, scale: str, where: str) -> Suite:
+    """The suite with what its table for that scale changes."""
+    _known(change, ("nfe", "solvers", "problems"), f"{where} [{scale}]")
     changes = change.get("problems", {})
-    _known(changes, called, f"{where} [quick.problems]")
-    quicker = []
-    for problem in problems:
-        at, entry = f"{where} [quick.problems.{problem.name}]", changes.get(problem.name, {})
+    _known(changes, [p.name for p in full.problems], f"{where} [{scale}.problems]")
+    problems = []
+    for problem in full.problems:
+        at, entry = f"{where} [{scale}.problems.{problem.name}]", changes.get(problem.name, {})
         _known(entry, _PROBLEM_KEYS, at)
-        quicker.append(_problem({**vars(problem), **entry}, at))
-    # both readings are checked whichever is asked for
-    nfe, solvers = _numbers(table["nfe"], where), _texts(table["solvers"], where)
-    quick_nfe = _numbers(change.get("nfe", table["nfe"]), f"{where} [quick]")
-    quick_solvers = _texts(change.get("solvers", table["solvers"]), f"{where} [quick]")
-    if quick:
-        nfe, solvers, problems = quick_nfe, quick_solvers, quicker
-    return Suite(name, title, nfe, solvers, tuple(problems), quick, digest)
+        problems.append(_problem({**vars(problem), **entry}, at))
+    return replace(
+        full,
+        nfe=_numbers(change.get("nfe", list(full.nfe)), f"{where} [{scale}]"),
+        solvers=_texts(change.get("solvers", list(full.solvers)), f"{where} [{scale}]"),
+        problems=tuple(problems),
+        scale=scale,
+    )
 
 
 def _numbers(value: Any, where: str) -> tuple[int, ...]:

@@ -10,7 +10,8 @@ from solverbench.errors import UsageError
 from solverbench.fields import Gaussian, Mixture
 from solverbench.measures.frechet import frechet_squared
 from solverbench.methods import SOLVERS
-from solverbench.problems.base import ProblemSpec, as_pictures
+from solverbench.pictures import as_pictures
+from solverbench.problems.base import ProblemSpec
 from solverbench.problems.budget import plan_within
 
 

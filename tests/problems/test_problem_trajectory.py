@@ -39,7 +39,7 @@ def test_the_reference_error_covers_the_reference(problem):
     made = problem("trajectory", field=field)
     x = start(field, made.grid(2), 8, 0, dtype=np.float32).astype(float)
     exact = field(field.jump(x, 80.0, 0.002), 0.002)
-    assert np.sqrt(np.mean((made._reference - exact) ** 2)) < made._error < 1e-4
+    assert np.sqrt(np.mean((made._reference - exact) ** 2)) < made._known["reference_error"] < 1e-4
 
 
 def test_stochastic_solvers_are_left_out_with_the_reason(problem):
@@ -87,3 +87,34 @@ def test_a_network_that_breaks_down_is_a_result_or_an_error_never_a_crash(proble
 def test_budgets_and_solvers_of_a_problem_are_its_own():
     spec = ProblemSpec("p", "f", "trajectory", nfe=(4,), solvers=("ddim",))
     assert (spec.nfe, spec.solvers, spec.path) == ((4,), ("ddim",), None)
+
+
+@pytest.fixture
+def pictured(problem, extractor_file, monkeypatch):
+    """A problem on pictures, with distances in the features of an untrained network."""
+    monkeypatch.setattr("solverbench.pretrained.path", lambda name: extractor_file)
+    return problem("trajectory", field=small.pictures(), samples=24, paired=4, steps=16)
+
+
+def test_sets_are_compared_with_what_a_perfect_solver_reaches(pictured):
+    at = {nfe: judge(pictured, "dpmpp-2m", nfe).measures for nfe in (4, 8, 16, 60)}
+    distances = [at[nfe]["fd_reference"] for nfe in at]
+    assert distances == sorted(distances, reverse=True)
+    assert distances[-1] < 1e-2 * distances[0]  # bytes differ in a few places
+    goal = at[60]["fd_data_floor"]
+    assert abs(at[60]["fd_data"] - goal) < 0.1 * abs(at[4]["fd_data"] - goal)
+    assert (at[4]["n"], at[4]["n_paired"]) == (24, 4)
+    assert at[4]["set_error"] < 1e-3 < at[4]["rmse"]
+
+
+def test_the_reference_of_sets_scores_nothing_and_the_goal(pictured):
+    ends = pictured._run(SOLVERS["unipc-3"], 60, pictured._start)
+    features = pictured._extract(ends)
+    assert pictured._ends.distance(features) == pytest.approx(0, abs=1e-9)
+    assert pictured._extract.data.distance(features) == pictured._known["fd_data_floor"]
+
+
+def test_fields_that_are_no_pictures_have_no_distances(problem):
+    measures = judge(problem("trajectory", samples=40, paired=8), "ddim", 5).measures
+    assert "fd_reference" not in measures
+    assert measures["n"] == 8

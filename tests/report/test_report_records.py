@@ -112,7 +112,7 @@ def test_caveats_of_the_manifest(tmp_path):
     folder = write_run(tmp_path / "a", records()[:2])
     manifest = json.loads((folder / "manifest.json").read_text())
     left_out = ["flow-map on cifar10-gaussian: needs a flow map", "flow-map on elsewhere: needs a flow map"]
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "quick": True, "left_out": left_out}))
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "scale": "quick", "left_out": left_out}))
     run = load(folder)
     assert run.titled("x") == "x (quick settings)"
     assert run.left_out("cifar10-gaussian") == ["Not run: flow-map on cifar10-gaussian: needs a flow map."]

@@ -61,8 +61,8 @@ def suite_file(tmp_path):
 def run(small_fields, suite_file, tmp_path):
     """run(name, **filters): run the small suite and return its outcome, records and messages."""
 
-    def go(name="first", *, edit=("", ""), quick=False, **filters):
-        loaded = suite.load(suite_file(*edit), quick=quick)
+    def go(name="first", *, edit=("", ""), scale="full", **filters):
+        loaded = suite.load(suite_file(*edit), scale=scale)
         selection = cells.select(loaded, **filters)
         folder = store.RunFolder(tmp_path / "reports", loaded.name, name)
         said, done = [], []

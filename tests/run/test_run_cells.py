@@ -118,7 +118,7 @@ def test_filters_of_a_problem_with_its_own_solvers(select_own, patterns, names):
 
 
 def test_quick_keeps_what_a_problem_has_of_its_own(suite_file):
-    made = suite.load(suite_file('name = "mixture"', OWN), quick=True)
+    made = suite.load(suite_file('name = "mixture"', OWN), scale="quick")
     assert (made.problems[1].nfe, made.problems[1].solvers) == ((4,), ("heun", "ddim"))
 
 

@@ -47,8 +47,8 @@ def test_every_cell_has_one_flat_record_with_finite_numbers(whole):
 
 def test_the_manifest_says_what_was_asked_for_of_what_on_what(whole):
     assert whole.manifest["cells"] == 20
-    entries = ("schema", "run", "suite", "title", "quick", "seed", "nfe", "left_out")
-    assert [whole.manifest[k] for k in entries] == [1, "first", "small", "Small fields", False, 0, [3, 6], []]
+    entries = ("schema", "run", "suite", "title", "scale", "seed", "nfe", "left_out")
+    assert [whole.manifest[k] for k in entries] == [1, "first", "small", "Small fields", "full", 0, [3, 6], []]
     assert [p["name"] for p in whole.manifest["problems"]] == ["gaussian", "mixture"]
     assert len(whole.manifest["suite_hash"]) == 64
     assert {"python", "numpy", "torch", "scipy", "solverbench"} <= set(whole.manifest["versions"])
@@ -82,8 +82,8 @@ def test_a_run_is_repeatable(run, whole):
 
 
 def test_quick_and_left_out_are_said(run):
-    made = run(quick=True, solvers=["ddim", "flow-map"])
-    assert made.manifest["quick"] is True
+    made = run(scale="quick", solvers=["ddim", "flow-map"])
+    assert made.manifest["scale"] == "quick"
     assert made.manifest["left_out"] == ["flow-map on mixture: cifar10-mixture has no flow map to jump with"]
     assert any("flow-map on mixture" in text for text in made.said)
 

@@ -14,7 +14,7 @@ EXTRA = ('kind = "law"', 'kind = "law"\n')
 
 def test_what_a_suite_says(suite_file):
     made = suite.load(suite_file())
-    assert (made.name, made.title, made.nfe, made.quick) == ("small", "Small fields", (3, 6), False)
+    assert (made.name, made.title, made.nfe, made.scale) == ("small", "Small fields", (3, 6), "full")
     assert made.solvers == ("ddim", "dpmpp-1", "heun", "unipc-2[variant=bh1]", "ddpm")
     gaussian, mixture = made.problems
     assert (gaussian.kind, gaussian.path, gaussian.grid, gaussian.samples) == ("law", None, "edm", 512)
@@ -22,8 +22,8 @@ def test_what_a_suite_says(suite_file):
 
 
 def test_quick_changes_what_it_says_and_nothing_else(suite_file):
-    full, quick = suite.load(suite_file()), suite.load(suite_file(), quick=True)
-    assert (quick.nfe, quick.solvers, quick.quick) == ((4,), ("ddim",), True)
+    full, quick = suite.load(suite_file()), suite.load(suite_file(), scale="quick")
+    assert (quick.nfe, quick.solvers, quick.scale) == ((4,), ("ddim",), "quick")
     assert quick.problems[0] == full.problems[0]
     assert (quick.problems[1].samples, quick.problems[1].paired) == (4, 2)
     assert quick.digest != full.digest
@@ -34,20 +34,20 @@ def test_title_and_quick_may_be_missing(suite_file):
     assert suite.load(path).title == "small"
     text = Path(path).read_text()
     Path(path).write_text(text[: text.index("[quick]")])
-    assert suite.load(path, quick=True).nfe == (3, 6)
+    assert suite.load(path, scale="quick").nfe == (3, 6)
 
 
-@pytest.mark.parametrize("quick", [False, True])
-def test_shipped_suites_read_and_name_known_solvers(quick):
+@pytest.mark.parametrize("scale", suite.SCALES)
+def test_shipped_suites_read_and_name_known_solvers(scale):
     from solverbench.methods import SOLVERS
 
     assert suite.names() == ["cifar10"]
-    made = suite.load("cifar10", quick=quick)
+    made = suite.load("cifar10", scale=scale)
     assert len(made.problems) == 2
     assert len({str(SOLVERS[name]) for name in made.solvers}) == len(made.solvers)
 
 
-@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("scale", suite.SCALES)
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -85,9 +85,9 @@ def test_shipped_suites_read_and_name_known_solvers(quick):
         ("[quick]", "[quick]\nseed = 3", "unknown key 'seed'"),
     ],
 )
-def test_what_is_wrong_is_named(suite_file, old, new, message, quick):
+def test_what_is_wrong_is_named(suite_file, old, new, message, scale):
     with pytest.raises(UsageError, match=message):
-        suite.load(suite_file(old, new), quick=quick)
+        suite.load(suite_file(old, new), scale=scale)
 
 
 @pytest.mark.parametrize(
