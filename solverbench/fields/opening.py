@@ -4,6 +4,7 @@
     file.npy, file.npz         eigenvalues of a Gaussian; see `_spectrum`
     folder                     a UNet2DModel as the diffusers library stores it (`diffusers.open_diffusers`)
     file.safetensors           a network trained with this package (`trained.open_trained`)
+    file.pkl                   a network-snapshot of EDM, read without executing it (`edm.open_edm`)
     https://...#sha256=<hex>   any of these files, downloaded once and verified; never a program
 
 A function in a program is one without arguments that returns a field, or is a field itself: a callable (x, t) with
@@ -35,10 +36,10 @@ if TYPE_CHECKING:
     from solverbench.fields.gaussian import Gaussian
     from solverbench.fields.network import NetworkField
 
-KINDS = "file.py:function, .npy, .npz, .safetensors, a folder of diffusers, or https://...#sha256=..."
+KINDS = "file.py:function, .npy, .npz, .safetensors, .pkl of EDM, a folder of diffusers, or https://...#sha256=..."
 """What `open_field` takes, for messages."""
 _SPECTRA = (".npy", ".npz")
-_NETWORKS = {".safetensors": ("trained", "open_trained")}
+_NETWORKS = {".safetensors": ("trained", "open_trained"), ".pkl": ("edm", "open_edm")}
 """Module and function that open a network, by the file's ending."""
 _FOLDER = ("diffusers", "open_diffusers")
 _OPTIONS = ("label", "guidance", "dtype", "device")

@@ -296,7 +296,7 @@ def opener(monkeypatch):
 
 @pytest.mark.parametrize(("name", "module", "function"), [
     ("a.SAFETENSORS", "trained", "open_trained"), ("a.safetensors", "trained", "open_trained"),
-    ("", "diffusers", "open_diffusers"),
+    ("a.pkl", "edm", "open_edm"), ("", "diffusers", "open_diffusers"),
 ])  # fmt: skip
 def test_networks_are_opened_by_their_ending(name, module, function, opener, write, tmp_path):
     calls = opener(module, function)
@@ -364,7 +364,7 @@ def test_an_address_is_downloaded_and_opened(downloads, spectrum, opener):
     (f"https://example.org/a.py#sha256={DIGEST}", {}, "a program is not run from the network"),
     (f"https://example.org/a.py:field#sha256={DIGEST}", {}, "must end in one of"),
     (f"https://example.org/a.pt#sha256={DIGEST}", {}, "not '.pt'"),
-    (f"https://example.org/#sha256={DIGEST}", {}, "must end in one of .npy, .npz, .safetensors, not ''"),
+    (f"https://example.org/#sha256={DIGEST}", {}, "must end in one of .npy, .npz, .safetensors, .pkl, not ''"),
     (f"https://example.org/a.safetensors#sha256={DIGEST}", {"path": "edm"}, "has its own path"),
     (f"https://example.org/a.npy#sha256={DIGEST}", {"label": 1}, "it is no network"),
 ])  # fmt: skip
