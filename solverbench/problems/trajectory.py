@@ -1,9 +1,9 @@
 """Problems on trained fields: every solver against the field's own trajectories from the same noise.
 
 Nothing about a trained field is known exactly, but its probability-flow ODE is as well defined as any. Cells start from
-the same draws of the prior and are compared with the end points a fine grid of the same rule leads to; the last
-evaluation, the denoiser at the smallest noise level, is part of both. What differs is the discretisation alone. The
-reference's own error is estimated from a grid half as fine, so it is stated for the worse of the two.
+the same draws of the prior and are compared with the end points that a fine grid of EDM's rule leads to, whatever
+the rule of theirs: with the path's smallest noise level as last evaluation. The reference's own error is estimated from
+a grid half as fine, so it is stated for the worse of the two.
 
 Pictures are also compared as sets, by Frechet distances in the features of `cifar10-features`: to the ends of reference
 trajectories from the same starts, which a perfect solver reaches, and to the training data, where the goal is what
@@ -22,6 +22,7 @@ import numpy as np
 
 from solverbench.engines.torch import Meter, Runner
 from solverbench.errors import UsageError
+from solverbench.grids import grid
 from solverbench.measures.error import paired_error
 from solverbench.measures.features import SHAPE, Extractor, Moments
 from solverbench.measures.frechet import Array
@@ -55,7 +56,7 @@ class TrajectoryProblem(OnField):
         paired, steps = self.spec.paired, self.spec.steps
         self._extract = Extractor() if self.field.shape == SHAPE else None
         n = self.spec.samples if self._extract else paired
-        self._start = torch.from_numpy(start(self.field, self.grid(steps), n, self.seed, dtype=np.float32))
+        self._start = torch.from_numpy(start(self.field, self.grid(2), n, self.seed, dtype=np.float32))
         few = self._start[:paired]
         self._reference, coarse = (self._run(SOLVERS[REFERENCE], count, few) for count in (steps, steps // 2))
         if not np.isfinite(self._reference).all():
@@ -90,7 +91,8 @@ class TrajectoryProblem(OnField):
         return Judgement(measures, images=pictures)
 
     def _run(self, solver: Solver, steps: int, x: Any) -> Array:
-        return self._follow(solver.plan(self.field.path, self.grid(steps), self.field.prediction), x)[0]
+        fine = grid("edm", self.field.path, steps, t_max=float(self.grid(2).times[0]))
+        return self._follow(solver.plan(self.field.path, fine, self.field.prediction), x)[0]
 
     def _follow(self, plan: Plan, x: Any) -> tuple[Array, Meter]:
         runner = Runner(plan, len(x), self.field.shape, x.dtype)

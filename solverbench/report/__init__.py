@@ -18,7 +18,7 @@ from pathlib import Path
 from solverbench.errors import UsageError, nearest
 from solverbench.report.quantities import QUANTITIES
 from solverbench.report.records import Run, load
-from solverbench.report.tables import compute_table, error_table
+from solverbench.report.tables import compute_table, error_table, measured
 from solverbench.report.tables import tables as make_tables
 
 __all__ = ["Run", "load", "render", "summary"]
@@ -64,7 +64,8 @@ def summary(run: Run, width: int | None = None) -> str:
     parts = [textwrap.fill(warning, max(width, 40)) for warning in run.warnings]
     run = replace(run, warnings=[])  # said once is enough
     for problem, kind in run.problems:
-        parts.append(error_table(run, problem, QUANTITIES[kind][0]).text(width))
+        shown = measured(run, problem, kind) if kind == "trajectory" else QUANTITIES[kind][:1]
+        parts += [error_table(run, problem, quantity).text(width) for quantity in shown]
         if kind == "paired":
             parts.append(compute_table(run, problem).text(width))
     if not run.problems:

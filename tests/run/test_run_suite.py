@@ -43,7 +43,7 @@ def test_shipped_suites_read_and_name_known_solvers(scale):
 
     assert suite.names() == ["cifar10"]
     made = suite.load("cifar10", scale=scale)
-    assert len(made.problems) == 2
+    assert len(made.problems) == 4
     assert len({str(SOLVERS[name]) for name in made.solvers}) == len(made.solvers)
 
 
