@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_REMEDY = "reinstall solverbench (in a checkout: git checkout -- pretrained), or make it again; pretrained/README.md"
+_REINSTALL = "reinstall solverbench (in a checkout: git checkout -- pretrained), or make it again; pretrained/README.md"
 
 
 def names() -> list[str]:
@@ -50,11 +50,11 @@ def read_card(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise ArtifactError(f"{path} is missing: {_REMEDY}") from None
+        raise ArtifactError(f"{path} is missing: {_remedy(path)}") from None
     except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path} is not a readable card ({error}): {_REMEDY}") from error
+        raise ArtifactError(f"{path} is not a readable card ({error}): {_remedy(path)}") from error
     if not isinstance(found, dict) or not isinstance(found.get("sha256"), str):
-        raise ArtifactError(f"{path} states no sha256: {_REMEDY}")
+        raise ArtifactError(f"{path} states no sha256: {_remedy(path)}")
     return found
 
 
@@ -64,14 +64,14 @@ def read_tensors(path: Path) -> dict[str, NDArray[np.generic]]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ArtifactError(f"{path} cannot be read ({error.strerror}): {_REMEDY}") from error
+        raise ArtifactError(f"{path} cannot be read ({error.strerror}): {_remedy(path)}") from error
     actual = hashlib.sha256(content).hexdigest()
     if actual != expected:
-        raise ArtifactError(f"{path} is damaged or altered: sha256 {actual}, its card says {expected}; {_REMEDY}")
+        raise ArtifactError(f"{path} is damaged or altered: sha256 {actual}, its card says {expected}; {_remedy(path)}")
     try:
         return dict(load(content))
     except SafetensorError as error:
-        raise ArtifactError(f"{path} is not a safetensors file ({error}): {_REMEDY}") from error
+        raise ArtifactError(f"{path} is not a safetensors file ({error}): {_remedy(path)}") from error
 
 
 def path(name: str) -> Path:
@@ -88,4 +88,10 @@ def _folder() -> Path:
     for folder in (here / "_pretrained", here.parent / "pretrained"):
         if folder.is_dir():
             return folder
-    raise ArtifactError(f"the folder of pretrained parameters is missing beside {here}: {_REMEDY}")
+    raise ArtifactError(f"the folder of pretrained parameters is missing beside {here}: {_REINSTALL}")
+
+
+def _remedy(path: Path) -> str:
+    """What helps against a file that is missing or damaged: it depends on whether it is one of ours."""
+    here = path.resolve().parent == _folder().resolve()
+    return _REINSTALL if here else "an artifact is two files, .safetensors and .json, side by side: get both again"

@@ -29,7 +29,7 @@ class Samples:
     x: Any
     """Final states, shaped like the start, (n, *shape) from the prior; an array of the engine's kind."""
     nfe: int
-    """Model evaluations per sample."""
+    """Model evaluations per sample; two for each call of a guided field."""
     plan: Plan
     shape: tuple[int, ...]
     """Of one sample."""
@@ -94,7 +94,8 @@ def sample(
         parts.append(driver.run(part, first + i))
     result = driver.join(parts).reshape(batch + shape)
     seconds = time.perf_counter() - started
-    return Samples(result, driver.plan.nfe, driver.plan, shape, seconds, driver.field_seconds)
+    nfe = driver.plan.nfe * int(getattr(field, "evaluations", 1))
+    return Samples(result, nfe, driver.plan, shape, seconds, driver.field_seconds)
 
 
 def start(field: Field, grid: Grid, n: int, seed: int = 0, first: int = 0, dtype: Any = np.float64) -> Any:

@@ -14,11 +14,9 @@ attributes path, shape and prediction.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import re
 import sys
-import traceback
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -29,6 +27,7 @@ import numpy as np
 from solverbench import paths
 from solverbench.errors import ArtifactError, SolverbenchError, UsageError, in_words, nearest
 from solverbench.fields.base import Field, Vector, check_prediction
+from solverbench.programs import run_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -222,22 +221,7 @@ def _executed(place: Path) -> ModuleType:
     loaded = sys.modules.get(f"solverbench_user_{place.stem}")
     if loaded is not None and loaded.__file__ == str(place):
         return loaded
-    name = f"solverbench_field_{place.stem}"
-    found = importlib.util.spec_from_file_location(name, place)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module
-    try:
-        found.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        if isinstance(error, SolverbenchError):
-            raise UsageError(f"{place.name}: {error}") from error
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == place]
-        line = frames[-1].lineno if frames else getattr(error, "lineno", "?")
-        raise UsageError(f"{place.name}, line {line}: {type(error).__name__}: {error}") from error
-    return module
+    return run_file(place, f"solverbench_field_{place.stem}")
 
 
 def _only(module: ModuleType, place: Path) -> str:

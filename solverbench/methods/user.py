@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-import traceback
 import warnings
 from importlib import metadata
 from pathlib import Path
 
-from solverbench.errors import SolverbenchError, UsageError, nearest
+from solverbench.errors import UsageError, nearest
 from solverbench.methods.registry import SOLVERS
+from solverbench.programs import run_file
 
 GROUP = "solverbench.solvers"
 
@@ -45,22 +43,12 @@ def _execute(path: Path) -> list[str]:
     if not path.is_file():
         raise UsageError(f"no such solver file: {path}")
     before = set(SOLVERS)
-    name = f"solverbench_user_{path.stem}"
-    found = importlib.util.spec_from_file_location(name, path)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module
     try:
-        found.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+        run_file(path, f"solverbench_user_{path.stem}")
+    except UsageError:
         for added in set(SOLVERS) - before:
             SOLVERS.discard(added)
-        if isinstance(error, SolverbenchError):
-            raise UsageError(f"{path.name}: {error}") from error
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
-        line = frames[-1].lineno if frames else getattr(error, "lineno", "?")
-        raise UsageError(f"{path.name}, line {line}: {type(error).__name__}: {error}") from error
+        raise
     names = [n for n in SOLVERS if n not in before]
     if not names:
         raise UsageError(f"{path.name} registers no solver: decorate a function with @solverbench.solver('name')")

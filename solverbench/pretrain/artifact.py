@@ -35,11 +35,12 @@ class Artifact:
 
     def write(self, folder: Path) -> tuple[Path, Path]:
         """Write ``<name>.safetensors`` and ``<name>.json``, each whole or not at all; returns both paths."""
-        content = save({key: np.ascontiguousarray(tensor) for key, tensor in self.tensors.items()})
+        tensors = {key: np.ascontiguousarray(tensor) for key, tensor in self.tensors.items()}  # single numbers: (1,)
+        content = save(tensors)
         card = {
             "name": self.name,
             **self.card,
-            "tensors": {k: {"shape": list(t.shape), "dtype": str(t.dtype)} for k, t in self.tensors.items()},
+            "tensors": {k: {"shape": list(t.shape), "dtype": str(t.dtype)} for k, t in tensors.items()},
             "sha256": hashlib.sha256(content).hexdigest(),
             "bytes": len(content),
             "date": datetime.date.today().isoformat(),

@@ -28,8 +28,6 @@ from solverbench.pretrain.training import (
     train,
 )
 
-SHIFT = 2
-"""Pixels by which training images are moved at most, each way."""
 _BATCH = 500
 
 
@@ -39,19 +37,23 @@ class Settings:
 
     widths: tuple[int, ...] = (48, 96, 192, 256)
     smoothing: float = 0.1
+    shift: int = 4
+    """Pixels by which training images are moved at most, each way."""
+    hole: int = 10
+    """Side of the square that is blotted out of each (DeVries & Taylor 2017, arXiv 1708.04552)."""
     examples: int | None = None
 
 
 SMOKE = Settings(widths=(8, 16), examples=1000)
-IMAGES, SMOKE_IMAGES = 500_000, 4000
+IMAGES, SMOKE_IMAGES = 600_000, 4000
 BATCH, RATE, ADAM_RATE = 100, 0.05, 0.01
 
 
 class Classifying:
-    """Cross-entropy with label smoothing on mirrored and shifted images."""
+    """Cross-entropy with label smoothing on mirrored and shifted images, each with a hole."""
 
     def __init__(self, module: Classifier, images: Tensor, labels: Tensor, settings: Settings, batch: int, seed: int):
-        self.module, self.images, self.labels = module, pad(images, [SHIFT] * 4, mode="reflect"), labels
+        self.module, self.images, self.labels = module, pad(images, [settings.shift] * 4, mode="reflect"), labels
         self.settings, self.batch, self.seed = settings, batch, seed
 
     def loss(self, step: int) -> Tensor:
@@ -62,14 +64,19 @@ class Classifying:
     def pictures(self, step: int) -> tuple[Tensor, Tensor]:
         """(images (batch, 3, 32, 32) as the step sees them, which they are)."""
         rows, draw = batch_rows(len(self.images), self.batch, self.seed, step), generator(self.seed, step)
-        side = self.images.shape[-1] - 2 * SHIFT
-        shift = torch.randint(2 * SHIFT + 1, (2, self.batch, 1, 1, 1), generator=draw)
+        most, hole = self.settings.shift, self.settings.hole
+        side = self.images.shape[-1] - 2 * most
+        shift = torch.randint(2 * most + 1, (2, self.batch, 1, 1, 1), generator=draw)
         at = torch.arange(side)
         down, across = shift[0] + at[:, None], shift[1] + at
         mirror = torch.rand(self.batch, 1, 1, 1, generator=draw) < 0.5
         across = torch.where(mirror, across.flip(-1), across)
         batch, channel = rows[:, None, None, None], torch.arange(3)[:, None, None]
-        return self.images[batch, channel, down, across], rows
+        moved = self.images[batch, channel, down, across]
+        first = torch.randint(1 - hole, side, (2, self.batch, 1), generator=draw)  # a hole may reach over the edge
+        inside = (at >= first) & (at < first + hole)
+        blotted = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+        return torch.where(blotted, self.module.mean[:, None, None], moved), rows
 
 
 @torch.no_grad()

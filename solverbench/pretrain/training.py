@@ -79,6 +79,8 @@ class Progress:
     seconds: float = 0.0
     curve: list[tuple[int, float]] = field(default_factory=list)
     """(images seen, mean loss since the point before)."""
+    stages: list[tuple[int, int]] = field(default_factory=list)
+    """(images seen when it began, images planned) of every plan that was followed, which one command is not."""
 
     def card(self, made_by: str, seed: int, smoke: bool, settings: Any, plan: Plan) -> dict[str, Any]:
         """What an artifact's card says of its training; made_by: the command without its length."""
@@ -90,6 +92,7 @@ class Progress:
             "parameters": sum(p.numel() for p in self.average.parameters()),
             "steps": self.steps,
             "hours": round(self.seconds / 3600, 3),
+            **({"stages": self.stages} if len(self.stages) > 1 else {}),
         }
 
 
@@ -143,6 +146,8 @@ def train(task: Task, plan: Plan, kept: Path, *, say: Say, save_seconds: float =
     optimise = optimisers(task.module, plan)
     if _resume(kept, task.module, progress, optimise, say):
         say(f"resuming at {progress.steps * plan.batch} images")
+    if not progress.stages or progress.stages[-1][1] != plan.images:
+        progress.stages.append((progress.steps * plan.batch, plan.images))
     rates = (plan.rate, plan.adam_rate)
     started = saved = time.perf_counter()
     before, losses = progress.seconds, list[Tensor]()
@@ -194,6 +199,7 @@ def _save(path: Path, module: nn.Module, progress: Progress, optimise: tuple[tor
         "steps": progress.steps,
         "seconds": progress.seconds,
         "curve": progress.curve,
+        "stages": progress.stages,
     }
     torch.save(state, stream)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -213,6 +219,7 @@ def _resume(
             optimiser.load_state_dict(its)
         progress.steps, progress.seconds = int(state["steps"]), float(state["seconds"])
         progress.curve = [(int(seen), float(loss)) for seen, loss in state["curve"]]
+        progress.stages = [(int(seen), int(images)) for seen, images in state["stages"]]
     except (RuntimeError, KeyError, ValueError, TypeError, EOFError, OSError, pickle.UnpicklingError) as error:
         why = f"{type(error).__name__}: {error}".splitlines()[0]
         raise SolverbenchError(f"the checkpoint {path} cannot be read ({why}): delete it to start over") from error

@@ -88,7 +88,9 @@ def work_precision(run: Run, problems: list[tuple[str, str]]) -> Figure:
     """Error against NFE, a panel per problem; the best of each budget stand out."""
     chosen = {p: leaders(run.of(p), QUANTITIES[k][0]) for p, k in problems}
     looks = _looks(run.records, [name for names in chosen.values() for name in names])
-    figure, panels = _canvas(len(problems), 3.3, _room(len(looks), 3.1), legend=2.0)
+    # every problem may add a line about its reference
+    height = _room(len(looks) + 2 * len(problems), 3.1)
+    figure, panels = _canvas(len(problems), 3.3, height, legend=2.0)
     for axes, (problem, kind) in zip(panels, problems, strict=True):
         quantity, records = QUANTITIES[kind][0], run.of(problem)
         _lines(axes, records, tidy(records, quantity), looks, "nfe")

@@ -1,4 +1,4 @@
-"""Sample sheets: a picture per solver of what it makes of the same noise at every budget, the exact solution on top."""
+"""Sample sheets: per solver, what it makes of the same noise at every budget, under the exact or reference solution."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def _sheet(title: str, rows: pd.DataFrame, arrays: Path, exact: NDArray[np.uint8
     first = next((images for images in kept if images is not None), None)
     if first is None:
         return None
-    strips: list[tuple[list[str], NDArray[np.uint8] | None]] = [(["exact"], exact)] if exact is not None else []
+    name = "reference" if (rows["kind"] == "trajectory").any() else "exact"
+    strips: list[tuple[list[str], NDArray[np.uint8] | None]] = [([name], exact)] if exact is not None else []
     for images, row in zip(kept, rows.to_dict("records"), strict=True):
         strips.append((_caption(row), images))
     count, height, width = min(len(first), COLUMNS), first.shape[2] * SCALE, first.shape[3] * SCALE

@@ -56,6 +56,7 @@ def test_guidance_extrapolates_and_is_counted(label, guidance, factor, evaluatio
     x = rng.normal(size=(2, *SHAPE))
     np.testing.assert_allclose(made(x, 0.0), factor * x, rtol=1e-5, atol=1e-6)
     assert made.evaluations == evaluations
+    assert sb.sample(made, "ddim", [2.0, 1.0, 0.5], x).nfe == 2 * evaluations
 
 
 @pytest.mark.parametrize(("options", "message"), [

@@ -94,7 +94,8 @@ def test_labels_are_dropped_at_their_rate(denoising, monkeypatch):
 
 def test_training_images_are_moved_mirrored_copies():
     data = unet.images_of(images(4))
-    task = features.Classifying(Classifier(widths=(4, 8)), data, torch.arange(4), features.SMOKE, 4, seed=0)
+    settings = features.Settings(shift=2, hole=0)
+    task = features.Classifying(Classifier(widths=(4, 8)), data, torch.arange(4), settings, 4, seed=0)
     padded = nn.functional.pad(data, [2] * 4, mode="reflect")
     found = set()
     for step in range(40):
@@ -110,6 +111,26 @@ def test_training_images_are_moved_mirrored_copies():
             assert hits
             found.update(hits)
     assert len(found) > 40  # of fifty ways, in 160 draws
+
+
+def test_each_training_image_has_a_hole_of_its_own():
+    data = torch.ones(3, 3, 32, 32)
+    settings = features.Settings(hole=10)
+    task = features.Classifying(Classifier(widths=(4, 8)), data, torch.arange(3), settings, 3, seed=0)
+    sizes, places = [], set()
+    for step in range(200):
+        for picture in task.pictures(step)[0]:
+            blotted = picture[0] == task.module.mean[0]
+            assert torch.equal(blotted, (picture == 0).all(0))
+            rows, columns = blotted.any(1), blotted.any(0)
+            assert torch.equal(blotted, rows[:, None] & columns)
+            sizes += [int(rows.sum()), int(columns.sum())]
+            places.add((int(rows.nonzero()[0]), int(columns.nonzero()[0])))
+    # of 41 positions along an axis, 9 at either edge show a part
+    assert np.mean(np.array(sizes) == 10) == pytest.approx(23 / 41, abs=0.06)
+    assert max(sizes) == 10
+    assert min(sizes) == 1
+    assert len(places) > 300
 
 
 def test_recalibrated_normalisation_is_that_of_the_images():

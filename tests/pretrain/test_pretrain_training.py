@@ -53,8 +53,12 @@ def test_a_finished_training_is_not_repeated_and_a_longer_plan_goes_on(tmp_path)
     again = Toy()
     assert torch.equal(state(first), state(train(again, PLAN, tmp_path / "c.pt", say=print)))
     assert again.steps == 0
-    train(again, Plan(8 * 35, batch=8, warmup=3), tmp_path / "c.pt", say=print)
+    longer = Plan(8 * 35, batch=8, warmup=3)
+    progress = train(again, longer, tmp_path / "c.pt", say=print)
     assert again.steps == 5
+    # the card of such weights says that no one command made them
+    assert progress.card("make", 0, False, PLAN, longer)["stages"] == [(0, 240), (240, 280)]
+    assert "stages" not in first.card("make", 0, False, PLAN, PLAN)
 
 
 def test_training_lowers_the_loss(tmp_path):

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+import solverbench as sb
 from solverbench import pretrained
 from solverbench.errors import ArtifactError, UsageError
 from solverbench.pretrain.artifact import Artifact
@@ -73,7 +74,7 @@ def test_a_missing_folder_is_an_artifact_error(tmp_path, monkeypatch):
 
 
 def test_the_shipped_artifacts_are_whole_and_as_their_cards_say():
-    assert pretrained.names() == ["cifar10-gaussian", "cifar10-mixture"]
+    assert pretrained.names() == [f"cifar10-{k}" for k in ("features", "flowmap", "gaussian", "mixture", "unet")]
     for name in pretrained.names():
         card, tensors = pretrained.card(name), pretrained.tensors(name)
         assert not card["smoke"]
@@ -106,3 +107,41 @@ def test_the_shipped_mixture_is_a_law_and_beat_the_gaussian():
     mean = found["weights"] @ found["means"].astype(np.float64)
     np.testing.assert_allclose(mean, pretrained.tensors("cifar10-gaussian")["mean"], atol=1e-3)
     assert measured["margin_nats_per_image"] > 20 * measured["margin_standard_error"]
+
+
+def test_the_shipped_networks_share_the_gaussians_moments():
+    """The linear part of the denoiser and of its map is that of the images the Gaussian was measured on."""
+    gaussian = pretrained.tensors("cifar10-gaussian")
+    unet, flow_map = pretrained.tensors("cifar10-unet"), pretrained.tensors("cifar10-flowmap")
+    for key in ("mean", "variance", "colour", "frequency"):
+        np.testing.assert_array_equal(unet[f"spectrum.{key}"], flow_map[f"spectrum.{key}"])
+    mean = gaussian["mean"].reshape(3, 32, 32)
+    np.testing.assert_allclose(unet["spectrum.mean"], (mean + mean[:, :, ::-1]) / 2, atol=1e-5)
+    # about the mirrored mean instead of the mean: the total variance is hardly more
+    assert unet["spectrum.variance"].sum() == pytest.approx(gaussian["variance"].sum(), rel=2e-3)
+
+
+def test_shipped_jumps_are_far_nearer_than_ddim_on_noise_they_have_not_seen():
+    field, x = sb.fields.load("cifar10-flowmap"), np.random.default_rng(7).normal(size=(8, 3, 32, 32)) * 80
+    x = x.astype(np.float32)
+    end = sb.sample(field, "unipc-3", sb.grid("edm", "edm", 24), x).x
+    for jumps in (1, 2, 4):
+        grid = sb.grid("tangent", "edm", jumps, t_min=0.0)
+        ours, ddim = (np.sqrt(np.mean((sb.sample(field, s, grid, x).x - end) ** 2)) for s in ("flow-map", "ddim"))
+        assert ours < ddim / 4
+
+
+def test_the_shipped_denoiser_beats_the_wiener_filter_it_contains():
+    """On its own samples, noised anew: a network that were lost or scrambled would leave or worsen the linear error."""
+    field = sb.fields.load("cifar10-unet")
+    rng = np.random.default_rng(3)
+    x0 = sb.sample(field, "dpmpp-2m", sb.grid("edm", "edm", 12), n=16, seed=5, engine="numpy").x
+    spectrum = pretrained.tensors("cifar10-unet")
+    colour, frequency, mean = (spectrum[f"spectrum.{k}"] for k in ("colour", "frequency", "mean"))
+    for sigma in (0.2, 0.5, 1.0):
+        x = (x0 + sigma * rng.normal(size=x0.shape)).astype(np.float32)
+        z = np.einsum("ab,nbij,ki,lj->nakl", colour, x - mean, frequency, frequency)
+        gain = spectrum["spectrum.variance"] / (spectrum["spectrum.variance"] + sigma**2)
+        linear = mean + np.einsum("ba,nbkl,ki,lj->naij", colour, gain * z, frequency, frequency)
+        ours, wiener = (np.mean((D - x0) ** 2) for D in (field(x, sigma), linear))
+        assert 10 * np.log10(wiener / ours) > 1

@@ -207,3 +207,31 @@ def test_problems_of_records_only(tmp_path):
     (folder / "manifest.json").write_text('{"schema": 1, "cells": 3}')
     run = load(folder)
     assert next(iter(tables(run))).name == "cifar10-gaussian-w2"
+
+
+TRAINED = {"rmse_se": 0.001, "reference_error": 2e-4, "n": 64, "n_paired": 24, "set_error": 3e-4}
+
+
+def test_a_trained_field_has_its_distances_and_their_goal(tmp_path):
+    values = {"a": (0.1, 4.0, 14.2), "b": (0.2, 3.0, 12.9), "c": (0.3, 9.0, 20.0)}
+    cells = [
+        cell(name, kind="trajectory", rmse=rmse, fd_reference=own, fd_data=data, fd_data_floor=13.4, **TRAINED)
+        for name, (rmse, own, data) in values.items()
+    ]
+    run = load_cells(tmp_path, cells)
+    made = {table.name: table.markdown() for table in tables(run)}
+    assert set(made) == {"p-rmse", "p-fd_reference", "p-fd_data", "p-best"}
+    assert row(made["p-rmse"], "a")[2] == "**0.100**"
+    assert row(made["p-fd_reference"], "b")[2] == "**3.00**"
+    assert row(made["p-fd_data"], "b")[2] == "**12.9**"  # half a unit below the goal, the others are further above
+    assert "n = 64 samples" in made["p-fd_data"]
+    assert "Paired RMSE of these references: 3.00e-4." in made["p-fd_reference"]
+    assert "Goal, the score of the reference trajectories' ends: 13.4." in made["p-fd_data"]
+    assert "the nearest to the goal" in made["p-fd_data"]
+    assert "FD_data by NFE" in summary(run)
+
+
+def test_a_trained_field_without_pictures_has_its_errors_alone(tmp_path):
+    run = load_cells(tmp_path, [cell("a", kind="trajectory", rmse=0.1, **TRAINED)])
+    assert {table.name for table in tables(run)} == {"p-rmse", "p-best"}
+    assert "FD" not in summary(run)
