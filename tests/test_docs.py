@@ -41,8 +41,9 @@ def test_readme_prints_a_real_plan():
 
 def test_readme_shows_the_reference_run():
     page = (ROOT / "README.md").read_text("utf-8")
-    table = (ROOT / "reports/reference/cifar10/tables/cifar10-mixture-best.md").read_text("utf-8")
-    assert table.split("\n", 2)[2].strip() in page
+    for name in ("cifar10-mixture-best", "cifar10-flowmap-rmse"):
+        table = (ROOT / f"reports/reference/cifar10/tables/{name}.md").read_text("utf-8")
+        assert table.split("\n", 2)[2].strip() in page
     for link in re.findall(r"\]\(([^)]+)\)", page):
         assert (ROOT / link).exists(), link
 

@@ -29,7 +29,7 @@ _HOME = {
     "NetworkField": "network",
     "Separable": "basis",
 }
-NAMES = ("cifar10-gaussian", "cifar10-mixture")
+_EXACT = ("cifar10-gaussian", "cifar10-mixture")
 
 
 def __getattr__(name: str) -> Any:
@@ -39,13 +39,13 @@ def __getattr__(name: str) -> Any:
 
 
 def load(name: str | Field, path: str | Path | None = None, **options: Any) -> Field:
-    """Return the shipped field called `name`, one of `NAMES`, or open the file it names; a field is returned as is.
+    """Return the shipped field called `name`, or open the file it names; a field is returned as is.
 
     cifar10-gaussian: the Gaussian with the mean and covariance of the training pictures, in eigen-coordinates (3072,);
     its `pictures` shows states as pictures. cifar10-mixture: low-rank Gaussians fitted to them, shape (3, 32, 32).
-    Both are on any `path`, "edm" by default. Networks in the folder of pretrained parameters go by their names; their
-    options are label, guidance, dtype and device, see `NetworkField`. Any other name is a file, folder or address: see
-    `opening`.
+    Both are on any `path`, "edm" by default. Networks go by their names too and have a path of their own: cifar10-unet,
+    a denoiser whose options are label, guidance, dtype and device (see `NetworkField`), and cifar10-flowmap, the same
+    with a trained `jump(x, s, t)`. Any other name is a file, folder or address: see `opening`.
     Raises UsageError for an unknown name and ArtifactError if the stored parameters are missing or altered.
     """
     if not isinstance(name, str):
@@ -54,7 +54,7 @@ def load(name: str | Field, path: str | Path | None = None, **options: Any) -> F
         return name
     from solverbench import pretrained
 
-    if name not in NAMES:
+    if name not in _EXACT:
         from solverbench.fields.opening import open_field
 
         shipped = name in pretrained.names()

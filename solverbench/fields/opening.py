@@ -63,9 +63,9 @@ def open_field(spec: str, path: str | paths.Path | None = None, **options: Any) 
         return _program(spec, path, options)
     place = Path(spec).expanduser()
     if not spec or (not place.is_dir() and place.suffix.lower() not in (*_SPECTRA, *_NETWORKS)):
-        from solverbench.fields import NAMES
+        from solverbench import pretrained
 
-        raise UsageError(f"unknown field {spec!r}{nearest(spec, NAMES)}, or give {KINDS}")
+        raise UsageError(f"unknown field {spec!r}{nearest(spec, pretrained.names())}, or give {KINDS}")
     if not place.exists():
         raise UsageError(f"no such field file: {place}")
     ending = "" if place.is_dir() else place.suffix.lower()
