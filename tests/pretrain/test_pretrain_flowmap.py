@@ -15,6 +15,7 @@ import solverbench as sb
 from solverbench import fields
 from solverbench.errors import ArtifactError, SolverbenchError, UsageError
 from solverbench.networks.denoiser import Denoiser, Spectrum
+from solverbench.networks.flow_map import FlowMap
 from solverbench.pretrain import flowmap
 from solverbench.pretrain.__main__ import main
 from solverbench.pretrain.artifact import Artifact
@@ -62,6 +63,20 @@ def test_pairs_are_two_points_of_one_trajectory_the_noisier_first():
     assert float((s == 80).double().mean()) == pytest.approx(0.3 + 0.7 / 3, abs=0.04)
     among = (0.3 + 0.7 / 3) / 3 + 0.7 / 3 / 2 + 0.7 / 3
     assert float((t == 0).double().mean()) == pytest.approx(0.4 + 0.6 * among, abs=0.04)
+
+
+def test_the_loss_of_a_maps_own_jumps_is_nothing_and_that_of_others_is_in_units_of_its_coefficient(monkeypatch):
+    torch.manual_seed(0)
+    module = FlowMap(Spectrum.empty(8), widths=(8, 16), blocks=1, embedding=16).requires_grad_(False)
+    for p in module.parameters():
+        torch.nn.init.normal_(p, std=0.2)
+    x, s, t = torch.randn(4, 3, 8, 8), torch.tensor([80.0, 3.0, 1.0, 0.3]), torch.tensor([0.0, 1.0, 0.0, 0.1])
+    task = flowmap.Jumping(module, [], flowmap.SMOKE, 4, seed=0)
+    _, scale, _ = module.linear_flow(x, s, t)
+    for off in (0.0, 0.5):
+        pairs = x, s, module(x, s, t) + off * scale, t
+        monkeypatch.setattr(task, "pairs", lambda step, pairs=pairs: pairs)
+        assert float(task.loss(0)) == pytest.approx(off**2, abs=1e-6)
 
 
 @pytest.fixture
