@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from solverbench.predictions import Prediction
 
 Network = Callable[..., Any]
+TYPES = ("float32", "float64", "bfloat16", "float16")
+"""Number types a network in a file can be asked in, by name."""
 CHUNK = 64
 """Samples per call of the network: larger ones gain nothing on a processor and cost memory."""
 

@@ -27,6 +27,7 @@ import numpy as np
 from solverbench import paths
 from solverbench.errors import ArtifactError, SolverbenchError, UsageError, in_words, nearest
 from solverbench.fields.base import Field, Vector, check_prediction
+from solverbench.fields.network import TYPES
 from solverbench.programs import run_file
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ _NETWORKS = {".safetensors": ("trained", "open_trained"), ".pkl": ("edm", "open_
 """Module and function that open a network, by the file's ending."""
 _FOLDER = ("diffusers", "open_diffusers")
 _OPTIONS = ("label", "guidance", "dtype", "device")
-_TYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 def open_field(spec: str, path: str | paths.Path | None = None, **options: Any) -> Field:
@@ -55,8 +55,8 @@ def open_field(spec: str, path: str | paths.Path | None = None, **options: Any) 
     if unknown := options.keys() - set(_OPTIONS):
         raise UsageError(f"{spec} has no option {min(unknown)!r}{nearest(min(unknown), _OPTIONS)}")
     dtype = options.get("dtype")
-    if isinstance(dtype, str) and dtype not in _TYPES:
-        raise UsageError(f"{spec}: dtype {dtype!r} is no type of a network{nearest(dtype, _TYPES)}")
+    if isinstance(dtype, str) and dtype not in TYPES:
+        raise UsageError(f"{spec}: dtype {dtype!r} is no type of a network{nearest(dtype, TYPES)}")
     if "://" in spec:
         return _remote(spec, path, options)
     if spec.endswith(".py") or ".py:" in spec:

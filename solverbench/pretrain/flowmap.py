@@ -171,6 +171,7 @@ def pretrain(
     torch.manual_seed(seed)
     module = FlowMap(Spectrum.empty(field.shape[-1]), **card["network"])
     module.load_state_dict({**module.state_dict(), **{k: torch.from_numpy(v).float() for k, v in tensors.items()}})
+    # in place of the data that other trainings are told apart by
     identity: NDArray[np.uint8] = np.frombuffer(card["sha256"].encode(), np.uint8)
     kept = checkpoint(cache, "flowmap", settings, plan, seed, identity)
     data = list(bank(field, settings, seed, kept.with_suffix(""), say))

@@ -41,7 +41,7 @@ class Settings:
     blocks: int = 2
     embedding: int = 256
     log_sigma: tuple[float, float] = (-0.8, 1.2)
-    """Mean and standard deviation of log sigma in training: the mean over `SIGMAS`, and EDM's width."""
+    """Mean and standard deviation of log sigma in training: about the mean over `SIGMAS`, and EDM's width."""
     label_dropout: float = 0.5
     """Half: without label is what the suite's first question is asked of, with label only its guided option."""
     examples: int | None = None

@@ -128,7 +128,7 @@ def test_shipped_jumps_are_far_nearer_than_ddim_on_noise_they_have_not_seen():
     for jumps in (1, 2, 4):
         grid = sb.grid("tangent", "edm", jumps, t_min=0.0)
         ours, ddim = (np.sqrt(np.mean((sb.sample(field, s, grid, x).x - end) ** 2)) for s in ("flow-map", "ddim"))
-        assert ours < ddim / 4
+        assert ours < ddim / 4  # a tenth on its card, over 512 starts; a half was asked for
 
 
 def test_the_shipped_denoiser_beats_the_wiener_filter_it_contains():
@@ -144,4 +144,4 @@ def test_the_shipped_denoiser_beats_the_wiener_filter_it_contains():
         gain = spectrum["spectrum.variance"] / (spectrum["spectrum.variance"] + sigma**2)
         linear = mean + np.einsum("ba,nbkl,ki,lj->naij", colour, gain * z, frequency, frequency)
         ours, wiener = (np.mean((D - x0) ** 2) for D in (field(x, sigma), linear))
-        assert 10 * np.log10(wiener / ours) > 1
+        assert 10 * np.log10(wiener / ours) > 1  # on pictures, which suit it less, 0.98 at sigma 1 (its card)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from solverbench.fields.network import NetworkField
 
 __all__ = ["open_edm"]
-_TYPES = ("float32", "float64", "bfloat16", "float16")
 
 
 def open_edm(
@@ -39,10 +38,10 @@ def open_edm(
 
     from solverbench.fields.edm.precond import build
     from solverbench.fields.edm.reader import read_edm
-    from solverbench.fields.network import NetworkField
+    from solverbench.fields.network import TYPES, NetworkField
 
-    if str(dtype).removeprefix("torch.") not in _TYPES:
-        raise UsageError(f"a network computes in {', '.join(_TYPES)}, not in {dtype}")
+    if str(dtype).removeprefix("torch.") not in TYPES:
+        raise UsageError(f"a network computes in {', '.join(TYPES)}, not in {dtype}")
     kind = getattr(torch, str(dtype).removeprefix("torch."))
     snapshot = read_edm(path)
     try:
