@@ -20,8 +20,8 @@ def command(solvers: tuple[str, ...], path_name: str, jobs: int, as_json: bool) 
 
     measured: the least slope over a nonlinear field and a Gaussian, on smooth and uneven grids, with a 95 % interval.
     aided: where that falls short, the same with first steps so short that a history is as good as exact. local: of
-    one step with exact history, one more than the order. 10-20: the slope from 10 to 20 evaluations on the EDM grid. weak: of the output
-    law's variance; strong: on one Brownian path; both exact.
+    one step with exact history, one more than the order. 10-20: the slope from 10 to 20 evaluations on the EDM grid.
+    weak: of the output law's variance; strong: on one Brownian path; both exact.
     Exit code 1 if a solver is worse than it is registered to be.
     """
     from solverbench.methods.registry import SOLVERS

@@ -125,7 +125,7 @@ def rk_time(x: State, path: Path, grid: Grid, *, tableau: str = "euler") -> Stat
 
 
 def rk_sigma(x: State, path: Path, grid: Grid, *, tableau: str = "euler") -> State:
-    """Runge-Kutta in sigma~ on the noise prediction (rhoRK of DEIS): x~_t = x~_s + (sigma~_t - sigma~_s) sum_i b_i eps_i."""
+    """Runge-Kutta in sigma~ on the noise prediction (rhoRK-DEIS): x~_t = x~_s + (sigma~_t - sigma~_s) sum b_i eps_i."""
     table = tableau_of(tableau)
     for s, t in grid.steps:
         x = step(x, s, t, path, table, SIGMA)

@@ -113,7 +113,7 @@ FAULTS = [
     ("sde-dpmpp-1", "sqrt(-expm1(-2 * eta * eta * h))", "sqrt(-expm1(-eta * eta * h))", "a dropped 2 in the noise"),
     ("sde-dpmpp-2m", "weight * h / h_old * (D - D_old)", "weight * h_old / h * (D - D_old)", "a ratio upside down"),
     ("edm-heun", "s_hat = s\n", "s_hat = s * 1.001\n", "evaluated at the wrong noise level"),
-    ("dpm-3", '_phi(p1="1", p2="-3/2"), _phi(), _phi(p2="3/2")', '_phi(p1="1", p2="-1"), _phi(), _phi(p2="1")',
+    ("dpm-3", '_phi(p1="1", p2="-3/2"), NONE, _phi(p2="3/2")', '_phi(p1="1", p2="-1"), NONE, _phi(p2="1")',
      "weights that sum but do not fit"),
     ("dpm-2", "path.lam(s) + h * c.numerator", "path.lam(s) + 0.9 * h * c.numerator", "a node beside the middle"),
 ]  # fmt: skip
