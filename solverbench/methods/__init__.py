@@ -1,6 +1,20 @@
 """Solvers by name. Importing this package registers the built-in ones, in the order of the modules below."""
 
-from solverbench.methods import runge_kutta, exponential, multistep, unipc, stochastic, flow_map  # noqa: I001  # order of `list`
+from solverbench.methods import (  # noqa: I001  # order of `list`
+    runge_kutta,
+    exponential,
+    multistep,
+    unipc,
+    stochastic,
+    exponential_sde,
+    er_sde,
+    renoising,
+    combinations,
+    flow_map,
+)
 from solverbench.methods.registry import SOLVERS, Solver, solver
 
-__all__ = ["SOLVERS", "Solver", "exponential", "flow_map", "multistep", "runge_kutta", "solver", "stochastic", "unipc"]
+__all__ = [
+    "SOLVERS", "Solver", "combinations", "er_sde", "exponential", "exponential_sde", "flow_map", "multistep",
+    "renoising", "runge_kutta", "solver", "stochastic", "unipc",
+]  # fmt: skip

@@ -49,7 +49,15 @@ def test_evaluations_and_noise():
         1,
     ]
     stochastic = [n for n, s in solvers.items() if s.stochastic]
-    assert stochastic == ["ddpm", "euler-maruyama", "sde-dpmpp-1", "sde-dpmpp-2m", "edm-stochastic"]
+    assert stochastic == [
+        "ddpm", "euler-maruyama", "reverse-diffusion",
+        "seeds-2", "seeds-3", "exp-heun-2-x0-sde",
+        "sde-dpmpp-1", "seeds-1", "sde-dpm-1", "sde-dpmpp-2m", "sde-dpm-2m", "sde-dpmpp-3m",
+        "er-sde-1", "er-sde-2", "er-sde-3", "er-sde-3-newton",
+        "euler-ancestral", "dpm-2-ancestral", "dpmpp-2s-ancestral", "sde-dpmpp-2s",
+        "edm-stochastic", "euler-churn", "dpm-2-churn", "restart",
+        "consistency", "lcm", "tcd", "ctm",
+    ]  # fmt: skip
     assert not solvers["ddpm[eta=0]"].stochastic
 
 
@@ -80,7 +88,7 @@ def test_specs(spec, options, text):
     [
         ("dim", "unknown solver 'dim'.*did you mean ddim"),
         ("dpmpp2m", "'dpmpp2m'.*dpmpp-2m"),
-        ("qqq", "'qqq'.*known: ddim, ddpm"),
+        ("qqq", "'qqq'.*known: .*ddim, ddpm"),
         ("ddim[et=1]", "'ddim' has no option 'et'.*eta"),
         ("euler[eta=1]", "'euler' has no option 'eta'; it takes none"),
         ("ddim[eta]", "cannot read option 'eta', write option=value"),
