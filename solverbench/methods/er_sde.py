@@ -49,30 +49,25 @@ def er_sde(x: State, path: Path, grid: Grid, derivatives: int, scale: str, inter
     d_old: State | None = None
     for s, t in grid.steps:
         sigma_s, sigma_t = path.sigma_tilde(s), path.sigma_tilde(t)
-        D = x.predict("x0", at=s).keep()
-        past = [(sigma_s, D), *past[:derivatives]]
-        ratio = phi(sigma_t) / phi(sigma_s)
-        x_t = ratio * x / path.alpha(s) + (1 - ratio) * D
-        d, dd = None, None
+        past = [(sigma_s, x.predict("x0", at=s).keep()), *past[:derivatives]]
+        r = phi(sigma_t) / phi(sigma_s)
+        x_t = r * x / path.alpha(s) + (1 - r) * past[0][1]
         if len(past) > 1:
-            (_, _), (sigma_1, D_1) = past[:2]
+            (_, D), (sigma_1, D_1) = past[:2]
             d = ((D - D_1) / (sigma_s - sigma_1)).keep()
-            slope = d
-            if len(past) > 2 and d_old is not None:
+            terms = [d]  # D' and D''
+            if d_old is not None and len(past) > 2:
                 dd = 2 * (d - d_old) / (sigma_s - past[2][0])
-                if interpolate:
-                    slope = d + (sigma_s - sigma_1) / 2 * dd
-            w = _moments(phi, sigma_s, sigma_t, 1 if dd is None else 2)
-            x_t = x_t + w[0] * slope
-            if dd is not None:
-                x_t = x_t + w[1] * dd
-        d_old = d
+                terms = [d + (sigma_s - sigma_1) / 2 * dd if interpolate else d, dd]
+            weights = _moments(phi, sigma_s, sigma_t, len(terms))
+            x_t = x_t + sum(w_k * D_k for w_k, D_k in zip(weights, terms, strict=True))
+            d_old = d
         x = path.alpha(t) * x_t
-        room = sigma_t / sigma_s - ratio  # of phi/sigma~, which rounding may leave a little below zero for the ODE
-        if room < -1e-12:
-            raise UsageError(f"er-sde: phi/sigma~ of scale {scale!r} decreases above sigma~ = {float(sigma_t):.3g}")
         if scale != "ode":
-            x = x + path.alpha(t) * sigma_s * sqrt(room * (sigma_t / sigma_s + ratio)) * x.noise(s, t)
+            room = sigma_t / sigma_s - r
+            if room < 0:
+                raise UsageError(f"er-sde: phi/sigma~ of scale {scale!r} decreases above sigma~ = {float(sigma_t):.3g}")
+            x = x + path.alpha(t) * sigma_s * sqrt(room * (sigma_t / sigma_s + r)) * x.noise(s, t)
     return x
 
 
