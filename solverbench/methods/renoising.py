@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-from solverbench.errors import UsageError
+from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
 from solverbench.methods.exponential import dpm_2
 from solverbench.methods.registry import solver
@@ -28,23 +28,39 @@ from solverbench.plans import State
 Rule: TypeAlias = Callable[[State, Path, Grid], State]
 
 
-def ancestral_levels(sigma_s: Number, sigma_t: Number, eta: float) -> tuple[Number, Number]:
-    """(down, up): the level to step down to and the deviation of the noise that leads from there to sigma_t.
+def posterior_levels(path: Path, s: Number, t: Number, eta: float) -> tuple[Number, Number]:
+    """(down, up): the level to step down to and the deviation of the noise that leads from there to sigma~_t.
 
-    At eta = 1 up is the posterior deviation of x~_t given x~_s and x_0; beyond sigma_t it is cut off.
+    At eta = 1 up is the posterior deviation of x~_t given x~_s and x_0; beyond sigma~_t it is cut off.
     """
-    if not eta >= 0:
-        raise UsageError(f"an ancestral step needs eta >= 0, got {eta}")
+    sigma_s, sigma_t = path.sigma_tilde(s), path.sigma_tilde(t)
     up = min(sigma_t, eta * sigma_t * sqrt((1 - sigma_t / sigma_s) * (1 + sigma_t / sigma_s)))
     return sqrt((sigma_t - up) * (sigma_t + up)), up
 
 
-def ancestral(x: State, path: Path, grid: Grid, rule: Rule, eta: float, s_noise: float) -> State:
-    """Down past t by the rule, then up to t: marginals of the rule's order, a transition law of order one."""
+def time_levels(path: Path, s: Number, t: Number, eta: float) -> tuple[Number, Number]:
+    """The same, with the level down that of the time t (1 - eta (1 - t/s)), for the rectified path."""
+    down, sigma_t = path.sigma_tilde(t * (1 - eta * (1 - t / s))), path.sigma_tilde(t)
+    return down, sqrt((sigma_t - down) * (sigma_t + down))
+
+
+LEVELS = {"posterior": posterior_levels, "time": time_levels}
+
+
+def ancestral(x: State, path: Path, grid: Grid, rule: Rule, eta: float, s_noise: float, levels: str) -> State:
+    """Down past t by the rule, then up to t: marginals of the rule's order, a transition law of order one.
+
+    levels: "posterior", k-diffusion's, or "time", ComfyUI's for the rectified path, whose eta is the square of the
+    process's strength. Raises UsageError for others, and for an eta that is negative or steps below the data.
+    """
+    if levels not in LEVELS:
+        raise UsageError(f"unknown ancestral levels {levels!r}{nearest(levels, LEVELS)}")
+    if not eta >= 0 or (levels == "time" and eta > 1):
+        raise UsageError(f"ancestral steps need eta >= 0, and eta <= 1 for levels in time, got {eta}")
     if eta == 0:
         return rule(x, path, grid)
     for s, t in grid.steps:
-        down, up = ancestral_levels(path.sigma_tilde(s), path.sigma_tilde(t), eta)
+        down, up = LEVELS[levels](path, s, t, eta)
         if down > 0:
             d = path.inverse_sigma_tilde(down)
             x_d = rule(x, path, Grid(path, (s, d))) / path.alpha(d)
@@ -54,22 +70,30 @@ def ancestral(x: State, path: Path, grid: Grid, rule: Rule, eta: float, s_noise:
     return x
 
 
+@solver("euler-ancestral-rf", order=1, integrates="noise", family="ancestral", cite="crowson2022kdiffusion",
+        levels="time", reason="euler-ancestral with the levels ComfyUI takes on rectified flows")  # fmt: skip
 @solver("euler-ancestral", order=1, integrates="noise", family="ancestral", cite="crowson2022kdiffusion")
-def euler_ancestral(x: State, path: Path, grid: Grid, *, eta: float = 1.0, s_noise: float = 1.0) -> State:
+def euler_ancestral(
+    x: State, path: Path, grid: Grid, *, eta: float = 1.0, s_noise: float = 1.0, levels: str = "posterior"
+) -> State:
     """Euler in sigma~ down to sigma_down, then noise: with s_noise = 1 the same method as ddim of that eta."""
-    return ancestral(x, path, grid, euler_sigma, eta, s_noise)
+    return ancestral(x, path, grid, euler_sigma, eta, s_noise, levels)
 
 
 @solver("dpm-2-ancestral", order=2, integrates="noise", family="ancestral", cite="crowson2022kdiffusion")
-def dpm_2_ancestral(x: State, path: Path, grid: Grid, *, eta: float = 1.0, s_noise: float = 1.0) -> State:
+def dpm_2_ancestral(
+    x: State, path: Path, grid: Grid, *, eta: float = 1.0, s_noise: float = 1.0, levels: str = "posterior"
+) -> State:
     """DPM-Solver-2 (the midpoint in log sigma~) down to sigma_down, then noise."""
-    return ancestral(x, path, grid, dpm_2, eta, s_noise)
+    return ancestral(x, path, grid, dpm_2, eta, s_noise, levels)
 
 
 @solver("dpmpp-2s-ancestral", order=2, integrates="x0", family="ancestral", cite="crowson2022kdiffusion")
-def dpmpp_2s_ancestral(x: State, path: Path, grid: Grid, *, eta: float = 1.0, s_noise: float = 1.0) -> State:
+def dpmpp_2s_ancestral(
+    x: State, path: Path, grid: Grid, *, eta: float = 1.0, s_noise: float = 1.0, levels: str = "posterior"
+) -> State:
     """DPM-Solver++(2S) down to sigma_down, then noise."""
-    return ancestral(x, path, grid, partial(dpm_2, predicts="x0"), eta, s_noise)
+    return ancestral(x, path, grid, partial(dpm_2, predicts="x0"), eta, s_noise, levels)
 
 
 @solver("sde-dpmpp-2s", order=2, integrates="x0", family="ancestral", cite="crowson2022kdiffusion")
@@ -80,11 +104,11 @@ def sde_dpmpp_2s(x: State, path: Path, grid: Grid, *, eta: float = 1.0, r: float
     composes them as the process does; the correlations differ by O(h), which costs nothing in order. An ancestral
     step is the process's own at eta = 0 and 1; in between to first order, so the transition law is of order one there.
     """
-    if not 0 < r < 1:
-        raise UsageError(f"sde-dpmpp-2s: the stage must lie inside the step, 0 < r < 1, got {r}")
+    if not (0 < r < 1 and eta >= 0):
+        raise UsageError(f"sde-dpmpp-2s: needs eta >= 0 and its stage inside the step, 0 < r < 1; got eta={eta}, r={r}")
 
     def to(t: Number, D: State, z: State | int) -> State:
-        down, up = ancestral_levels(path.sigma_tilde(s), path.sigma_tilde(t), eta)
+        down, up = posterior_levels(path, s, t, eta)
         ratio = down / path.sigma_tilde(s)
         return path.alpha(t) * (ratio * x / path.alpha(s) + (1 - ratio) * D + s_noise * up * z)
 

@@ -24,6 +24,7 @@ IN_TIME = (
     "deis-tab3",
     "euler-maruyama",
     "reverse-diffusion",
+    "euler-ancestral-rf",
 )
 SIGMAS = np.array([12.0, 6.0, 3.5, 1.7, 0.9, 0.5, 0.21, 0.1])
 

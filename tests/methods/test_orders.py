@@ -97,6 +97,7 @@ ORDERS = {  # solver: near, far, on a nonlinear field near; None: as near
     "er-sde-3[scale=ode]": (2, 2, 2),  # as published: its first derivative is a backward difference
     "er-sde-3-newton[scale=ode]": (2, None, 2),  # the first steps; far, its errors change sign: see test_coefficients
     "euler-ancestral[eta=0]": (1, 1, 1),
+    "euler-ancestral-rf[eta=0]": (1, 1, 1),
     "dpm-2-ancestral[eta=0]": (2, 2, 2),
     "dpmpp-2s-ancestral[eta=0]": (2, 2, 2),
     "sde-dpmpp-2s[eta=0]": (2, 2, 2),
@@ -264,6 +265,8 @@ WEAK = {  # solver: order of the variance, order of the conditional mean's slope
     "er-sde-3[scale=sde-2]": (2, 2),
     "er-sde-3": (2, ...),  # sde-5 is no constant strength
     "euler-ancestral": (1, None),
+    "euler-ancestral-rf": (1, None),  # on the edm path its levels at eta = 1 are those of the posterior
+    "dpmpp-2s-ancestral[levels=time]": (2, 1),
     "dpm-2-ancestral": (2, 1),  # marginals of the deterministic order, transitions of order one
     "dpmpp-2s-ancestral": (2, 1),
     "dpmpp-2s-ancestral[eta=0.5]": (2, 1),

@@ -54,7 +54,7 @@ def test_evaluations_and_noise():
         "seeds-2", "seeds-3", "exp-heun-2-x0-sde",
         "sde-dpmpp-1", "seeds-1", "sde-dpm-1", "sde-dpmpp-2m", "sde-dpm-2m", "sde-dpmpp-3m",
         "er-sde-1", "er-sde-2", "er-sde-3", "er-sde-3-newton",
-        "euler-ancestral", "dpm-2-ancestral", "dpmpp-2s-ancestral", "sde-dpmpp-2s",
+        "euler-ancestral", "euler-ancestral-rf", "dpm-2-ancestral", "dpmpp-2s-ancestral", "sde-dpmpp-2s",
         "edm-stochastic", "euler-churn", "dpm-2-churn", "restart",
         "consistency", "lcm", "tcd", "ctm",
     ]  # fmt: skip

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import solverbench as sb
+from solverbench.engines.law import kernel
 from solverbench.fields import Gaussian
 from solverbench.methods.flow_map import flow_map
-from solverbench.methods.renoising import ancestral, ancestral_levels, churned
+from solverbench.methods.renoising import ancestral, churned, posterior_levels, time_levels
 from solverbench.plans import Eval, Noise, trace
 
 MEAN = np.array([0.3, -0.6, 1.0, 0.2])
@@ -23,11 +24,19 @@ def grid(path, levels=(9.0, 4.0, 2.5, 0.7, 0.3, 0.1)):
 
 
 @pytest.mark.parametrize("eta", [0.3, 1.0, 2.0])
-def test_levels_add_up(eta):
+def test_levels_of_the_posterior_add_up(eta):
     """down^2 + up^2 = sigma_t^2; at eta = 1 up is the posterior deviation."""
-    down, up = ancestral_levels(3.0, 1.2, eta)
+    down, up = posterior_levels(sb.path("edm"), 3.0, 1.2, eta)
     assert down**2 + up**2 == pytest.approx(1.44)
     assert up == pytest.approx(min(1.2, eta * 1.2 * np.sqrt(1 - 1.44 / 9)))
+
+
+def test_levels_in_time_are_of_strength_sqrt_eta_in_a_small_step():
+    """up^2 tends to eta times the noise of the reverse SDE, 2 sigma~ dsigma~; that of the posterior to eta^2 times."""
+    path, s, dt = sb.path("rectified"), 0.6, 1e-6
+    sde = path.sigma_tilde(s) ** 2 - path.sigma_tilde(s - dt) ** 2
+    assert time_levels(path, s, s - dt, 0.3)[1] ** 2 / sde == pytest.approx(0.3, rel=1e-4)
+    assert posterior_levels(path, s, s - dt, 0.3)[1] ** 2 / sde == pytest.approx(0.09, rel=1e-4)
 
 
 def exact_rule(rule):
@@ -39,8 +48,9 @@ def exact_rule(rule):
 @pytest.mark.parametrize(
     "rule",
     [
-        lambda x, path, grid, step: ancestral(x, path, grid, step, 1.0, 1.0),
-        lambda x, path, grid, step: ancestral(x, path, grid, step, 0.4, 1.0),
+        lambda x, path, grid, step: ancestral(x, path, grid, step, 1.0, 1.0, "posterior"),
+        lambda x, path, grid, step: ancestral(x, path, grid, step, 0.4, 1.0, "posterior"),
+        lambda x, path, grid, step: ancestral(x, path, grid, step, 0.4, 1.0, "time"),
         lambda x, path, grid, step: churned(x, path, grid, step, 2.0, 0.0, 5.0, 1.0),
     ],
 )
@@ -51,7 +61,7 @@ def test_exact_steps_keep_exact_marginals(rule, path):
     plan = trace(exact_rule(rule), field.path, steps, "x0", name="exact")
     assert plan.draws > 1
     start, end = field.moments(steps.times[0]), field.moments(steps.times[-1])
-    mean, variance = sb.engines.law.kernel(plan, field).push(*start)
+    mean, variance = kernel(plan, field).push(*start)
     np.testing.assert_allclose(mean, end[0], rtol=0, atol=1e-12)
     np.testing.assert_allclose(variance, end[1], rtol=1e-12)
 

@@ -330,6 +330,22 @@ def test_kdpm2_ancestral(x, rng, monkeypatch):
     close(ours("dpm-2-ancestral", path, x, draws=z), y)
 
 
+def test_euler_ancestral_on_the_rectified_path(rng, monkeypatch):
+    """Their steps are in float32. The last one, onto the data, draws nothing."""
+    path, times = sb.path("rectified"), (0.95, 0.8, 0.55, 0.5, 0.2, 0.0)
+    scheduler = diffusers.LTXEulerAncestralRFScheduler(eta=0.7)
+    scheduler.set_timesteps(sigmas=torch.tensor(times))
+    x = torch.from_numpy(rng.normal(size=(4, 1, 2, 2)))
+    z = torch.from_numpy(rng.normal(size=(4, 4, 1, 2, 2)))
+    draws_of(monkeypatch, scheduler, z)
+    field = mixture(path, "velocity")
+    y = x
+    for t, time in zip(scheduler.timesteps[:-1], times[:-1], strict=True):
+        y = scheduler.step(field(y, time), t, y, return_dict=False)[0]
+    plan = sb.plan("euler-ancestral-rf[eta=0.7]", path, times, prediction="velocity")
+    close(numpy_engine.run(plan, field, x.numpy(), lambda k: z[k].numpy()), y, 2e-6)
+
+
 class Denoising:
     """A field whose flow map is one DDIM step with the mixture's denoiser: what a consistency function is made from."""
 
