@@ -24,7 +24,7 @@ from typing import Literal, TypeAlias
 from solverbench.errors import UsageError
 from solverbench.grids import Grid
 from solverbench.methods.registry import solver
-from solverbench.numbers import Number, exp, phi
+from solverbench.numbers import Number, phi
 from solverbench.paths import Path
 from solverbench.plans import State
 
@@ -34,26 +34,14 @@ Weights: TypeAlias = Mapping[Phi, Fraction]
 """{phi: w} stands for the sum of w * phi."""
 
 
-def linear_part(
-    path: Path, predicts: Literal["x0", "noise"], s: Number, t: Number, eta: float = 0.0
-) -> tuple[Number, Number, Number]:
-    """(ratio, weight, z) of the variation-of-constants formula from s to t.
-
-    For the reverse process of strength eta, on the data prediction, the drift is that of z = -(1 + eta^2) h, and
-    ratio = sigma_t/sigma_s e^{-eta^2 h}, weight = (1 + eta^2) alpha_t (SA-Solver, eq. 11). Raises UsageError for other
-    predictions, and for a strength with the noise prediction.
-    """
+def linear_part(path: Path, predicts: Literal["x0", "noise"], s: Number, t: Number) -> tuple[Number, Number, Number]:
+    """(ratio, weight, z) of the variation-of-constants formula from s to t. Raises UsageError for other predictions."""
     h = path.lam(t) - path.lam(s)
     match predicts:
-        case "x0" if eta:
-            k = 1 + eta * eta
-            return path.sigma(t) / path.sigma(s) * exp(-eta * eta * h), k * path.alpha(t), -k * h
         case "x0":
             return path.sigma(t) / path.sigma(s), path.alpha(t), -h
-        case "noise" if not eta:
-            return path.alpha(t) / path.alpha(s), -path.sigma(t), h
         case "noise":
-            raise UsageError(f"a reverse process (eta = {eta}) is integrated on the data prediction, not on the noise")
+            return path.alpha(t) / path.alpha(s), -path.sigma(t), h
     raise UsageError(f"an exponential integrator predicts 'x0' or 'noise', not {predicts!r}")
 
 
@@ -110,12 +98,12 @@ def _combine(
     total = ratio * x
     for entry, F_j in zip(row, F, strict=True):
         if entry:
-            terms = (_value(function, z, c) * w.numerator / w.denominator for function, w in entry.items())
+            terms = (value(function, z, c) * w.numerator / w.denominator for function, w in entry.items())
             total = total + weight * h * sum(terms) * F_j
     return total
 
 
-def _value(function: Phi, z: Number, c: Fraction) -> Number:
+def value(function: Phi, z: Number, c: Fraction) -> Number:
     """A function of phi's in a row whose own argument is z, at c of the step."""
     if isinstance(function, int):
         return phi(function, z)

@@ -209,7 +209,8 @@ def solver(
        itself predicts.
     4. States may be added, and multiplied by numbers computed from times: `path.alpha(t)`, `path.sigma(t)`,
        `path.lam(t)` and the functions of `solverbench.numbers`. Nothing may depend on a state's value.
-    5. `x.noise(s, t)` are standard normal numbers of the interval [s, t]; scaling them is yours.
+    5. `x.noise(s, t)` are standard normal numbers of the interval [s, t]; scaling them is yours. On another visit to
+       the interval, `x.noise(s, t, visit=k)` are others.
     6. `.keep()` gives a combination that several later steps read a row of its own; it changes memory, not results.
     7. Keyword-only parameters are options; their defaults give their types.
 

@@ -99,11 +99,6 @@ def step(x: State, s: Number, t: Number, path: Path, tableau: ButcherTableau, fo
     return form.m(path, t) * y
 
 
-def in_sigma(x: State, s: Number, t: Number, path: Path, tableau: ButcherTableau) -> State:
-    """One step in sigma~ on the noise prediction."""
-    return step(x, s, t, path, tableau, SIGMA)
-
-
 def _number(q: Fraction, like: Number) -> Number:
     """An exact rational in the number type of `like`."""
     return (like * 0 + q.numerator) / q.denominator

@@ -9,12 +9,9 @@ uses the p - 1 values before s; the corrector UniC-p also the value at t itself 
 anyway. B cancels in exact arithmetic and decides only where the paper replaces the solution by rho = 1/2: for the
 predictor of order 2 and the corrector of order 1. B = 1 is the paper's B(h) = h (bh1), B = phi_1 its e^h - 1 (bh2).
 
-SA-Solver is the same with the ratio, weight and z of the reverse process of strength eta (its tau) and its noise,
-
-    x_t = ... + sigma_t sqrt(1 - e^{-2 eta^2 h}) z,
-
-drawn once for predictor and corrector; its weights are exact, but for two values rho = 1/2 with B = 1 (section 6.1 of
-the authors' code, which calls it a modification that does not change the order).
+SA-Solver is the same with the ratio, weight and z of the reverse process of strength eta (its tau, `exponential_sde`)
+and its noise, drawn once for predictor and corrector; its weights are exact, but for two values rho = 1/2 with B = 1
+(the authors' code, which calls it a modification that does not change the order).
 """
 
 from __future__ import annotations
@@ -24,9 +21,9 @@ from typing import Literal
 
 from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
-from solverbench.methods.exponential import linear_part
+from solverbench.methods.exponential_sde import stochastic_part
 from solverbench.methods.registry import solver
-from solverbench.numbers import Number, expm1, phi, solve, sqrt
+from solverbench.numbers import Number, phi, solve
 from solverbench.paths import Path
 from solverbench.plans import State
 
@@ -46,7 +43,7 @@ def unified_step(
 ) -> State:
     """UniP from s to t through the values `past` (latest first, at s), or UniC if the value F_t at t is given."""
     h = path.lam(t) - path.lam(s)
-    ratio, weight, z = linear_part(path, predicts, s, t, eta)
+    ratio, weight, z, spread = stochastic_part(path, predicts, s, t, eta)
     B = phi(1, z) if variant == "bh2" else 1
     _, F_s = past[0]
     r = [(lam_i - path.lam(s)) / h for lam_i, _ in past[1:]]
@@ -60,7 +57,7 @@ def unified_step(
         rho = solve([[r_i ** (k - 1) for r_i in r] for k in n], [math.factorial(k) * phi(k + 1, z) / B for k in n])
     correction = sum(rho_i * d_i for rho_i, d_i in zip(rho, d, strict=True))
     x = ratio * x + weight * h * (phi(1, z) * F_s + (B * correction if d else 0))
-    return x + path.sigma(t) * sqrt(-expm1(-2 * eta * eta * h)) * x.noise(s, t) if eta else x
+    return x + spread * x.noise(s, t) if eta else x
 
 
 def predictor_corrector(

@@ -65,9 +65,10 @@ def _forced(c: float, lam_s: Number, lam_t: Number) -> Array:
 def local_order(subject: Subject) -> Slope | None:
     """The order of the defect: of both fields the higher one, which is that of the prediction the method keeps.
 
-    None for a sampler that jumps, since these fields have no flow map, or that follows no process of one strength.
+    None for a sampler that jumps, since these fields have no flow map, that works in blocks of steps, or that follows
+    no process of one strength.
     """
-    if subject.jumps or subject.eta is None:
+    if subject.jumps or subject.blocks or subject.eta is None:
         return None
     found = [_slope(subject, InTime(noise, 1 + subject.eta**2)) for noise in (False, True)]
     return max(found, key=lambda s: -math.inf if math.isnan(s.order) else s.order)

@@ -42,6 +42,8 @@ class Subject:
     """Whether it runs in any number type, mpmath included."""
     corrects: bool = False
     """Whether a step is corrected by the next one's evaluation, so that a run ends on a step of one order less."""
+    blocks: bool = False
+    """Whether several steps make up one of its own, so that one alone says nothing."""
     jumps: bool = False
     """Whether it asks the field for its flow map, `denoise.jump(x~, sigma~_s, sigma~_t)`."""
     intervals: Callable[[tuple[Number, ...]], list[tuple[float, float]]] | None = None
@@ -49,10 +51,7 @@ class Subject:
 
 
 def subject(solver: Solver, path: Path | str = "edm") -> Subject:
-    """One of our solvers, integrated on the given path; the state is scaled on the way in and out.
-
-    The strength is the option `eta`; without one it is 1 if the solver draws noise, and none if that noise is churn.
-    """
+    """One of our solvers, integrated on the given path; the state is scaled on the way in and out."""
     on = named_path(path)
 
     def planned(sigmas: tuple[Number, ...]) -> Plan:
@@ -71,21 +70,32 @@ def subject(solver: Solver, path: Path | str = "edm") -> Subject:
         draws = [i for i in planned(sigmas).code if isinstance(i, Noise)]
         return [(float(on.sigma_tilde(i.s)), float(on.sigma_tilde(i.t))) for i in draws]
 
-    eta: float | None = solver.options.get("eta", 1.0 if solver.stochastic else 0.0)
-    if solver.options.get("s_churn"):
-        eta = None
     return Subject(
         str(solver),
         run,
         solver.order,
         solver.stochastic,
-        eta,
+        strength(solver),
         solver.evaluations,
         numbers=True,
         corrects=bool(solver.options.get("corrector")),
+        blocks=bool({"every", "window", "remainder"} & solver.options.keys()),
         jumps=solver.integrates == "flow map",
         intervals=intervals,
     )
+
+
+def strength(solver: Solver) -> float | None:
+    """Of the reverse process a solver follows: its option eta, 1 if it draws noise and has none, and None if its noise
+    is not that of a process (churn, ancestral steps, restarts, jumps) or one of no constant strength (ER-SDE)."""
+    options = solver.options
+    if "scale" in options:
+        return {"ode": 0.0, "sde": 1.0}.get(options["scale"])
+    restless = {"levels", "visits"} & options.keys() or options.get("s_churn") or solver.integrates == "flow map"
+    if solver.stochastic and restless:
+        return None
+    eta: float = options.get("eta", 1.0 if solver.stochastic else 0.0)
+    return eta
 
 
 @dataclass(frozen=True)

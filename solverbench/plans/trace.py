@@ -75,10 +75,13 @@ class State:
             )
         return a * State(tracer, {x: 1.0}) + b * State(tracer, {output: 1.0})
 
-    def noise(self, s: Number, t: Number) -> State:
-        """Standard normal numbers belonging to the interval [s, t]: the same ones whenever it is asked for again."""
+    def noise(self, s: Number, t: Number, visit: int = 0) -> State:
+        """Standard normal numbers belonging to the interval [s, t]: the same ones whenever it is asked for again.
+
+        visit: others on every visit to the interval, for a method that passes it several times.
+        """
         draw = Noise(-1, s, t)  # numbered when the plan is pruned
-        return State(self._tracer, {self._tracer.define(draw, key=("noise", float(s), float(t))): 1.0})
+        return State(self._tracer, {self._tracer.define(draw, key=("noise", float(s), float(t), visit)): 1.0})
 
     def jump(self, s: Number, t: Number) -> State:
         """The flow map's image of this state, x_s -> x_t: one evaluation of a field that knows its flow map."""

@@ -9,9 +9,19 @@ import pytest
 import solverbench as sb
 from solverbench.fields import Gaussian
 
-IN_TIME = ("euler", "midpoint", "heun", "rk4", "euler-maruyama", "deis-tab1", "deis-tab2", "deis-tab3")
-SOLVERS = [name for name in sb.solvers() if name != "flow-map"]
-DETERMINISTIC = [name for name, solver in sb.solvers().items() if not solver.stochastic and name != "flow-map"]
+IN_TIME = (
+    "euler",
+    "midpoint",
+    "heun",
+    "rk4",
+    "euler-maruyama",
+    "reverse-diffusion",
+    "deis-tab1",
+    "deis-tab2",
+    "deis-tab3",
+)
+SOLVERS = [name for name, solver in sb.solvers().items() if solver.integrates != "flow map"]
+DETERMINISTIC = [name for name in SOLVERS if not sb.solvers()[name].stochastic]
 X = np.array([[0.4, -1.3, 2.2], [1.0, 0.5, -0.1]])
 SIGMAS = (9.0, 5.0, 2.5, 1.1, 0.6, 0.2)
 

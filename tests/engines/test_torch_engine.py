@@ -13,7 +13,7 @@ from solverbench.fields import Gaussian, Mixture
 from solverbench.plans import trace
 
 SOLVERS = [*sb.solvers(), "ddim[eta=0.5]", "unipc-3[variant=bh1]", "edm-stochastic[s_churn=60,s_max=100]"]
-ON_MIXTURES = [name for name in SOLVERS if name != "flow-map"]
+ON_MIXTURES = [name for name in SOLVERS if sb.solvers()[name].integrates != "flow map"]
 SOME = ["ddim", "ddpm", "rho-2heun", "dpmpp-2m", "unipc-2", "sde-dpmpp-2m", "edm-stochastic", "euler-maruyama"]
 GRID = sb.grid("edm", "edm", 6, t_max=20.0)
 SHAPE = (2, 3)

@@ -11,7 +11,7 @@ import pytest
 import solverbench as sb
 from solverbench.engines import numpy as engine
 from solverbench.errors import UsageError
-from solverbench.methods import exponential, forms, multistep
+from solverbench.methods import er_sde, exponential, forms, multistep
 from solverbench.methods.exponential import ExponentialTableau
 from solverbench.methods.runge_kutta import ButcherTableau
 from solverbench.numbers import phi
@@ -244,6 +244,19 @@ def test_an_adams_method_of_silly_order_is_refused():
     ("spec", "message"),
     [
         ("unipc-2[variant=bh3]", "unknown variant 'bh3'.*bh2 or bh1"),
+        ("er-sde-2[scale=sde-9]", "unknown scale 'sde-9'.*sde-5"),
+        ("er-sde-2[derivatives=3]", "derivatives must be 0, 1 or 2, got 3"),
+        ("euler-ancestral[eta=-1]", "need eta >= 0.*got -1"),
+        ("euler-ancestral-rf[eta=1.2]", "eta <= 1 for levels in time, got 1.2"),
+        ("euler-ancestral[levels=tim]", "unknown ancestral levels 'tim'.*time"),
+        ("sde-dpmpp-2s[r=1]", "0 < r < 1; got eta=1.0, r=1"),
+        ("restart[points=1]", "points >= 2, got visits=2, points=1"),
+        ("pfdiff-1[h=2]", "1 <= h <= k, got k=1, h=2"),
+        ("rx-euler[every=1]", "at least two steps, got every=1"),
+        ("picard[sweeps=0]", "sweeps >= 1, got window=4, sweeps=0"),
+        ("dpm-fast[remainder=3]", "0, 1 or 2, got 3"),
+        ("tcd[eta=1.1]", "eta must be between 0 and 1, got 1.1"),
+        ("ctm[gamma=-1]", "gamma must be between 0 and 1, got -1"),
         ("sde-dpmpp-2m[variant=huen]", "unknown variant 'huen'.*heun"),
         ("ddim[eta=1.5]", "eta must be between 0 and 1, got 1.5"),
         ("ddim[eta=-0.1]", "got -0.1"),
@@ -268,3 +281,76 @@ def test_gauss_legendre_reaches_rounding_error_in_long_steps():
     for k, m in enumerate(got):
         exact = mp.quad(lambda u, k=k: ((u - s) / (t - s)) ** k * path.d_sigma_tilde(u), [s, 0.7, 0.4, 0.1, t])
         assert m == pytest.approx(float(exact / (path.sigma_tilde(t) - path.sigma_tilde(s))), rel=1e-11)
+
+
+def test_a_scale_that_would_ask_for_negative_noise_is_refused():
+    """phi/sigma~ of sde-4 falls above about 1000."""
+    with pytest.raises(UsageError, match="phi/sigma~ of scale 'sde-4' decreases above sigma~ = 3e\\+03"):
+        sb.plan("er-sde-1[scale=sde-4]", "edm", [9000.0, 3000.0])
+
+
+@pytest.mark.parametrize("scale", ["ode", "sde", "sde-1", "sde-2", "sde-3", "sde-4", "sde-5"])
+@pytest.mark.parametrize(
+    ("solver", "degree"), [("er-sde-1", 0), ("er-sde-2", 1), ("er-sde-3", 1), ("er-sde-3-newton", 2)]
+)
+def test_data_predictions_polynomial_in_sigma(solver, degree, scale):
+    """x~ relaxes to D = P(sigma) under d log phi, whatever phi: by quadrature. er-sde-3 as published misses k = 2."""
+    phi_of = {name: (lambda u, f=f: f(mp.mpf(u))) for name, f in er_sde.SCALES.items()}[scale]
+    s, t = UNEVEN[-2:]
+    ratio = phi_of(t) / phi_of(s)
+
+    def field(x, u, k):
+        return 0 * x + float(u) ** k
+
+    def end(times, k):
+        plan = sb.plan(f"{solver}[scale={scale}]", "edm", times, prediction="x0")
+        z = {} if scale == "ode" else {"noise": lambda _: np.zeros((1, 1))}
+        return float(engine.run(plan, lambda x, u: field(x, u, k), np.ones((1, 1)), *z.values())[0, 0])
+
+    for k in range(degree + 2):
+        before, after = end(UNEVEN[:-1], k), end(UNEVEN, k)
+        integral = mp.quad(lambda u, k=k: phi_of(t) * mp.diff(phi_of, u) / phi_of(u) ** 2 * mp.mpf(u) ** k, [t, s])
+        exact = float(ratio * before + integral)
+        assert (after == pytest.approx(exact, rel=1e-11)) == (k <= degree)
+
+
+@pytest.mark.parametrize("eta", [1.0, 0.5])
+@pytest.mark.parametrize(
+    ("solver", "predicts", "degree"),
+    [
+        ("sde-dpmpp-1", "x0", 0),
+        ("sde-dpm-1", "noise", 0),
+        ("sde-dpmpp-2m[variant=heun]", "x0", 1),
+        ("sde-dpm-2m[variant=heun]", "noise", 1),
+        ("exp-heun-2-x0-sde", "x0", 1),
+    ],
+)
+def test_predictions_polynomial_in_lambda_with_noise(solver, predicts, degree, eta):
+    """The formula of `exponential_sde` by quadrature: drift with every draw zero, and the deviation of the noise."""
+    path, times = sb.path("rectified"), (0.9, 0.85, 0.8, 0.55, 0.5, 0.31)
+    spec = f"{solver[:-1]},eta={eta}]" if "[" in solver else f"{solver}[eta={eta}]"
+    s, t = times[-2:]
+    lam_s, lam_t = path.lam(s), path.lam(t)
+    h, g = lam_t - lam_s, eta * eta
+    if predicts == "x0":
+        ratio, weight, sign = path.sigma(t) / path.sigma(s) * np.exp(-g * h), (1 + g) * path.alpha(t), -(1 + g)
+    else:
+        ratio, weight, sign = path.alpha(t) / path.alpha(s), -(1 + g) * path.sigma(t), 1
+
+    def end(times, k, unit=None):
+        plan = sb.plan(spec, path, times, prediction=predicts)
+        last = plan.draws - 1
+        noise = lambda draw: np.full((1, 1), 0.0 if unit is None else float(draw == last))  # noqa: E731
+        return float(engine.run(plan, lambda x, u: 0 * x + float(path.lam(u)) ** k, np.ones((1, 1)), noise)[0, 0])
+
+    for k in range(degree + 2):
+        before, after = end(times[:-1], k), end(times, k)
+        integral = mp.quad(lambda u, k=k: mp.exp(sign * (lam_t - u)) * u**k, [lam_s, lam_t])
+        assert (after == pytest.approx(ratio * before + weight * float(integral), rel=1e-11)) == (k <= degree)
+    # the process has the path's variances: sigma_t^2 = ratio^2 sigma_s^2 + spread^2 for pure noise under its own drift
+    spread = end(times, 0, unit=1) - end(times, 0)
+    of_noise = path.sigma(t) / path.sigma(s) * np.exp(-g * h)
+    expected = path.sigma(t) ** 2 - of_noise**2 * path.sigma(s) ** 2
+    if predicts == "noise":  # its state keeps all of x, so the same strength spreads further
+        expected = g * path.sigma(t) ** 2 * np.expm1(2 * h)
+    assert spread**2 == pytest.approx(expected, rel=1e-11)

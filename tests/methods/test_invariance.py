@@ -10,12 +10,14 @@ from solverbench.fields import Mixture
 from solverbench.paths import PATHS
 from solverbench.predictions import PREDICTIONS
 
-DETERMINISTIC = [n for n, s in sb.solvers().items() if not s.stochastic and n != "flow-map"]
+DETERMINISTIC = [n for n, s in sb.solvers().items() if not s.stochastic and s.integrates != "flow map"]
+STOCHASTIC = [n for n, s in sb.solvers().items() if s.stochastic and s.integrates != "flow map"]
 SOLVERS = [*DETERMINISTIC, "unipc-3[variant=bh1,predicts=noise]", "exp-rk3[predicts=noise]", "exp-ab3[predicts=noise]",
            "sde-dpmpp-2m[eta=0]"]  # fmt: skip
 IN_TIME = (
     *(name for name, s in sb.solvers().items() if "head" in s.takes and s.integrates == "velocity"),
     *("deis-tab1", "deis-tab2", "deis-tab3", "ab2", "ab3", "ab4", "abm2", "abm3", "abm4", "pndm"),
+    *("euler-maruyama", "reverse-diffusion", "euler-ancestral-rf"),
 )
 SIGMAS = np.array([12.0, 6.0, 3.5, 1.7, 0.9, 0.5, 0.21, 0.1])
 
@@ -44,10 +46,11 @@ def test_any_prediction(solver, path, data, rng):
         np.testing.assert_allclose(got, results[0], rtol=0, atol=1e-12 * np.abs(results[0]).max())
 
 
-@pytest.mark.parametrize("eta", ["ddpm", "sde-dpmpp-2m", "euler-maruyama", "edm-stochastic"])
-def test_any_prediction_with_noise(eta):
+@pytest.mark.parametrize("solver", STOCHASTIC)
+def test_any_prediction_with_noise(solver):
     results = [
-        sb.sample(mixture("rectified", k), eta, on(sb.path("rectified")), n=5, dtype="float64").x for k in PREDICTIONS
+        sb.sample(mixture("rectified", k), solver, on(sb.path("rectified")), n=5, dtype="float64").x
+        for k in PREDICTIONS
     ]
     for got in results[1:]:
         np.testing.assert_allclose(got, results[0], rtol=0, atol=1e-12)
@@ -70,7 +73,9 @@ def test_any_path(solver, rng):
             np.testing.assert_allclose(got, expected[data], rtol=0, atol=1e-10 * np.abs(expected[data]).max())
 
 
-@pytest.mark.parametrize("solver", ["ddpm", "ddim[eta=0.5]", "sde-dpmpp-1", "sde-dpmpp-2m", "edm-stochastic"])
+@pytest.mark.parametrize(
+    "solver", [*(n for n in STOCHASTIC if n not in IN_TIME), "ddim[eta=0.5]", "sde-dpm-2m[eta=0.5]"]
+)
 def test_any_path_with_noise(solver, rng):
     """The draws too are the same, in canonical coordinates."""
     x = rng.normal(size=(5, 4)) * SIGMAS[0]
@@ -84,7 +89,7 @@ def test_any_path_with_noise(solver, rng):
         np.testing.assert_allclose(got, results[0], rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("solver", IN_TIME)
+@pytest.mark.parametrize("solver", [name for name in IN_TIME if name in DETERMINISTIC])
 def test_methods_in_time_do_depend_on_the_path(solver, rng):
     x = rng.normal(size=(5, 4)) * SIGMAS[0]
     a, b = (

@@ -82,7 +82,7 @@ def test_specs(spec, options, text):
     [
         ("dim", "unknown solver 'dim'.*did you mean ddim"),
         ("dpmpp2m", "'dpmpp2m'.*dpmpp-2m"),
-        ("qqq", "'qqq'.*known: ab2, ab3"),
+        ("qqq", "'qqq'.*known: .*ddim, ddpm"),
         ("ddim[et=1]", "'ddim' has no option 'et'.*eta"),
         ("exp-euler[eta=1]", "'exp-euler' has no option 'eta'.*predicts"),
         ("flow-map[eta=1]", "'flow-map' has no option 'eta'; it takes none"),

@@ -101,7 +101,6 @@ def quantities(alpha, sigma):
     def tilde(t):
         return sigma(t) / alpha(t)
 
-
     def slope(f):
         """By numerical differentiation, with a step inside a piece of the discrete paths."""
         return lambda t: mp.diff(f, t, h=t * mp.mpf(10) ** -18)

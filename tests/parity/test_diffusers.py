@@ -9,6 +9,8 @@ order of the last steps, clipping, and the final sigma of zero where the compari
 from __future__ import annotations
 
 import itertools
+import math
+import sys
 
 import numpy as np
 import pytest
@@ -17,6 +19,8 @@ import torch
 import solverbench as sb
 from solverbench.engines import numpy as numpy_engine
 from solverbench.fields import Mixture
+from solverbench.methods.flow_map import jumps
+from solverbench.plans import trace
 
 diffusers = pytest.importorskip("diffusers", reason="parity needs diffusers")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers", "ignore::FutureWarning:diffusers")
@@ -269,3 +273,161 @@ def test_unipc(x, p, variant, predicts, corrector):
     start = x * VP.alpha(on(VP).times[0])
     got = ours(f"unipc-{p}[variant={variant},predicts={predicts},corrector={corrector}]", VP, start)
     close(got, stepped(scheduler, VP, start, predicts))
+
+
+def draws_of(monkeypatch, scheduler, draws):
+    """Give a scheduler that asks for random numbers these, one array a step."""
+    module = sys.modules[type(scheduler).__module__]
+    left = iter(draws)
+    monkeypatch.setattr(module, "randn_tensor", lambda *_, **__: next(left))
+
+
+@pytest.mark.parametrize(("order", "kind"), [(1, "midpoint"), (2, "midpoint"), (2, "heun")])
+def test_sde_dpm_solver_on_the_noise_prediction(x, order, kind, rng):
+    scheduler = prepared("DPMSolverMultistepScheduler", algorithm_type="sde-dpmsolver", solver_type=kind,
+                         solver_order=order, final_sigmas_type="sigma_min")  # fmt: skip
+    start = x * VP.alpha(on(VP).times[0])
+    z = torch.from_numpy(rng.normal(size=(len(SIGMAS) - 1, *x.shape)))
+    past, y = [], start
+    for i in range(len(SIGMAS) - 1):
+        scheduler._step_index = i
+        past = [*past[-1:], denoise(VP, y, SIGMAS[i], "noise")]
+        if order == 1 or i == 0:
+            y = scheduler.dpm_solver_first_order_update(past[-1], sample=y, noise=z[i])
+        else:
+            y = scheduler.multistep_dpm_solver_second_order_update(past, sample=y, noise=z[i])
+    close(ours("sde-dpm-1" if order == 1 else f"sde-dpm-2m[variant={kind}]", VP, start, draws=z), y)
+
+
+def test_euler_ancestral(x, rng, monkeypatch):
+    """Their step casts the state to float32: eight steps of 6e-8."""
+    path = sb.path("edm")
+    scheduler = prepared("EulerAncestralDiscreteScheduler", prediction_type="epsilon")
+    z = torch.from_numpy(rng.normal(size=(len(SIGMAS) - 1, *x.shape)))
+    draws_of(monkeypatch, scheduler, z)
+    close(ours("euler-ancestral", path, x, draws=z), stepped(scheduler, path, x, "noise"), 2e-6)
+
+
+@pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")  # of numpy, by their set_timesteps
+def test_kdpm2_ancestral(x, rng, monkeypatch):
+    """Two of their steps are one of ours; their four tables of levels are filled with ours."""
+    path = sb.path("edm")
+    scheduler = prepared("KDPM2AncestralDiscreteScheduler", prediction_type="epsilon")
+    s, t = torch.tensor(SIGMAS[:-1]), torch.tensor(SIGMAS[1:])
+    up = (t**2 * (s**2 - t**2) / s**2) ** 0.5
+    down = (t**2 - up**2) ** 0.5
+    middle = (s * down) ** 0.5
+    # they look at index i in the first half of a step and at i - 1 in the second
+    scheduler.sigmas, scheduler.sigmas_interpol, scheduler.sigmas_up, scheduler.sigmas_down = (
+        v.repeat_interleave(2) for v in (s, middle, up, down)
+    )
+    z = torch.from_numpy(rng.normal(size=(len(SIGMAS) - 1, *x.shape)))
+    draws_of(monkeypatch, scheduler, z)
+    y = x
+    for i in range(len(s)):
+        for level in (s[i], middle[i]):
+            y = scheduler.step(denoise(path, y, level, "noise"), 0, y, return_dict=False)[0]
+    close(ours("dpm-2-ancestral", path, x, draws=z), y)
+
+
+def test_euler_ancestral_on_the_rectified_path(rng, monkeypatch):
+    """Their steps are in float32. The last one, onto the data, draws nothing."""
+    path, times = sb.path("rectified"), (0.95, 0.8, 0.55, 0.5, 0.2, 0.0)
+    scheduler = diffusers.LTXEulerAncestralRFScheduler(eta=0.7)
+    scheduler.set_timesteps(sigmas=torch.tensor(times))
+    x = torch.from_numpy(rng.normal(size=(4, 1, 2, 2)))
+    z = torch.from_numpy(rng.normal(size=(4, 4, 1, 2, 2)))
+    draws_of(monkeypatch, scheduler, z)
+    field = mixture(path, "velocity")
+    y = x
+    for t, time in zip(scheduler.timesteps[:-1], times[:-1], strict=True):
+        y = scheduler.step(field(y, time), t, y, return_dict=False)[0]
+    plan = sb.plan("euler-ancestral-rf[eta=0.7]", path, times, prediction="velocity")
+    close(numpy_engine.run(plan, field, x.numpy(), lambda k: z[k].numpy()), y, 2e-6)
+
+
+class Denoising:
+    """A field whose flow map is one DDIM step with the mixture's denoiser: what a consistency function is made from."""
+
+    def __init__(self, path):
+        self.path, self.prediction, self.shape = path, "x0", (1, 2, 2)
+        self.field = mixture(path)
+
+    def __call__(self, x, t):
+        return self.field(x, t)
+
+    def jump(self, x, s, t):
+        D = self.field(x, s)
+        return self.path.alpha(t) * D + self.path.sigma(t) / self.path.sigma(s) * (x - self.path.alpha(s) * D)
+
+
+def few_steps(scheduler, steps, **options):
+    """A scheduler of a few-step rule on the discrete path, with our alphas, and its times with the data appended."""
+    path = sb.path("vp-discrete")
+    scheduler.set_timesteps(steps, **options)
+    N = scheduler.config.num_train_timesteps
+    scheduler.alphas_cumprod = torch.tensor([path.alpha((m + 1) / N) ** 2 for m in range(N)])
+    return path, N
+
+
+def test_lcm(rng, monkeypatch):
+    """A large timestep_scaling makes their boundary function that of the denoiser. The last step is the data."""
+    scheduler = diffusers.LCMScheduler(clip_sample=False, prediction_type="sample", timestep_scaling=1e8)
+    path, N = few_steps(scheduler, 4)
+    field = Denoising(path)
+    x = torch.from_numpy(rng.normal(size=(4, 1, 2, 2)))
+    z = torch.from_numpy(rng.normal(size=(3, 4, 1, 2, 2)))
+    draws_of(monkeypatch, scheduler, z)
+    y = x
+    for t in scheduler.timesteps:
+        y = scheduler.step(field(y, (int(t) + 1) / N), t, y, return_dict=False)[0]
+    grid = sb.Grid(path, (*((int(t) + 1) / N for t in scheduler.timesteps), 0.0))
+    plan = sb.plan("lcm", path, grid, prediction="x0")
+    close(numpy_engine.run(plan, field, x.numpy(), lambda k: z[k].numpy()), y)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
+def test_tcd(eta, rng, monkeypatch):
+    """Their level is that of the index floor((1 - eta) m), ours of the time (1 - eta) t: ours is given theirs."""
+    scheduler = diffusers.TCDScheduler(clip_sample=False, prediction_type="sample")
+    path, N = few_steps(scheduler, 4)
+    field = Denoising(path)
+    x = torch.from_numpy(rng.normal(size=(4, 1, 2, 2)))
+    z = torch.from_numpy(rng.normal(size=(3, 4, 1, 2, 2)))
+    draws_of(monkeypatch, scheduler, z)
+
+    def down(t):
+        return (math.floor((1 - eta) * round(t * N - 1)) + 1) / N
+
+    y = x
+    times = [(int(t) + 1) / N for t in scheduler.timesteps]
+    for t in scheduler.timesteps[:-1]:  # their last step goes to index 0, which still has noise
+        y = scheduler.step(field(y, (int(t) + 1) / N), t, y, eta=eta, return_dict=False)[0]
+    traced = trace(lambda x, path, grid: jumps(x, path, grid, down), path, sb.Grid(path, tuple(times)), "x0",
+                   name="tcd", takes=frozenset({"head", "tail"}))  # fmt: skip
+    close(numpy_engine.run(traced, field, x.numpy(), lambda k: z[k].numpy()), y)
+
+
+def test_consistency_model(x, rng, monkeypatch):
+    """Their boundary function takes x_0 for the map at sigma_min, so that is where a map of ours must end."""
+    path, floor = sb.path("edm"), 0.002
+    scheduler = diffusers.CMStochasticIterativeScheduler(sigma_min=floor, clip_denoised=False)
+    scheduler.set_timesteps(len(SIGMAS))
+    scheduler.sigmas = torch.tensor([*SIGMAS, floor])
+    scheduler.set_begin_index(0)
+    scheduler.is_scale_input_called = True
+    field = mixture(path)
+
+    class Consistent(Denoising):
+        def jump(self, x, s, t):
+            c_skip, c_out = scheduler.get_scalings_for_boundary_condition(torch.tensor(s))
+            return float(c_skip) * x + float(c_out) * field(x, s)
+
+    z = torch.from_numpy(rng.normal(size=(len(SIGMAS), *x.shape)))
+    draws_of(monkeypatch, scheduler, z)
+    y = x
+    for i, t in enumerate(scheduler.timesteps):
+        y = scheduler.step(field(y, float(SIGMAS[i])), t, y, return_dict=False)[0]
+    plan = sb.plan(f"ctm[gamma=1,floor={floor}]", path, [*SIGMAS, floor], prediction="x0")
+    got = numpy_engine.run(plan, Consistent(path), x.numpy(), lambda k: z[k].numpy())
+    close(got, y)

@@ -19,14 +19,21 @@ PLACES = {
 EVERYWHERE = pytest.mark.parametrize("where", PLACES)
 ONE_METHOD = [
     ("ddim", "dpm-1", "dpmpp-1", "euler-sigma", "exp-euler", "exp-euler[predicts=noise]", "sde-dpmpp-1[eta=0]",
-     "unipc-1[corrector=false]", "unipc-1[corrector=false,predicts=noise]", "ddpm[eta=0]", "deis-rhoab1[degree=0]"),
-    ("ddpm", "ddim[eta=1]", "sde-dpmpp-1"),
-    ("rho-2heun", "edm-heun", "edm-stochastic[s_churn=0]"),
+     "unipc-1[corrector=false]", "unipc-1[corrector=false,predicts=noise]", "ddpm[eta=0]", "deis-rhoab1[degree=0]",
+     "sde-dpm-1[eta=0]", "er-sde-1[scale=ode]", "euler-ancestral[eta=0]", "euler-churn[s_churn=0]", "picard[sweeps=4]"),
+    ("ddpm", "ddim[eta=1]", "sde-dpmpp-1", "seeds-1", "er-sde-1[scale=sde]", "euler-ancestral"),
+    ("ddim[eta=0.5]", "euler-ancestral[eta=0.5]"),
+    ("rho-2heun", "edm-heun", "edm-stochastic[s_churn=0]", "restart[visits=0]"),
+    ("exp-rk2", "exp-heun-2-x0", "exp-heun-2-x0-sde[eta=0]"),
+    ("unipc-2[corrector=false,predicts=noise]", "sde-dpm-2m[eta=0]"),
+    ("flow-map", "meanflow", "shortcut", "tcd[eta=0]", "ctm[gamma=0]"),
+    ("consistency", "lcm", "tcd[eta=1]", "ctm[gamma=1]"),
     ("dpmpp-2m", "unipc-2[corrector=false]", "sde-dpmpp-2m[eta=0]"),
     ("exp-ab2", "sde-dpmpp-2m[eta=0,variant=heun]"),
-    ("dpm-2", "dpmpp-2s[predicts=noise]"),
-    ("dpmpp-2s", "dpm-2[predicts=x0]"),
-    ("dpmpp-3s", "dpm-3[predicts=x0]"),
+    ("dpm-2", "dpmpp-2s[predicts=noise]", "dpm-2-ancestral[eta=0]", "dpm-2-churn[s_churn=0]",
+     "seeds-2[eta=0,predicts=noise]"),
+    ("dpmpp-2s", "dpm-2[predicts=x0]", "seeds-2[eta=0]", "dpmpp-2s-ancestral[eta=0]", "sde-dpmpp-2s[eta=0]"),
+    ("dpmpp-3s", "dpm-3[predicts=x0]", "seeds-3[eta=0]"),
     ("unipc-2", "unipc-3[p=2]", "unipc-1[p=2]"),
 ]  # fmt: skip
 PAIRS = [(group[0], other) for group in ONE_METHOD for other in group[1:]]
@@ -42,6 +49,14 @@ TWO_METHODS = [
     ("exp-rk2", "rho-2heun"),
     ("sde-dpmpp-2m", "sde-dpmpp-2m[variant=heun]"),
     ("ddim[eta=0.5]", "sde-dpmpp-1[eta=0.5]"),
+    ("sde-dpmpp-2s", "seeds-2"),
+    ("seeds-2", "exp-heun-2-x0-sde"),
+    ("er-sde-3", "er-sde-3-newton"),
+    ("pfdiff-1", "dpm-2"),
+    ("sde-dpmpp-3m[eta=0]", "dpmpp-3m"),  # in the second step alone
+    ("picard", "ddim"),
+    ("ctm", "tcd"),
+    ("flow-map", "consistency"),
 ]
 
 
@@ -113,6 +128,7 @@ def test_the_tolerance_is_a_tolerance():
     from solverbench.plans import trace
 
     path, grid = sb.path("edm"), sb.Grid(sb.path("edm"), (10.0, 5.0))
+
     def step(x, p, g, b=0.5):
         return b * x + (1 - b) * x.predict("x0", at=10.0)
 
@@ -120,3 +136,16 @@ def test_the_tolerance_is_a_tolerance():
     b = trace(lambda *args: step(*args, b=0.5 * (1 + 1e-9)), path, grid, "x0", name="b")
     assert not a.equivalent(b)
     assert a.equivalent(b, rtol=1e-8)
+
+
+def test_richardson_on_even_pairs_is_the_midpoint_rule():
+    """Two Euler steps and one over both, extrapolated, in sigma~."""
+    pairs = sb.plan("rx-euler", "edm", [9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0])
+    assert pairs.equivalent(sb.plan("rho-midpoint", "edm", [9.0, 7.0, 5.0, 3.0]))
+
+
+def test_gradient_estimation_with_half_the_gain_is_second_order_on_even_steps():
+    even, uneven = [9.0, 7.0, 5.0, 3.0, 1.0], [9.0, 7.0, 6.0, 3.0, 1.0]
+    for times, same in ((even, True), (uneven, False)):
+        a, b = (sb.plan(s, "edm", times) for s in ("gradient-estimation[gamma=1.5]", "deis-rhoab1"))
+        assert a.equivalent(b) == same

@@ -12,6 +12,9 @@ from solverbench.plans import Eval, Input, LinComb, operands, trace
 EDM = sb.path("edm")
 GRID = sb.Grid(EDM, (10.0, 5.0, 1.0))
 SOLVERS = list(sb.solvers())
+INTEGRATING = [name for name in SOLVERS if sb.solvers()[name].integrates != "flow map"]
+UNEVEN = {"restart", "picard", "dpm-fast", "pndm"}
+"""Solvers some of whose steps cost more than others."""
 GRIDS = {
     "edm to the data": (EDM, sb.grid("edm", EDM, 8)),
     "edm": (EDM, sb.grid("edm", EDM, 7, zero=False)),
@@ -130,7 +133,7 @@ def test_rows(name):
 
 
 @pytest.mark.parametrize("where", GRIDS)
-@pytest.mark.parametrize("name", [name for name in SOLVERS if name != "flow-map"])
+@pytest.mark.parametrize("name", INTEGRATING)
 def test_nfe_is_what_a_counting_field_counts(name, where, rng):
     path, grid = GRIDS[where]
     plan = sb.plan(name, path, grid, prediction="x0")
@@ -145,13 +148,30 @@ def test_nfe_is_what_a_counting_field_counts(name, where, rng):
     assert times == [i.t for i in plan.code if isinstance(i, Eval)]
 
 
-@pytest.mark.parametrize("name", [name for name in SOLVERS if name not in ("flow-map", "pndm")])
+@pytest.mark.parametrize("name", [name for name in INTEGRATING if name not in UNEVEN])
 def test_nfe_from_evaluations_per_step(name):
     """Steps times stages, and one evaluation for each end that the plan steps over; pndm starts with stages."""
     solver = sb.solvers()[name]
     for steps in (2, 5):
         assert sb.plan(name, EDM, sb.grid("edm", EDM, steps, zero=False)).nfe == steps * solver.evaluations
         assert sb.plan(name, EDM, sb.grid("edm", EDM, steps)).nfe == (steps - 1) * solver.evaluations + 1
+
+
+@pytest.mark.parametrize(
+    ("solver", "cost"),
+    [
+        ("restart", lambda n: 2 * n + 2 * 4),  # two visits, of two Heun steps each
+        ("restart[visits=3,points=5]", lambda n: 2 * n + 3 * 8),
+        ("picard", lambda n: 2 * n + 2 * (-n // 4) + (n % 4 == 1)),  # in a window of four: three, then three
+        ("picard[sweeps=1]", lambda n: n),
+        ("dpm-fast", lambda n: 3 * n - 3 if n > 1 else 1),
+        ("dpm-fast[remainder=1]", lambda n: 3 * n - 2),
+        ("dpm-fast[remainder=2]", lambda n: 3 * n - 1),
+    ],
+)
+def test_nfe_of_uneven_steps(solver, cost):
+    for n in (1, 2, 5, 8, 9):
+        assert sb.plan(solver, EDM, sb.grid("edm", EDM, n, zero=False)).nfe == cost(n)
 
 
 def test_table():

@@ -31,6 +31,7 @@ samples = 4
 def small_fields(monkeypatch):
     """Replace the shipped fields; the names in the dictionary returned can be replaced by others."""
     instead = {}
+
     def load(name, path):
         return instead.get(name) or small.load(name, path or "edm")
 
