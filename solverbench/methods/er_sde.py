@@ -14,7 +14,6 @@ The authors sum w_k over 100 or 200 points; here it is a Gauss-Legendre rule in 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import cache
 
@@ -72,7 +71,7 @@ def er_sde(x: State, path: Path, grid: Grid, derivatives: int, scale: str, inter
 
 
 def _moments(phi: Callable[[Number], Number], sigma_s: Number, sigma_t: Number, n: int) -> list[Number]:
-    """w_1 .. w_n of the formula above."""
+    """w_1 .. w_n of the formula above, n <= 2, where (k - 1)! is 1."""
     node, weight = _in_double() if isinstance(sigma_t, float) else gauss_legendre(32, sigma_t)
     half = log(sigma_t / sigma_s) / 2  # < 0: the integral runs from sigma_t up to sigma_s
     total = [half * 0] * n
@@ -80,7 +79,7 @@ def _moments(phi: Callable[[Number], Number], sigma_s: Number, sigma_t: Number, 
         sigma = sigma_s * exp(half * (1 + y))
         integrand = -half * q * sigma * (phi(sigma_t) / phi(sigma) - 1)
         for k in range(n):
-            total[k] = total[k] + integrand * (sigma - sigma_s) ** k / math.factorial(k)
+            total[k] = total[k] + integrand * (sigma - sigma_s) ** k
     return total
 
 

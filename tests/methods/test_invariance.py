@@ -25,6 +25,7 @@ IN_TIME = (
     "euler-maruyama",
     "reverse-diffusion",
     "euler-ancestral-rf",
+    "ddpm-large",
 )
 SIGMAS = np.array([12.0, 6.0, 3.5, 1.7, 0.9, 0.5, 0.21, 0.1])
 

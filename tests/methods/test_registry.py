@@ -50,7 +50,7 @@ def test_evaluations_and_noise():
     ]
     stochastic = [n for n, s in solvers.items() if s.stochastic]
     assert stochastic == [
-        "ddpm", "euler-maruyama", "reverse-diffusion",
+        "ddpm", "ddpm-large", "euler-maruyama", "reverse-diffusion",
         "seeds-2", "seeds-3", "exp-heun-2-x0-sde",
         "sde-dpmpp-1", "seeds-1", "sde-dpm-1", "sde-dpmpp-2m", "sde-dpm-2m", "sde-dpmpp-3m",
         "er-sde-1", "er-sde-2", "er-sde-3", "er-sde-3-newton",
