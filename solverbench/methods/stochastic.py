@@ -48,7 +48,7 @@ solver("ddpm", order=1, integrates="x0", family="ddim", cite="ho2020ddpm", eta=1
 def ddpm_large(x: State, path: Path, grid: Grid) -> State:
     """DDPM with the variance of the forward step from t to s, the larger of the paper's two choices (section 3.2).
 
-    x_t = alpha_t (r x~_s + (1 - r) D) + g z, r = (sigma~_t/sigma~_s)^2, g^2 = sigma_s^2 - (alpha_s/alpha_t)^2 sigma_t^2.
+    x_t = alpha_t (r x~_s + (1 - r) D) + g z, r = (sigma~_t/sigma~_s)^2, g^2 = sigma_s^2 - (alpha_s sigma_t/alpha_t)^2.
     On a variance-preserving path g^2 = beta: DDIM's sigma-hat and the ancestral predictor of Song et al. (2021).
     """
     for s, t in grid.steps:
