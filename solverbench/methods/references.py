@@ -26,6 +26,7 @@ REFERENCES = {
     "zhang2023deis": "Zhang & Chen, Fast sampling of diffusion models with exponential integrator, arXiv 2204.13902",
     "zhao2023unipc": "Zhao et al., UniPC, arXiv 2302.04867",
     "choi2025rxdpm": "Choi, Kang & Han, RX-DPM: Diffusion sampling via extrapolation, arXiv 2504.01855",
+    "comfyui": "ComfyUI, comfy/k_diffusion/sampling.py, https://github.com/comfyanonymous/ComfyUI",
     "cui2023ersde": "Cui et al., Elucidating the solution space of extended reverse-time SDE, arXiv 2309.06169",
     "frans2024shortcut": "Frans et al., One step diffusion via shortcut models, arXiv 2410.12557",
     "geng2025meanflow": "Geng et al., Mean flows for one-step generative modeling, arXiv 2505.13447",

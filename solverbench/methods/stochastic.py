@@ -17,7 +17,7 @@ from __future__ import annotations
 from solverbench.errors import UsageError
 from solverbench.grids import Grid
 from solverbench.methods.registry import solver
-from solverbench.numbers import sqrt
+from solverbench.numbers import Number, sqrt
 from solverbench.paths import Path
 from solverbench.plans import State
 
@@ -42,6 +42,26 @@ def ddim(x: State, path: Path, grid: Grid, *, eta: float = 0.0) -> State:
 
 solver("ddpm", order=1, integrates="x0", family="ddim", cite="ho2020ddpm", eta=1.0,
        reason="ancestral sampling with the posterior variance is DDIM with eta = 1 (section 4.1)")(ddim)  # fmt: skip
+
+
+@solver("ddpm-large", order=1, integrates="x0", family="ddim", cite="ho2020ddpm")
+def ddpm_large(x: State, path: Path, grid: Grid) -> State:
+    """DDPM with the variance of the forward step from t to s, the larger of the paper's two choices (section 3.2).
+
+    x_t = alpha_t (r x~_s + (1 - r) D) + g z, r = (sigma~_t/sigma~_s)^2, g^2 = sigma_s^2 - (alpha_s sigma_t/alpha_t)^2.
+    On a variance-preserving path g^2 = beta: DDIM's sigma-hat and the ancestral predictor of Song et al. (2021).
+    """
+    for s, t in grid.steps:
+        D = x.predict("x0", at=s)
+        r = (path.sigma_tilde(t) / path.sigma_tilde(s)) ** 2
+        x = path.alpha(t) * (r * x / path.alpha(s) + (1 - r) * D) + _forward_step(path, s, t)[1] * x.noise(s, t)
+    return x
+
+
+def _forward_step(path: Path, s: Number, t: Number) -> tuple[Number, Number]:
+    """(a, g) of x_s = a x_t + g z, s > t."""
+    a = path.alpha(s) / path.alpha(t)
+    return a, a * sqrt((path.sigma(s) / a - path.sigma(t)) * (path.sigma(s) / a + path.sigma(t)))
 
 
 @solver("euler-maruyama", order=1, integrates="velocity", family="sde", cite="song2021sde")
@@ -70,8 +90,7 @@ def reverse_diffusion(x: State, path: Path, grid: Grid, *, eta: float = 1.0) -> 
     from 1/a.
     """
     for s, t in grid.steps:
-        a = path.alpha(s) / path.alpha(t)
-        g = a * sqrt((path.sigma(s) / a - path.sigma(t)) * (path.sigma(s) / a + path.sigma(t)))
+        a, g = _forward_step(path, s, t)
         score = x.predict("score", at=s)
         x_t = (2 - a) * x + (1 + eta * eta) / 2 * g * g * score
         x = x_t + eta * g * x.noise(s, t) if eta else x_t

@@ -10,6 +10,7 @@ import pytest
 
 import solverbench as sb
 from solverbench.engines import numpy as engine
+from solverbench.engines.law import kernel
 from solverbench.errors import UsageError
 from solverbench.methods import er_sde, exponential, forms, multistep
 from solverbench.methods.exponential import ExponentialTableau
@@ -264,7 +265,8 @@ def test_an_adams_method_of_silly_order_is_refused():
         ("ipndm4[points=5]", "points must be from 1 to 4, got 5"),
         ("ipndm-v4[points=0]", "points must be from 1 to 4, got 0"),
         ("abm2[points=7]", "order from 1 to 6, got 7"),
-        ("sa-solver[predictor=7]", "orders must be up to 6, got predictor=7"),
+        ("sa-solver[corrector=1]", "corrector 0 or 2 to 6"),
+        ("sa-solver[predictor=7]", "got predictor=7"),
         ("exp-rk2[predicts=score]", "'x0' or 'noise', not 'score'"),
     ],
 )
@@ -354,3 +356,20 @@ def test_predictions_polynomial_in_lambda_with_noise(solver, predicts, degree, e
     if predicts == "noise":  # its state keeps all of x, so the same strength spreads further
         expected = g * path.sigma(t) ** 2 * np.expm1(2 * h)
     assert spread**2 == pytest.approx(expected, rel=1e-11)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+def test_reverse_diffusion_as_its_two_papers_write_it(eta):
+    """SMLD: x + (sigma_s^2 - sigma_t^2) score; DDPM: (2 - sqrt(1 - beta)) x + beta score; eta = 0 halves the score."""
+    gain = (1 + eta**2) / 2
+    for name, s, t in (("ve", 3.0, 1.2), ("vp-linear", 0.6, 0.4), ("vp-cosine", 0.6, 0.4)):
+        field = sb.fields.Gaussian([0.0, 0.0], [0.3, 2.0], name, prediction="score")
+        path = field.path
+        if name == "ve":
+            drift, beta = 1.0, path.sigma(s) ** 2 - path.sigma(t) ** 2
+        else:
+            beta = 1 - (path.alpha(s) / path.alpha(t)) ** 2
+            drift = 2 - np.sqrt(1 - beta)
+        K = kernel(sb.plan(f"reverse-diffusion[eta={eta}]", name, [s, t], prediction="score"), field)
+        np.testing.assert_allclose(K.A, drift + gain * beta * field.affine(s)[0], rtol=1e-12)
+        np.testing.assert_allclose(K.Q, eta**2 * beta, rtol=1e-12)

@@ -115,6 +115,25 @@ def test_ddim(eta, solver, spacing, steps, rng):
     close(numpy_engine.run(plan, field, x.numpy(), lambda k: z[k].numpy()), y)
 
 
+@pytest.mark.parametrize(("solver", "variance"), [("ddpm", "fixed_small"), ("ddpm-large", "fixed_large")])
+def test_ddpm(solver, variance, rng, monkeypatch):
+    """Their step onto the data draws nothing."""
+    path, steps = sb.path("vp-discrete"), 10
+    scheduler = diffusers.DDPMScheduler(clip_sample=False, timestep_spacing="leading", variance_type=variance)
+    scheduler.set_timesteps(steps)
+    N = scheduler.config.num_train_timesteps
+    scheduler.alphas_cumprod = torch.tensor([path.alpha((m + 1) / N) ** 2 for m in range(N)])
+    x = torch.from_numpy(rng.normal(size=(4, 1, 2, 2)))
+    z = torch.from_numpy(rng.normal(size=(steps, 4, 1, 2, 2)))
+    draws_of(monkeypatch, scheduler, z)
+    field = mixture(path, "noise")
+    y = x
+    for t in scheduler.timesteps:
+        y = scheduler.step(field(y, (int(t) + 1) / N), int(t), y, return_dict=False)[0]
+    plan = sb.plan(solver, path, sb.grid("discrete", path, steps, spacing="leading"), prediction="noise")
+    close(numpy_engine.run(plan, field, x.numpy(), lambda k: z[k].numpy()), y)
+
+
 def test_ddim_steps_of_trailing_timesteps_are_even():
     """diffusers subtracts N // steps from a timestep, so only then are its steps those of its timesteps."""
     scheduler = diffusers.DDIMScheduler(timestep_spacing="trailing")
