@@ -45,6 +45,15 @@ tan = _lift("tan")
 atan = _lift("atan")
 
 
+def erfc(x: Number) -> Number:
+    """The complementary error function of a single number, in its type."""
+    if hasattr(x, "_mpf_"):
+        import mpmath
+
+        return mpmath.erfc(x)
+    return math.erfc(x)
+
+
 def pi(like: Number) -> Number:
     """The number pi to the precision of `like`."""
     return 4 * atan(like * 0 + 1)

@@ -1,0 +1,43 @@
+"""Grids on which orders are measured: of N steps for any N, in any number type."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from solverbench.numbers import Number
+
+GridOf: TypeAlias = Callable[[int, Callable[[float], Number]], tuple[Number, ...]]
+"""grid(N, number) -> noise levels."""
+
+FIRST, LAST = 1.5, 0.15
+"""Noise levels between which orders are measured: the prediction varies all the way, so that no step is free."""
+
+
+def smooth(N: int, number: Callable[[float], Number] = float) -> tuple[Number, ...]:
+    """g(i/N), even in sigma~^(1/7): uneven in every variable that methods use, and nested."""
+    return karras([number(i) / N for i in range(N + 1)])
+
+
+def uneven(N: int, number: Callable[[float], Number] = float) -> tuple[Number, ...]:
+    """The same with every other point moved by 0.3 of a step: a ratio of steps that is upside down shows at any N."""
+    return karras([(number(i) + number(0.3) * (i % 2 if i < N else 0)) / N for i in range(N + 1)])
+
+
+def graded(N: int, number: Callable[[float], Number] = float) -> tuple[Number, ...]:
+    """The smooth grid with its first step halved again and again down to step^4.
+
+    First steps of order one cost h^2 once, which hides the order of a multistep method; here they are so short that
+    the history is as good as exact, and nothing about the method needs to be known.
+    """
+    halvings = range(math.ceil(3 * math.log2(N)), -1, -1)
+    return karras([number(0), *(number(0.5) ** j / N for j in halvings), *(number(i) / N for i in range(2, N + 1))])
+
+
+def karras(y: Sequence[Number], first: float = FIRST, last: float = LAST, rho: int = 7) -> tuple[Number, ...]:
+    a, b = ((y[0] * 0 + sigma) ** (y[0] * 0 + 1 / (y[0] * 0 + rho)) for sigma in (first, last))
+    return tuple((a + y_i * (b - a)) ** rho for y_i in y)
+
+
+GRIDS: dict[str, GridOf] = {"smooth": smooth, "uneven": uneven, "graded": graded}

@@ -1,0 +1,134 @@
+"""The order of a sampler, measured: on which grids, against what, and what follows from it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from solverbench.errors import SolverbenchError, in_words
+from solverbench.numbers import Number
+from solverbench.orders.grids import GRIDS, GridOf, karras
+from solverbench.orders.laws import laws
+from solverbench.orders.problems import GAUSSIAN, NONLINEAR, mixed, start
+from solverbench.orders.ruler import FLOOR, Slope, slope
+from solverbench.orders.subjects import Array, Draw, Subject
+
+Verdict: TypeAlias = Literal[
+    "as claimed", "below claim: start-up", "below claim: coefficients", "inconsistent", "no claim", "failed"
+]
+SIZES = tuple(2**k for k in range(2, 9))
+PRECISE_SIZES = SIZES[1:5]
+DIGITS = 40
+"""Of the arithmetic that takes over where double precision ends before a window is found."""
+PRACTICAL = (80.0, 0.002, 7)
+"""First and last noise level and rho of the grid on which the order at practical budgets is measured."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured of one sampler."""
+
+    name: str
+    claimed: int | None
+    verdict: Verdict
+    slopes: dict[str, Slope]
+    """By "grid problem": of the flow itself, or of the reverse process without its noise."""
+    practical: float
+    """log2 of error at 10 evaluations over error at 20 on the EDM grid from 80 to 0.002, nonlinear field, root mean
+    square; what one feels of the order at budgets in use."""
+    weak: dict[str, Slope]
+    """Of the output law on the Gaussian: "variance" and "mean" (its slope), by exact laws."""
+    strong: Slope | None
+    """Root mean square distance to the exact solution on the same Brownian path, by exact laws; None without noise."""
+    error: str = ""
+    """Why the verdict is "failed"."""
+
+    @property
+    def attained(self) -> Slope:
+        """The order of a whole run: the least over problems and grids without aid."""
+        return min(
+            (s for name, s in self.slopes.items() if not name.startswith("graded")),
+            key=lambda s: -math.inf if math.isnan(s.order) else s.order,
+            default=Slope(math.nan, remark=self.error),
+        )
+
+    @property
+    def unaided(self) -> Slope:
+        """The order with a history as good as exact."""
+        return min((s for n, s in self.slopes.items() if n.startswith("graded")), key=lambda s: s.order)
+
+
+def measure(subject: Subject) -> Report:
+    """Measure a sampler; one that raises gets the verdict "failed" with its words."""
+    try:
+        return _measure(subject)
+    except SolverbenchError as error:
+        words = str(error)
+    except Exception as error:  # a sampler of somebody else's
+        words = in_words(error)
+    return Report(subject.name, subject.order, "failed", {}, math.nan, {}, None, words)
+
+
+def _measure(subject: Subject) -> Report:
+    with np.errstate(all="ignore"):  # what overflows is seen in the errors
+        weak, strong = laws(subject, SIZES[2:]) if subject.stochastic else ({}, None)
+        slopes = {} if subject.eta is None else _slopes(subject)
+        practical = math.nan if subject.eta is None else _practical(subject)
+    return Report(subject.name, subject.order, _verdict(subject, slopes, weak), slopes, practical, weak, strong)
+
+
+def _slopes(subject: Subject) -> dict[str, Slope]:
+    columns = {"nonlinear": NONLINEAR, "gaussian": GAUSSIAN}
+    found: dict[str, Slope] = {}
+    for name, grid in GRIDS.items():
+        errors = np.concatenate([flow_error(subject, grid(N, float)) for N in SIZES])
+        precise = None
+        for problem, part in columns.items():
+            s = slope(errors[:, part], SIZES)
+            if s.window is None and not s.exact and subject.numbers:
+                precise = _precise(subject, grid) if precise is None else precise
+                s = slope(precise[:, part], PRECISE_SIZES, floor=10.0 ** (8 - DIGITS))
+            found[f"{name} {problem}"] = s
+    return found
+
+
+def _precise(subject: Subject, grid: GridOf) -> Array:
+    """The same to 40 digits, for methods of an order so high that double precision has no window."""
+    import mpmath
+
+    with mpmath.workdps(DIGITS):
+        return np.concatenate([flow_error(subject, grid(N, mpmath.mpf)) for N in PRECISE_SIZES])
+
+
+def flow_error(subject: Subject, sigmas: tuple[Number, ...]) -> Array:
+    """Signed errors (1, columns) of a run without noise, against the exact flow of the subject's strength."""
+    assert subject.eta is not None
+    x = start(sigmas[0])
+    zeros: Draw = lambda k: np.zeros_like(x)  # noqa: E731
+    return np.asarray(subject.run(mixed, x, sigmas, zeros) - mixed.jump(x, sigmas[0], sigmas[-1], subject.eta))
+
+
+def _practical(subject: Subject) -> float:
+    first, last, rho = PRACTICAL
+    sizes = [max(1, round(budget / subject.evaluations)) for budget in (10, 20)]
+    grids = [karras([i / N for i in range(N + 1)], first, last, rho) for N in sizes]
+    e = [float(np.sqrt(np.mean(np.square(flow_error(subject, g)[:, NONLINEAR])))) for g in grids]
+    return math.log2(e[0] / e[1]) / math.log2(sizes[1] / sizes[0]) if min(e) > FLOOR else math.inf
+
+
+def _verdict(subject: Subject, slopes: dict[str, Slope], weak: dict[str, Slope]) -> Verdict:
+    plain = [s for name, s in slopes.items() if not name.startswith("graded")]
+    if not all(s.reaches(0.5) for s in [*plain, *weak.values()]):
+        return "inconsistent"
+    if subject.order is None:
+        return "no claim"
+    judged = plain or [weak["variance"]]
+    if all(s.reaches(subject.order) for s in judged):
+        return "as claimed"
+    aided = [s for name, s in slopes.items() if name.startswith("graded")]
+    if aided and all(s.reaches(subject.order) for s in aided):
+        return "below claim: start-up"
+    return "below claim: coefficients"

@@ -1,0 +1,92 @@
+"""What is measured: anything that takes states from one noise level to the next, our own solvers among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solverbench.grids import Grid
+from solverbench.methods.registry import Solver
+from solverbench.numbers import Number
+from solverbench.paths import Path
+from solverbench.paths import path as named_path
+from solverbench.plans import Noise, Plan
+
+Array: TypeAlias = NDArray[Any]
+Denoise: TypeAlias = Callable[[Array, Number], Array]
+"""denoise(x~ (n, d), sigma~) -> D (n, d)."""
+Draw: TypeAlias = Callable[[int], Array]
+"""draw(k) -> standard normal numbers (n, d) of the k-th draw."""
+Run: TypeAlias = Callable[[Denoise, Array, tuple[Number, ...], Draw], Array]
+"""run(denoise, x~ (n, d) at sigmas[0], decreasing sigmas, draw) -> x~ (n, d) at sigmas[-1]."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A sampler in canonical coordinates, x~ = x/alpha against sigma~ = sigma/alpha, and what is claimed of it."""
+
+    name: str
+    run: Run
+    order: int | None = None
+    """Claimed."""
+    stochastic: bool = False
+    eta: float | None = 0.0
+    """Strength of the reverse process it follows; None if it follows none (churn)."""
+    evaluations: int = 1
+    """Per step; for choosing budgets."""
+    numbers: bool = field(default=False)
+    """Whether it runs in any number type, mpmath included."""
+    intervals: Callable[[tuple[Number, ...]], list[tuple[float, float]]] | None = None
+    """Noise levels (from, to) of each draw on a grid, if they are known."""
+
+
+def subject(solver: Solver, path: Path | str = "edm") -> Subject:
+    """One of our solvers, integrated on the given path; the state is scaled on the way in and out.
+
+    The strength is the option `eta`; without one it is 1 if the solver draws noise, and none if that noise is churn.
+    """
+    on = named_path(path)
+
+    def planned(sigmas: tuple[Number, ...]) -> Plan:
+        times = tuple(on.inverse_sigma_tilde(sigma) for sigma in sigmas)
+        return solver.plan(on, Grid(on, times), "x0")
+
+    def run(denoise: Denoise, x: Array, sigmas: tuple[Number, ...], draw: Draw) -> Array:
+        from solverbench.engines import numpy as engine
+
+        plan = planned(sigmas)
+        first, last = plan.grid.times[0], plan.grid.times[-1]
+        states = engine.run(plan, _On(on, denoise), x * on.alpha(first), draw)
+        return np.asarray(states / on.alpha(last))
+
+    def intervals(sigmas: tuple[Number, ...]) -> list[tuple[float, float]]:
+        draws = [i for i in planned(sigmas).code if isinstance(i, Noise)]
+        return [(float(on.sigma_tilde(i.s)), float(on.sigma_tilde(i.t))) for i in draws]
+
+    eta: float | None = solver.options.get("eta", 1.0 if solver.stochastic else 0.0)
+    if solver.options.get("s_churn"):
+        eta = None
+    return Subject(
+        str(solver), run, solver.order, solver.stochastic, eta, solver.evaluations, numbers=True, intervals=intervals
+    )
+
+
+@dataclass(frozen=True)
+class _On:
+    """A canonical denoiser as the field of a path."""
+
+    path: Path
+    denoise: Denoise
+
+    def __call__(self, x: Array, t: Number) -> Array:
+        return self.denoise(x / self.path.alpha(t), self.path.sigma_tilde(t))
+
+    def jump(self, x: Array, s: Number, t: Number) -> Array:
+        """The flow map, if the problem knows it."""
+        path = self.path
+        moved = self.denoise.jump(x / path.alpha(s), path.sigma_tilde(s), path.sigma_tilde(t))  # type: ignore[attr-defined]
+        return np.asarray(moved * path.alpha(t))
