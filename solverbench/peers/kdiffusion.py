@@ -60,7 +60,7 @@ def _call(
             within.enter_context(double())
         if draws:
             within.enter_context(replaced(module, torch=Facade(torch, randn_like=draws)))
-            within.enter_context(replaced(module, BrownianTreeNoiseSampler=lambda *_, **__: BrownianPath(draws)))
+            within.enter_context(replaced(module, BrownianTreeNoiseSampler=lambda y, *_, **__: BrownianPath(draws, y)))
         ends = options.pop("ends", None)
         where = ends(sigmas) if ends else {"sigmas": torch.as_tensor(np.array(sigmas, dtype=float))}
         call = getattr(module, f"sample_{function}")

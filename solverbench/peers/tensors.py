@@ -40,11 +40,11 @@ class Noise:
     def __init__(self, draw: Draw) -> None:
         self.draw, self.k = draw, 0
 
-    def __call__(self, like: Any = None, *_: Any, **__: Any) -> Tensor:
-        z = torch.from_numpy(np.asarray(self.draw(self.k), dtype=np.float64))
+    def __call__(self, like: Any, *_: Any, **__: Any) -> Tensor:
+        """`like` is a tensor or a shape."""
+        z = torch.from_numpy(np.array(self.draw(self.k), dtype=np.float64))
         self.k += 1
-        shape = like.shape if isinstance(like, Tensor) else like
-        return z if shape is None else z.reshape(tuple(shape))
+        return z.reshape(tuple(like.shape if isinstance(like, Tensor) else like))
 
 
 class BrownianPath:
@@ -54,23 +54,19 @@ class BrownianPath:
     as the tree's are. Every interval must begin and, inside the known path, end at a point asked for before.
     """
 
-    def __init__(self, noise: Noise) -> None:
-        self.noise = noise
+    def __init__(self, noise: Noise, x: Tensor) -> None:
+        self.noise, self.x = noise, x
         self.W: dict[float, Tensor] = {}
 
     def __call__(self, sigma: Any, sigma_next: Any) -> Tensor:
-        s, t = self._known(float(sigma)), self._known(float(sigma_next))
+        s, t = float(sigma), float(sigma_next)
         if not self.W:
-            self.W[s] = torch.zeros(())
+            self.W[s] = torch.zeros_like(self.x)
+        s = min(self.W, key=lambda u: abs(u - s))  # the point meant, whose own value went through log and exp
         if t not in self.W:
             last = min(self.W)
-            self.W[t] = self.W[last] + (last - t) ** 0.5 * self.noise()
+            self.W[t] = self.W[last] + (last - t) ** 0.5 * self.noise(self.x)
         return (self.W[t] - self.W[s]) / (s - t) ** 0.5
-
-    def _known(self, sigma: float) -> float:
-        """The point of the path that differs from this one by rounding, if there is one."""
-        near = min(self.W, key=lambda u: abs(u - sigma), default=sigma)
-        return near if abs(near - sigma) < 1e-6 * sigma else sigma
 
 
 class Facade:
