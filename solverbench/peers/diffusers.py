@@ -34,6 +34,9 @@ ALPHA: dict[str, Callable[[float], float]] = {
 }
 """alpha as a function of sigma~ in the frames that schedulers keep their state in."""
 
+PURE = 1e6
+"""A noise level that stands for pure noise, where canonical coordinates end."""
+
 Outputs: TypeAlias = Callable[[Tensor, Tensor, float, float], Tensor]
 PREDICTIONS: dict[str, Outputs] = {
     "sample": lambda x, D, s, a: D,
@@ -268,11 +271,12 @@ class Scheduler:
         scheduler = chosen.make(steps, plain=True)
         levels = self.table.levels(scheduler)
         grid = np.array(levels[:: getattr(scheduler, "order", 1)])
+        if self.cls.startswith("PNDM"):  # visits levels twice, and levels between, to start
+            grid = np.unique(levels)[::-1]
         if hasattr(scheduler, "sigmas"):
             last = float(scheduler.sigmas[-1])
             grid = np.append(grid, last / (1 - last) if self.frame == "rectified" else last)
-        if self.frame == "rectified":
-            levels = [min(s, 1e6) for s in levels]
+        levels = [min(s, PURE) for s in levels]
         first = levels[0]
         x = tensor(np.random.default_rng(0).normal(size=(4, 3)) * sqrt(1 + first**2), 4) * ALPHA[self.frame](first)
         seen: list[float] = []
@@ -433,41 +437,42 @@ def _peers() -> tuple[Peer, ...]:
 
 def _configurations() -> Iterator[tuple[str, Scheduler, dict[str, Any]]]:
     """Every scheduler by every choice it has of noise levels, last level, order and kind; one option off the rest."""
-    sigmas = [{}, {"use_karras_sigmas": True}, {"use_exponential_sigmas": True}, {"use_beta_sigmas": True}]
-    lu, flow = {"use_lu_lambdas": True}, {"use_flow_sigmas": True}
     spacings = [{"timestep_spacing": s} for s in ("linspace", "leading", "trailing")]
+    sigmas = [{f"use_{s}_sigmas": True} for s in ("karras", "exponential", "beta")]
+    lu = {"use_lu_lambdas": True}
+    both = [*spacings, *sigmas]
     ends = [{"final_sigmas_type": s} for s in ("zero", "sigma_min")]
     choices: dict[str, list[list[dict[str, Any]]]] = {
         "DDIMScheduler": [spacings],
         "DDPMScheduler": [spacings],
         "PNDMScheduler": [[{"skip_prk_steps": True}, {"skip_prk_steps": False}], spacings],
         "IPNDMScheduler": [],
-        "EulerDiscreteScheduler": [sigmas, ends, spacings],
+        "EulerDiscreteScheduler": [both, ends],
         "EulerAncestralDiscreteScheduler": [spacings],
-        "HeunDiscreteScheduler": [sigmas, spacings],
-        "KDPM2DiscreteScheduler": [sigmas, spacings],
-        "KDPM2AncestralDiscreteScheduler": [sigmas, spacings],
-        "DPMSolverSDEScheduler": [sigmas, spacings],
-        "LMSDiscreteScheduler": [sigmas, spacings],
+        "HeunDiscreteScheduler": [both],
+        "KDPM2DiscreteScheduler": [both],
+        "KDPM2AncestralDiscreteScheduler": [both],
+        "DPMSolverSDEScheduler": [both],
+        "LMSDiscreteScheduler": [both],
         "DPMSolverMultistepScheduler": [
             [{"algorithm_type": a, "solver_order": p, "solver_type": k} for a, p, k in (
                 ("dpmsolver++", 2, "midpoint"), ("dpmsolver++", 2, "heun"), ("dpmsolver++", 3, "midpoint"),
                 ("dpmsolver", 2, "midpoint"), ("sde-dpmsolver++", 2, "midpoint"), ("sde-dpmsolver++", 3, "midpoint"),
                 ("sde-dpmsolver", 2, "midpoint"))],
-            [*sigmas, lu], ends, spacings],
+            [*both, lu], ends],
         "DPMSolverSinglestepScheduler": [
             [{"algorithm_type": a, "solver_order": p} for a in ("dpmsolver++", "dpmsolver", "sde-dpmsolver++")
-             for p in (1, 2, 3)], sigmas, ends],
+             for p in (1, 2, 3)], [{}, *sigmas], ends],
         "UniPCMultistepScheduler": [
             [{"solver_order": p, "predict_x0": x0} for p in (1, 2, 3) for x0 in (True, False)],
-            sigmas, ends, spacings],
-        "DEISMultistepScheduler": [[{"solver_order": p} for p in (1, 2, 3)], sigmas, spacings],
-        "SASolverScheduler": [sigmas, spacings],
+            both, ends],
+        "DEISMultistepScheduler": [[{"solver_order": p} for p in (1, 2, 3)], both],
+        "SASolverScheduler": [both],
         "EDMEulerScheduler": [[{"sigma_schedule": s} for s in ("karras", "exponential")], ends],
         "EDMDPMSolverMultistepScheduler": [
             [{"algorithm_type": a, "solver_order": p} for a in ("dpmsolver++", "sde-dpmsolver++") for p in (2, 3)],
             [{"sigma_schedule": s} for s in ("karras", "exponential")], ends],
-        "FlowMatchEulerDiscreteScheduler": [sigmas, [{"shift": 1.0}, {"shift": 3.0}]],
+        "FlowMatchEulerDiscreteScheduler": [[{}, *sigmas], [{"shift": 1.0}, {"shift": 3.0}]],
         "FlowMatchHeunDiscreteScheduler": [[{"shift": 1.0}, {"shift": 3.0}]],
     }  # fmt: skip
     drivers = {s.cls: s for s in _drivers()}
