@@ -26,6 +26,8 @@ def _solvers() -> list[dict[str, Any]]:
         {
             "solver": str(s),
             "order": s.order,
+            "attains": s.attains[0] if s.attains else s.order,
+            "shortfall": s.attains[1] if s.attains else None,
             **_counted(s),
             "integrates": s.integrates,
             "family": s.family,
@@ -75,4 +77,4 @@ def _suites() -> list[dict[str, Any]]:
 
 
 _ROWS = {"solvers": _solvers, "paths": _paths, "grids": _grids, "fields": _fields, "suites": _suites}
-_COLUMNS = {"solvers": ("solver", "order", "evals", "noise", "integrates", "family", "options")}
+_COLUMNS = {"solvers": ("solver", "order", "attains", "evals", "noise", "integrates", "family", "options")}

@@ -7,6 +7,7 @@ import json
 import click
 
 from solverbench.errors import UsageError, nearest
+from solverbench.methods.registry import Solver
 
 
 @click.command("show")
@@ -50,7 +51,7 @@ def _solver(spec: str) -> str:
 
     solver = SOLVERS[spec]
     facts = {
-        "order": f"{solver.order} (claimed)" if solver.order else "none claimed",
+        "order": _order(solver),
         "evaluations": f"{solver.evaluations} per step",
         "integrates": solver.integrates,
         "noise": "draws noise" if solver.stochastic else "deterministic",
@@ -62,6 +63,17 @@ def _solver(spec: str) -> str:
     }
     lines = [f"{label + ':':14}{text}" for label, text in facts.items() if text]
     return "\n".join([f"solver {solver}", "", solver.doc, "", *lines, ""])
+
+
+def _order(solver: Solver) -> str:
+    if not solver.order:
+        return "none claimed"
+    if solver.attains is None:
+        ours = solver.function.__module__.startswith("solverbench.methods.")  # whose orders our tests measure
+        return f"{solver.order} (claimed{' and measured' if ours else ''})"
+    attained, shortfall = solver.attains
+    runs = f"a run attains {attained}" if attained else "a run does not converge"
+    return f"{solver.order} (claimed); {runs}, because of its {shortfall}"
 
 
 def _same(spec: str) -> list[str]:

@@ -22,10 +22,13 @@ from typing import Any, Literal
 from solverbench.errors import UsageError
 from solverbench.grids import Grid
 from solverbench.methods.exponential import linear_part
-from solverbench.methods.registry import solver
+from solverbench.methods.registry import Shortfall, solver
 from solverbench.numbers import Number, exp, gauss_legendre, phi, solve
 from solverbench.paths import Path
 from solverbench.plans import State
+
+STARTED: tuple[int, Shortfall] = 2, "start-up"
+"""What a predictor started at order one attains: its first step costs h^2, once."""
 
 
 def weights(theta: list[Number], moments: list[Number]) -> list[Number]:
@@ -99,23 +102,23 @@ def _check_order(order: Any) -> None:
         raise UsageError(f"an Adams method needs an order from 1 to 6, got {order}: higher ones amplify every error")
 
 
-@solver("deis-rhoab3", order=4, integrates="noise", family="deis", cite="zhang2023deis", degree=3)
-@solver("deis-rhoab2", order=3, integrates="noise", family="deis", cite="zhang2023deis", degree=2)
+@solver("deis-rhoab3", order=4, attains=STARTED, integrates="noise", family="deis", cite="zhang2023deis", degree=3)
+@solver("deis-rhoab2", order=3, attains=STARTED, integrates="noise", family="deis", cite="zhang2023deis", degree=2)
 @solver("deis-rhoab1", order=2, integrates="noise", family="deis", cite="zhang2023deis", degree=1)
 def deis_rhoab(x: State, path: Path, grid: Grid, *, degree: int = 3) -> State:
     """rhoAB-DEIS: Adams-Bashforth in sigma~ with polynomials of the given degree; k-diffusion's LMS."""
     return adams_sigma(x, path, grid, degree + 1, "sigma")
 
 
-@solver("deis-tab3", order=4, integrates="noise", family="deis", cite="zhang2023deis", degree=3)
-@solver("deis-tab2", order=3, integrates="noise", family="deis", cite="zhang2023deis", degree=2)
+@solver("deis-tab3", order=4, attains=STARTED, integrates="noise", family="deis", cite="zhang2023deis", degree=3)
+@solver("deis-tab2", order=3, attains=STARTED, integrates="noise", family="deis", cite="zhang2023deis", degree=2)
 @solver("deis-tab1", order=2, integrates="noise", family="deis", cite="zhang2023deis", degree=1)
 def deis_tab(x: State, path: Path, grid: Grid, *, degree: int = 3) -> State:
     """tAB-DEIS: the noise prediction as a polynomial of the given degree in t, integrated in sigma~ (eq. 15)."""
     return adams_sigma(x, path, grid, degree + 1, "t")
 
 
-@solver("exp-ab3", order=3, integrates="x0", family="exponential", cite="hochbruck2010", points=3)
+@solver("exp-ab3", order=3, attains=STARTED, integrates="x0", family="exponential", cite="hochbruck2010", points=3)
 @solver("exp-ab2", order=2, integrates="x0", family="exponential", cite="hochbruck2010", points=2)
 def exp_ab(x: State, path: Path, grid: Grid, *, points: int = 2, predicts: Literal["x0", "noise"] = "x0") -> State:
     """Exponential Adams-Bashforth on the data prediction: what DPM-Solver++(nM) is up to its simplifications."""
@@ -139,7 +142,7 @@ def dpmpp_2m(x: State, path: Path, grid: Grid) -> State:
     return x
 
 
-@solver("dpmpp-3m", order=3, integrates="x0", family="dpm-solver++", cite="lu2022dpmpp")
+@solver("dpmpp-3m", order=3, attains=(2, "coefficients"), integrates="x0", family="dpm-solver++", cite="lu2022dpmpp")
 def dpmpp_3m(x: State, path: Path, grid: Grid) -> State:
     """DPM-Solver++(3M) as published: the authors' code, multistep update of third order.
 

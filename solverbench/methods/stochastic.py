@@ -96,7 +96,7 @@ def _exponential_sde(x: State, path: Path, s: float, t: float, eta: float, D: St
     return drift + path.sigma(t) * sqrt(-expm1(-2 * eta * eta * h)) * x.noise(s, t) if eta else drift
 
 
-@solver("edm-stochastic", order=2, integrates="noise", family="edm", cite="karras2022edm",
+@solver("edm-stochastic", order=2, attains=(0, "coefficients"), integrates="noise", family="edm", cite="karras2022edm",
         s_churn=30.0, s_min=0.01, s_max=1.0, s_noise=1.007,
         reason="the settings of Karras et al. (2022, table 5) for CIFAR-10")  # fmt: skip
 @solver("edm-heun", order=2, integrates="noise", family="edm", cite="karras2022edm")

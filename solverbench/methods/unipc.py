@@ -54,7 +54,7 @@ def unified_step(
     return ratio * x + weight * h * (phi(1, z) * F_s + (B * correction if d else 0))
 
 
-@solver("unipc-3", order=4, integrates="x0", family="unipc", cite="zhao2023unipc", p=3)
+@solver("unipc-3", order=4, attains=(3, "start-up"), integrates="x0", family="unipc", cite="zhao2023unipc", p=3)
 @solver("unipc-2", order=3, integrates="x0", family="unipc", cite="zhao2023unipc", p=2)
 @solver("unipc-1", order=2, integrates="x0", family="unipc", cite="zhao2023unipc", p=1)
 def unipc(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -38,8 +38,12 @@ class Subject:
     """Strength of the reverse process it follows; None if it follows none (churn)."""
     evaluations: int = 1
     """Per step; for choosing budgets."""
-    numbers: bool = field(default=False)
+    numbers: bool = False
     """Whether it runs in any number type, mpmath included."""
+    corrects: bool = False
+    """Whether a step is corrected by the next one's evaluation, so that a run ends on a step of one order less."""
+    jumps: bool = False
+    """Whether it asks the field for its flow map, `denoise.jump(x~, sigma~_s, sigma~_t)`."""
     intervals: Callable[[tuple[Number, ...]], list[tuple[float, float]]] | None = None
     """Noise levels (from, to) of each draw on a grid, if they are known."""
 
@@ -71,7 +75,16 @@ def subject(solver: Solver, path: Path | str = "edm") -> Subject:
     if solver.options.get("s_churn"):
         eta = None
     return Subject(
-        str(solver), run, solver.order, solver.stochastic, eta, solver.evaluations, numbers=True, intervals=intervals
+        str(solver),
+        run,
+        solver.order,
+        solver.stochastic,
+        eta,
+        solver.evaluations,
+        numbers=True,
+        corrects=bool(solver.options.get("corrector")),
+        jumps=solver.integrates == "flow map",
+        intervals=intervals,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -106,7 +108,7 @@ def test_distance_on_the_same_brownian_path(solver, rng):
     x = rng.normal(size=(n, v.size)) * np.sqrt(gaussian.marginal(grid[0]))
     exact = x * ((v + u_t) / (v + grid[0] ** 2)) ** e
     draws = []
-    for a, b in zip(grid[:-1], grid[1:], strict=True):
+    for a, b in itertools.pairwise(grid):
         edges = np.linspace(b * b, a * a, fine + 1)
         middle, du = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
         dB = rng.normal(size=(n, v.size, fine)) * np.sqrt(du)
