@@ -1,4 +1,4 @@
-"""azula: its samplers. They step evenly in time, so the noise levels are put into the schedule, as a function of time."""
+"""azula: its samplers. They step evenly in time, so the noise levels given are put into the schedule."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME, PIP = "azula", "azula"
 def _denoiser(D: Callable[[Tensor, float], Tensor], schedule: Any, seen: list[float]) -> Any:
     from azula.denoise import Denoiser, DiracPosterior
 
-    class Ours(Denoiser):
+    class Ours(Denoiser):  # type: ignore[misc]  # azula has no annotations that mypy may read
         def __init__(self) -> None:
             super().__init__()
             self.schedule = schedule
@@ -36,7 +36,7 @@ def _denoiser(D: Callable[[Tensor, float], Tensor], schedule: Any, seen: list[fl
 def _schedule(sigmas: tuple[float, ...]) -> Any:
     from azula.noise import Schedule
 
-    class Given(Schedule):
+    class Given(Schedule):  # type: ignore[misc]
         """alpha = 1 and sigma the n-th level at time 1 - n/N."""
 
         def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,5 +120,6 @@ def library() -> Library:
     import azula.sample  # noqa: F401
 
     kinds = ("VESchedule", "VPSchedule", "CosineSchedule", "RectifiedSchedule", "DecaySchedule")
-    own = {f"{p.name}, {kind}": partial(_own, *p.run.args[:2], kind) for p in _peers() for kind in kinds}  # type: ignore[attr-defined]
+    samplers = [(p.name, *p.run.args[:2]) for p in _peers()]  # type: ignore[attr-defined]
+    own = {f"{p}, {kind}": partial(_own, name, options, kind) for p, name, options in samplers for kind in kinds}
     return Library(NAME, PIP, _peers(), own, {"azula": metadata.version("azula")})

@@ -19,7 +19,7 @@ Denoise: TypeAlias = Callable[[Array, Any], Array]
 Draw: TypeAlias = Callable[[int], Array]
 """noise(k) -> standard normal numbers (n, d) of the k-th draw."""
 Run: TypeAlias = Callable[[Denoise, Array, tuple[float, ...], Draw | None], Array]
-"""run(denoise, x~ at sigmas[0], decreasing sigmas, noise) -> x~ at sigmas[-1]; noise None: the library draws its own."""
+"""run(denoise, x~ at sigmas[0], decreasing sigmas, noise) -> x~ at sigmas[-1]; noise None: the library draws."""
 
 
 @dataclass(frozen=True)

@@ -1,310 +1,32 @@
-"""diffusers: its schedulers, stepped as pipelines do, on noise levels of ours.
-
-A scheduler is set up by its own `set_timesteps`, and then its table of noise levels is overwritten by ours in double
-precision, since its own is float32 and its grids are judged apart. `step` is called as users call it. Where `step`
-casts to float32, `run` lets it cast to float64 instead (the module's name `torch.float32` is another one meanwhile), so
-that orders and parity are seen through it; `native` leaves the cast alone.
-"""
+"""diffusers: its schedulers, each by the options that make another sampler of it. How they are driven: `schedulers`."""
 
 from __future__ import annotations
 
-import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from importlib import metadata
 from itertools import product
-from math import sqrt
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
-import torch
-
-from solverbench.peers.base import Array, Denoise, Draw, Library, Owned, Peer
-from solverbench.peers.tensors import BrownianPath, Facade, Noise, Tensor, array, double, model, replaced, tensor
+from solverbench.peers.base import Library, Peer
+from solverbench.peers.schedulers import (
+    ALPHAS,
+    COSINES,
+    FLOW,
+    FLOW_HEUN,
+    GEOMETRIC,
+    HALVES,
+    HEUN,
+    MIDPOINTS,
+    PLAIN,
+    THREE,
+    TWO,
+    Scheduler,
+)  # fmt: skip
 
 NAME, PIP = "diffusers", "diffusers torchsde scipy"
-
-ALPHA: dict[str, Callable[[float], float]] = {
-    "ve": lambda s: 1.0,
-    "vp": lambda s: 1 / sqrt(1 + s * s),
-    "rectified": lambda s: 1 / (1 + s),
-}
-"""alpha as a function of sigma~ in the frames that schedulers keep their state in."""
-
-PURE = 1e6
-"""A noise level that stands for pure noise, where canonical coordinates end."""
-
-Outputs: TypeAlias = Callable[[Tensor, Tensor, float, float], Tensor]
-PREDICTIONS: dict[str, Outputs] = {
-    "sample": lambda x, D, s, a: D,
-    "epsilon": lambda x, D, s, a: (x - D) / s,
-    "v_prediction": lambda x, D, s, a: a * (x - D) / s - s * a * D,
-    "flow": lambda x, D, s, a: (x - D) / s - D,
-    "edm": lambda x, D, s, a: (D - x * 0.25 / (s * s + 0.25)) * sqrt(s * s + 0.25) / (0.5 * s),
-}
-"""The model's output from canonical state and denoiser; "edm" is EDM's F at sigma_data = 1/2."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Where a scheduler keeps its noise levels: how ours are put there, and at which ones the model is called."""
-
-    place: Callable[[Any, list[float]], None]
-    levels: Callable[[Any], list[float]]
-    """Canonical noise levels of the model calls, in order, read from the scheduler."""
-    steps: Callable[[int], int] = lambda n: n
-    """Steps to ask `set_timesteps` for."""
-
-
-def _begin(scheduler: Any, sigmas: Tensor, count: int) -> None:
-    scheduler.sigmas = sigmas
-    scheduler.timesteps = torch.linspace(990, 10, count, dtype=torch.float64)
-    scheduler.is_scale_input_called = True
-    scheduler.set_begin_index(0)
-
-
-def _plain(scheduler: Any, levels: list[float]) -> None:
-    _begin(scheduler, torch.tensor(levels, dtype=torch.float64), len(levels) - 1)
-
-
-def _flow(scheduler: Any, levels: list[float]) -> None:
-    _plain(scheduler, [s / (1 + s) for s in levels])
-
-
-def _doubled(levels: list[float]) -> Tensor:
-    """Inner levels twice, once for each stage; the last twice too if the second stage is taken there."""
-    s = torch.tensor(levels, dtype=torch.float64)
-    return torch.cat([s[:1], s[1:-1].repeat_interleave(2), *([s[-1:]] * (2 if levels[-1] > 0 else 1))])
-
-
-def _heun(scheduler: Any, levels: list[float]) -> None:
-    sigmas = _doubled(levels)
-    _begin(scheduler, sigmas, len(sigmas) - 1)
-
-
-def _flow_heun(scheduler: Any, levels: list[float]) -> None:
-    _heun(scheduler, [s / (1 + s) for s in levels])
-
-
-def _geometric(scheduler: Any, levels: list[float]) -> None:
-    """KDPM2: the levels doubled, and the stages' levels as its `set_timesteps` interpolates them."""
-    s = torch.tensor(levels, dtype=torch.float64)
-    to = s
-    if hasattr(scheduler, "sigmas_up"):  # ancestral: the stage is on the way to sigma_down
-        after = torch.cat([s[1:], s[-1:] * 0])
-        up = (after**2 * (s**2 - after**2) / s**2).sqrt()
-        to = (after**2 - up**2).sqrt()
-        scheduler.sigmas_up, scheduler.sigmas_down = (
-            torch.cat([y[:1], y[1:].repeat_interleave(2), y[-1:]]) for y in (up, to)
-        )
-        middle = s.log().lerp(to.log(), 0.5).exp()
-    else:
-        middle = s.log().lerp(s.roll(1).log(), 0.5).exp()
-    scheduler.sigmas_interpol = torch.cat([middle[:1], middle[1:].repeat_interleave(2), middle[-1:]])
-    _begin(scheduler, torch.cat([s[:1], s[1:].repeat_interleave(2), s[-1:]]), 2 * (len(levels) - 1))
-    if levels[-1] == 0:
-        scheduler.timesteps = scheduler.timesteps[:-1]
-
-
-def _stages(fractions: tuple[float, ...]) -> Callable[[Any, list[float]], None]:
-    """Singlestep: one step of ours is several of its own, with stages at these fractions in log sigma."""
-
-    def place(scheduler: Any, levels: list[float]) -> None:
-        inner: list[float] = []
-        for s, t in zip(levels[:-1], levels[1:], strict=True):
-            inner += [s, *(s * (t / s) ** c for c in fractions)]
-        _plain(scheduler, [*inner, levels[-1]])
-
-    return place
-
-
-def _alphas(stride: int) -> Callable[[Any, list[float]], None]:
-    """Schedulers that step by training index: a table of alphas with a row for each level, `stride` apart."""
-
-    def place(scheduler: Any, levels: list[float]) -> None:
-        n = stride * (len(levels) - 1)
-        log_sigma = np.interp(np.arange(n + 1), np.arange(0, n + 1, stride), np.log(np.maximum(levels[::-1], 1e-300)))
-        sigma = np.where(log_sigma < -600, 0.0, np.exp(log_sigma))
-        sigma[::stride] = levels[::-1]
-        scheduler.alphas_cumprod = torch.from_numpy(1 / (1 + sigma**2))
-        scheduler.final_alpha_cumprod = scheduler.one = scheduler.alphas_cumprod[0]
-        scheduler.register_to_config(num_train_timesteps=n, timestep_spacing="leading", steps_offset=stride)
-        scheduler.num_train_timesteps = n
-        scheduler.set_timesteps(len(levels) - 1)
-
-    return place
-
-
-def _cosines(scheduler: Any, levels: list[float]) -> None:
-    s = torch.tensor(levels, dtype=torch.float64)
-    scheduler.alphas = 1 / (1 + s * s).sqrt()
-    scheduler.betas = s * scheduler.alphas
-    scheduler.timesteps = torch.linspace(0.9, 0.1, len(levels) - 1, dtype=torch.float64)
-    scheduler.set_begin_index(0)
-
-
-def _listed(y: Tensor) -> list[float]:
-    return [float(s) for s in y]
-
-
-def _unflowed(scheduler: Any) -> list[float]:
-    return [s / (1 - s) if s < 1 else float("inf") for s in _listed(scheduler.sigmas)]
-
-
-def _of_stages(scheduler: Any) -> list[float]:
-    first, middle = _listed(scheduler.sigmas), _listed(scheduler.sigmas_interpol)
-    shift = 0 if hasattr(scheduler, "sigmas_up") else 1
-    return [first[i] if i % 2 == 0 else middle[i - 1 + shift] for i in range(len(scheduler.timesteps))]
-
-
-def _midpoints(scheduler: Any) -> list[float]:
-    s = _listed(scheduler.sigmas)
-    return [s[i] if i % 2 == 0 else sqrt(s[i - 1] * s[i]) for i in range(len(scheduler.timesteps))]
-
-
-def _of_alphas(scheduler: Any) -> list[float]:
-    a = scheduler.alphas_cumprod[torch.as_tensor(scheduler.timesteps, dtype=torch.long)]
-    return _listed((1 / a - 1).sqrt())
-
-
-PLAIN = Table(_plain, lambda y: _listed(y.sigmas)[: len(y.timesteps)])
-FLOW = Table(_flow, lambda y: _unflowed(y)[: len(y.timesteps)])
-HEUN = Table(_heun, lambda y: _listed(y.sigmas)[: len(y.timesteps)])
-FLOW_HEUN = Table(_flow_heun, lambda y: _unflowed(y)[: len(y.timesteps)])
-GEOMETRIC = Table(_geometric, _of_stages, lambda n: min(n, 8))
-MIDPOINTS = Table(_heun, _midpoints)
-TWO = Table(_stages((1 / 2,)), PLAIN.levels, lambda n: 2 * n)
-THREE = Table(_stages((1 / 3, 2 / 3)), PLAIN.levels, lambda n: 3 * n)
-ALPHAS = Table(_alphas(1), _of_alphas)
-HALVES = Table(_alphas(2), _of_alphas)
-COSINES = Table(_cosines, lambda y: _listed(y.betas / y.alphas)[: len(y.timesteps)])
-
-
-@dataclass(frozen=True)
-class Scheduler:
-    """A scheduler with options, and what a driver must know of it."""
-
-    cls: str
-    order: int | None
-    options: dict[str, Any] = field(default_factory=dict)
-    frame: str = "vp"
-    predicts: str = "epsilon"
-    table: Table = PLAIN
-    step: dict[str, Any] = field(default_factory=dict)
-    """Further arguments of `step`."""
-    hidden: dict[str, Any] = field(default_factory=dict)
-    """Options that every comparison needs, said in `setting`."""
-    shown: dict[str, Any] | None = None
-
-    def make(self, steps: int, plain: bool = False) -> Any:
-        """The object, its own timesteps set."""
-        import diffusers
-
-        own = {"prediction_type": self.predicts} if self.predicts in ("sample", "epsilon") else {}
-        with silence():
-            cls = getattr(diffusers, self.cls)
-            known = cls.__init__.__wrapped__.__code__.co_varnames
-            given = {**own, **self.options, **({} if plain else self.hidden)}
-            made = cls(**{k: v for k, v in given.items() if k in known})
-            made.set_timesteps(steps if plain else self.table.steps(steps))
-        return made
-
-    @property
-    def module(self) -> Any:
-        """Where its code is, and its names `torch` and `randn_tensor`."""
-        import diffusers
-
-        return sys.modules[getattr(diffusers, self.cls).__module__]
-
-    def drive(self, scheduler: Any, denoise: Denoise, x: Tensor, levels: list[float]) -> Tensor:
-        """One evaluation and one step for each of its timesteps; x in the scheduler's frame, in and out."""
-        D, alpha, output = model(denoise), ALPHA[self.frame], PREDICTIONS[self.predicts]
-        for t, s in zip(scheduler.timesteps, levels, strict=True):
-            a = alpha(s)
-            y = x / a
-            given = int(t) if self.table in (ALPHAS, HALVES) else t
-            x = scheduler.step(output(y, D(y, s), s, a), given, x, return_dict=False, **self.step)[0]
-        return x
-
-    def run(
-        self, lift: bool, again: bool, denoise: Denoise, x: Array, sigmas: tuple[float, ...], noise: Draw | None
-    ) -> Array:
-        """On our levels; `lift` reads float32 as float64; `again` first runs half of another run on the same object."""
-        levels = [float(s) for s in sigmas]
-        alpha = ALPHA[self.frame]
-        with ExitStack() as within:
-            within.enter_context(silence())
-            if lift:
-                within.enter_context(double())
-            scheduler = self.make(len(levels) - 1)
-            if again:
-                self.table.place(scheduler, levels)
-                half = scheduler.timesteps[: max(1, len(scheduler.timesteps) // 2)]
-                scheduler.timesteps, whole = half, scheduler.timesteps
-                with self.given(noise, lift):
-                    self.drive(scheduler, denoise, 3 * tensor(x, 4), self.table.levels(scheduler)[: len(half)])
-                scheduler.timesteps = whole
-                scheduler.set_timesteps(self.table.steps(len(levels) - 1))
-            self.table.place(scheduler, levels)
-            with self.given(noise, lift):
-                end = self.drive(scheduler, denoise, tensor(x, 4) * alpha(levels[0]), self.table.levels(scheduler))
-        return array(end / alpha(levels[-1]))
-
-    @contextmanager
-    def given(self, noise: Draw | None, lift: bool) -> Iterator[None]:
-        """Within, its module draws this noise, and float32 is float64 if lifted."""
-        names: dict[str, Any] = {}
-        if noise is not None:
-            draws = Noise(noise)
-            names = {"randn_tensor": draws, "BrownianTreeNoiseSampler": lambda y, *_, **__: BrownianPath(draws, y)}
-        own = {"float32": torch.float64} if lift else {}
-        names = {k: v for k, v in names.items() if hasattr(self.module, k)}
-        with replaced(self.module, torch=Facade(torch, **own), **names):
-            yield
-
-    def own(self, options: dict[str, Any], denoise: Denoise, steps: int) -> Owned:
-        """Through its own noise levels; x a batch of four in three directions."""
-        chosen = Scheduler(self.cls, None, {**self.options, **options}, self.frame, self.predicts, self.table, self.step)
-        scheduler = chosen.make(steps, plain=True)
-        levels = self.table.levels(scheduler)
-        grid = np.array(levels[:: getattr(scheduler, "order", 1)])
-        if self.cls.startswith("PNDM"):  # visits levels twice, and levels between, to start
-            grid = np.unique(levels)[::-1]
-        if hasattr(scheduler, "sigmas"):
-            last = float(scheduler.sigmas[-1])
-            grid = np.append(grid, last / (1 - last) if self.frame == "rectified" else last)
-        levels = [min(s, PURE) for s in levels]
-        first = levels[0]
-        x = tensor(np.random.default_rng(0).normal(size=(4, 3)) * sqrt(1 + first**2), 4) * ALPHA[self.frame](first)
-        seen: list[float] = []
-
-        def watched(y: Array, s: float) -> Array:
-            seen.append(s)
-            return denoise(y, s)
-
-        scheduler.is_scale_input_called = True
-        draw = lambda k: np.random.default_rng(k + 1).normal(size=(4, 3))  # noqa: E731
-        with chosen.given(draw, lift=False), silence():
-            end = chosen.drive(scheduler, watched, x, levels)
-        return Owned(np.array(seen), grid, array(end), steps * getattr(scheduler, "order", 1))
-
-
-@contextmanager
-def silence() -> Iterator[None]:
-    """Within, its advice about defaults and deprecations is not printed."""
-    from diffusers.utils import logging
-
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(before)
 
 
 def _peer(
@@ -398,50 +120,51 @@ def _constant(tau: float, t: Any) -> float:
 
 
 def _peers() -> tuple[Peer, ...]:
-    edm = {"frame": "ve", "predicts": "epsilon"}
-    by_index = {"table": ALPHAS, "options": UNCLIPPED}
+    ve = partial(Scheduler, frame="ve", predicts="epsilon")
+    index = partial(Scheduler, options=UNCLIPPED, table=ALPHAS)
+    rectified = partial(Scheduler, frame="rectified", predicts="flow")
     even = "its weights are those of even steps, the noise levels given are not even"
     return (
-        _peer(Scheduler("DDIMScheduler", 1, step={"eta": 0.0}, **by_index), ours="ddim"),
-        _peer(Scheduler("DDIMScheduler", 1, step={"eta": 0.6}, **by_index), ours="ddim[eta=0.6]", eta=0.6),
-        _peer(Scheduler("DDPMScheduler", 1, **by_index), ours="ddpm", eta=1.0),
+        _peer(index("DDIMScheduler", 1, step={"eta": 0.0}), ours="ddim"),
+        _peer(index("DDIMScheduler", 1, step={"eta": 0.6}), ours="ddim[eta=0.6]", eta=0.6),
+        _peer(index("DDPMScheduler", 1), ours="ddpm", eta=1.0),
         _peer(Scheduler("PNDMScheduler", 4, {"skip_prk_steps": True}, table=ALPHAS), zero=False, setting=even),
         _peer(Scheduler("PNDMScheduler", 4, {"skip_prk_steps": False}, table=HALVES), zero=False,
               setting=f"{even}; stages of the first three steps halfway in log sigma"),
         _peer(Scheduler("IPNDMScheduler", 4, frame="vp", predicts="v_prediction", table=COSINES), setting=even),
-        _peer(Scheduler("EulerDiscreteScheduler", 1, **edm), ours="ddim", path="edm"),
-        _peer(Scheduler("EulerDiscreteScheduler", None, step={"s_churn": 5.0}, **edm), eta=None, stochastic=True),
-        _peer(Scheduler("EulerAncestralDiscreteScheduler", 1, **edm), ours="ddpm", eta=1.0, path="edm"),
-        _peer(Scheduler("HeunDiscreteScheduler", 2, table=HEUN, **edm), ours="rho-2heun", path="edm", evaluations=2),
-        _peer(Scheduler("KDPM2DiscreteScheduler", 2, table=GEOMETRIC, **edm), evaluations=2),
-        _peer(Scheduler("KDPM2AncestralDiscreteScheduler", 2, table=GEOMETRIC, **edm), eta=1.0, evaluations=2),
-        _peer(Scheduler("DPMSolverSDEScheduler", 2, table=MIDPOINTS, **edm), eta=1.0, evaluations=2),
-        _peer(Scheduler("LMSDiscreteScheduler", 4, **edm), ours="deis-rhoab3", path="edm"),
+        _peer(ve("EulerDiscreteScheduler", 1), ours="ddim", path="edm"),
+        _peer(ve("EulerDiscreteScheduler", None, step={"s_churn": 5.0}), eta=None, stochastic=True),
+        _peer(ve("EulerAncestralDiscreteScheduler", 1), ours="ddpm", eta=1.0, path="edm"),
+        _peer(ve("HeunDiscreteScheduler", 2, table=HEUN), ours="rho-2heun", path="edm", evaluations=2),
+        _peer(ve("KDPM2DiscreteScheduler", 2, table=GEOMETRIC), evaluations=2),
+        _peer(ve("KDPM2AncestralDiscreteScheduler", 2, table=GEOMETRIC), eta=1.0, evaluations=2),
+        _peer(ve("DPMSolverSDEScheduler", 2, table=MIDPOINTS), eta=1.0, evaluations=2),
+        _peer(ve("LMSDiscreteScheduler", 4), ours="deis-rhoab3", path="edm"),
         *_multistep(),
         *_singlestep(),
         *_unipc(),
         *(_peer(Scheduler("DEISMultistepScheduler", p, {"solver_order": p}, hidden={"lower_order_final": False}),
                 zero=False) for p in (1, 2, 3)),
         *_sa(),
-        _peer(Scheduler("EDMEulerScheduler", 1, frame="ve", predicts="edm"), ours="ddim", path="edm"),
-        *(_peer(Scheduler("EDMDPMSolverMultistepScheduler", p, {"algorithm_type": a, "solver_order": p}, frame="ve",
-                          predicts="edm", hidden=FULL), eta=1.0 if a.startswith("sde") else 0.0, path="edm", ours=o)
+        _peer(ve("EDMEulerScheduler", 1, predicts="edm"), ours="ddim", path="edm"),
+        *(_peer(ve("EDMDPMSolverMultistepScheduler", p, options={"algorithm_type": a, "solver_order": p},
+                   predicts="edm", hidden=FULL), eta=1.0 if a.startswith("sde") else 0.0, path="edm", ours=o)
           for a, p, o in (("dpmsolver++", 2, "dpmpp-2m"), ("dpmsolver++", 3, "dpmpp-3m"),
                           ("sde-dpmsolver++", 2, "sde-dpmpp-2m"), ("sde-dpmsolver++", 3, None))),
-        _peer(Scheduler("FlowMatchEulerDiscreteScheduler", 1, frame="rectified", predicts="flow", table=FLOW),
-              ours="ddim", path="rectified"),
-        _peer(Scheduler("FlowMatchHeunDiscreteScheduler", 2, frame="rectified", predicts="flow", table=FLOW_HEUN),
-              ours="heun", path="rectified", evaluations=2),
+        _peer(rectified("FlowMatchEulerDiscreteScheduler", 1, table=FLOW), ours="ddim", path="rectified"),
+        _peer(rectified("FlowMatchHeunDiscreteScheduler", 2, table=FLOW_HEUN), ours="heun", path="rectified",
+              evaluations=2),
     )  # fmt: skip
 
 
 def _configurations() -> Iterator[tuple[str, Scheduler, dict[str, Any]]]:
     """Every scheduler by every choice it has of noise levels, last level, order and kind; one option off the rest."""
-    spacings = [{"timestep_spacing": s} for s in ("linspace", "leading", "trailing")]
-    sigmas = [{f"use_{s}_sigmas": True} for s in ("karras", "exponential", "beta")]
-    lu = {"use_lu_lambdas": True}
+    spacings: list[dict[str, Any]] = [{"timestep_spacing": s} for s in ("linspace", "leading", "trailing")]
+    sigmas: list[dict[str, Any]] = [{f"use_{s}_sigmas": True} for s in ("karras", "exponential", "beta")]
+    lu: dict[str, Any] = {"use_lu_lambdas": True}
+    plain: dict[str, Any] = {}
     both = [*spacings, *sigmas]
-    ends = [{"final_sigmas_type": s} for s in ("zero", "sigma_min")]
+    ends: list[dict[str, Any]] = [{"final_sigmas_type": s} for s in ("zero", "sigma_min")]
     choices: dict[str, list[list[dict[str, Any]]]] = {
         "DDIMScheduler": [spacings],
         "DDPMScheduler": [spacings],
@@ -462,7 +185,7 @@ def _configurations() -> Iterator[tuple[str, Scheduler, dict[str, Any]]]:
             [*both, lu], ends],
         "DPMSolverSinglestepScheduler": [
             [{"algorithm_type": a, "solver_order": p} for a in ("dpmsolver++", "dpmsolver", "sde-dpmsolver++")
-             for p in (1, 2, 3)], [{}, *sigmas], ends],
+             for p in (1, 2, 3)], [plain, *sigmas], ends],
         "UniPCMultistepScheduler": [
             [{"solver_order": p, "predict_x0": x0} for p in (1, 2, 3) for x0 in (True, False)],
             both, ends],
@@ -472,24 +195,20 @@ def _configurations() -> Iterator[tuple[str, Scheduler, dict[str, Any]]]:
         "EDMDPMSolverMultistepScheduler": [
             [{"algorithm_type": a, "solver_order": p} for a in ("dpmsolver++", "sde-dpmsolver++") for p in (2, 3)],
             [{"sigma_schedule": s} for s in ("karras", "exponential")], ends],
-        "FlowMatchEulerDiscreteScheduler": [[{}, *sigmas], [{"shift": 1.0}, {"shift": 3.0}]],
+        "FlowMatchEulerDiscreteScheduler": [[plain, *sigmas], [{"shift": 1.0}, {"shift": 3.0}]],
         "FlowMatchHeunDiscreteScheduler": [[{"shift": 1.0}, {"shift": 3.0}]],
     }  # fmt: skip
-    drivers = {s.cls: s for s in _drivers()}
+    drivers = {s.cls: s for s in (p.run.func.__self__ for p in _peers())}  # type: ignore[attr-defined]
     for cls, axes in choices.items():
         for options in product(*axes):
             chosen = {k: v for option in options for k, v in option.items()}
             driver = drivers[cls]
-            plain = Scheduler(cls, None, dict(UNCLIPPED), driver.frame, driver.predicts, driver.table)
+            bare = Scheduler(cls, None, dict(UNCLIPPED), driver.frame, driver.predicts, driver.table)
             if chosen.get("predict_x0") is False or chosen.get("algorithm_type") in ("dpmsolver", "sde-dpmsolver"):
-                plain = replace(plain, predicts="epsilon")
+                bare = replace(bare, predicts="epsilon")
             if cls.startswith("DPMSolverSingle"):
-                plain = replace(plain, table=PLAIN)
-            yield f"{cls.removesuffix('Scheduler')}({', '.join(f'{k}={v}' for k, v in chosen.items())})", plain, chosen
-
-
-def _drivers() -> list[Scheduler]:
-    return [p.run.args and p.run.func.__self__ for p in _peers()]  # type: ignore[attr-defined]
+                bare = replace(bare, table=PLAIN)
+            yield f"{cls.removesuffix('Scheduler')}({', '.join(f'{k}={v}' for k, v in chosen.items())})", bare, chosen
 
 
 def library() -> Library:

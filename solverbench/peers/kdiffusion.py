@@ -7,7 +7,6 @@ alone, with a stand-in for the one function of `utils` it calls.
 from __future__ import annotations
 
 import importlib.util
-import math
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -79,8 +78,8 @@ def _adaptive(sigmas: Any) -> dict[str, Any]:
 
 
 def _peer(
-    function: str, order: int | None, options: dict[str, Any] | None = None, *, evaluations: int | None = 1, eta: float | None = 0.0, stochastic: bool = False,
-    ours: str | None = None, setting: str = "", zero: bool = True,
+    function: str, order: int | None, options: dict[str, Any] | None = None, *, evaluations: int | None = 1,
+    eta: float | None = 0.0, stochastic: bool = False, ours: str | None = None, setting: str = "", zero: bool = True,
 ) -> Peer:  # fmt: skip
     options = options or {}
     shown = ", ".join(f"{k}={v}" for k, v in options.items() if k != "ends")

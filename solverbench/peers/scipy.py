@@ -1,8 +1,8 @@
 """SciPy: the explicit Runge-Kutta pairs of scipy.integrate, one forced step for each step of the given levels.
 
 A step is forced by a tolerance that accepts anything and a step length that reaches the end; every interval begins
-anew, so the evaluation that a pair shares with the next step is spent again. Radau, BDF and LSODA solve by tolerance within a step and cannot
-be forced: their orders in the number of steps are not defined, and they are left out.
+anew, so the evaluation that a pair shares with the next step is spent again. Radau, BDF and LSODA solve by tolerance
+within a step and cannot be forced: their orders in the number of steps are not defined, and they are left out.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from importlib import metadata
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def _run(method: str, variable: str, denoise: Denoise, x: Array, sigmas: Any, no
 
     levels = [float(s) if variable == "sigma" else -math.log(s) for s in sigmas]
     y = np.asarray(x, float).ravel()
-    for u, v in zip(levels[:-1], levels[1:], strict=True):
+    for u, v in pairwise(levels):
         solver = getattr(integrate, method)(slope, u, y, v, first_step=abs(v - u), rtol=1.0, atol=1e300)
         solver.h_abs = 2 * abs(v - u)  # by rounding, first_step alone may fall short of the end
         solver.step()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -65,8 +66,9 @@ class BrownianPath:
         s = min(self.W, key=lambda u: abs(u - s))  # the point meant, whose own value went through log and exp
         if t not in self.W:
             last = min(self.W)
-            self.W[t] = self.W[last] + (last - t) ** 0.5 * self.noise(self.x)
-        return (self.W[t] - self.W[s]) / (s - t) ** 0.5
+            self.W[t] = self.W[last] + math.sqrt(last - t) * self.noise(self.x)
+        increment: Tensor = self.W[t] - self.W[s]
+        return increment / math.sqrt(s - t)
 
 
 class Facade:

@@ -7,8 +7,11 @@ of zero are not the limit without noise of srk, which also uses their squares: o
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from functools import partial
 from importlib import metadata
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -18,8 +21,15 @@ from solverbench.peers.tensors import Noise, Tensor, array, model, tensor
 
 NAME, PIP = "torchsde", "torchsde"
 
-METHODS = {"euler": ("ito", 1, 1), "milstein": ("ito", 1, 1), "srk": ("ito", 2, None), "heun": ("stratonovich", 2, 2),
-           "midpoint": ("stratonovich", 2, 2), "euler_heun": ("stratonovich", 1, None), "log_ode": ("stratonovich", 2, 2)}  # fmt: skip
+METHODS = {
+    "euler": ("ito", 1, 1),
+    "milstein": ("ito", 1, 1),
+    "srk": ("ito", 2, None),
+    "heun": ("stratonovich", 2, 2),
+    "midpoint": ("stratonovich", 2, 2),
+    "euler_heun": ("stratonovich", 1, None),
+    "log_ode": ("stratonovich", 2, 2),
+}
 """Name -> calculus, order in the limit without noise, evaluations a step. The noise is additive: both calculi agree."""
 
 
@@ -27,7 +37,7 @@ def _run(method: str, eta: float, denoise: Denoise, x: Array, sigmas: Any, noise
     import torchsde
 
     D, first = model(denoise), float(sigmas[0])
-    draw = Noise(noise) if noise is not None else torch.randn_like
+    draw: Callable[[Tensor], Tensor] = Noise(noise) if noise is not None else torch.randn_like
 
     class Reverse:
         noise_type, sde_type = "diagonal", METHODS[method][0]
@@ -37,7 +47,7 @@ def _run(method: str, eta: float, denoise: Denoise, x: Array, sigmas: Any, noise
             return -(1 + eta * eta) * (y - D(y, sigma)) / sigma
 
         def g(self, tau: Tensor, y: Tensor) -> Tensor:
-            return eta * (2 * (first - float(tau))) ** 0.5 * torch.ones_like(y) + 0 * y
+            return eta * math.sqrt(2 * (first - float(tau))) * torch.ones_like(y) + 0 * y
 
     class Increments(torchsde.BaseBrownian):  # type: ignore[misc]  # torchsde has no annotations
         """The increment of one interval, and its space-time Levy area where it is asked for."""
@@ -48,8 +58,8 @@ def _run(method: str, eta: float, denoise: Denoise, x: Array, sigmas: Any, noise
         def __call__(self, ta: Any, tb: Any = None, return_U: bool = False, return_A: bool = False) -> Any:
             h = float(tb) - float(ta)
             y = tensor(x)
-            W = h**0.5 * draw(y)
-            U = h / 2 * W + (h**3 / 12) ** 0.5 * draw(y) if return_U else None
+            W = math.sqrt(h) * draw(y)
+            U = h / 2 * W + math.sqrt(h**3 / 12) * draw(y) if return_U else None
             A = torch.zeros(*y.shape, y.shape[-1], dtype=y.dtype) if return_A else None
             found = tuple(v for v in (W, U, A) if v is not None)
             return found if len(found) > 1 else W
@@ -58,7 +68,7 @@ def _run(method: str, eta: float, denoise: Denoise, x: Array, sigmas: Any, noise
             return "Increments()"
 
     y = tensor(x)
-    for s, t in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for s, t in pairwise(sigmas):
         ts = torch.tensor([first - float(s), first - float(t)], dtype=torch.float64)
         y = torchsde.sdeint(Reverse(), y, ts, bm=Increments(), method=method, dt=2 * float(s - t))[-1]
     return array(y)
