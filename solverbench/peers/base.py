@@ -37,6 +37,8 @@ class Peer:
     """Strength of the process it follows, whose limit without noise is dx/dlambda = -(1 + eta^2)(x - D); None: none."""
     evaluations: int | None = 1
     """Model evaluations that a step promises; None if nothing is promised."""
+    corrects: bool = False
+    """Whether a step is corrected by the next one's evaluation, so that a run ends on a step of one order less."""
     ours: str | None = None
     """The solver of ours it should equal."""
     path: str = "edm"

@@ -53,6 +53,8 @@ class Record:
     """Of a whole run, with its 95 % interval, on the grid and problem where it is least."""
     unaided: str = ""
     """With a history as good as exact."""
+    local: str = ""
+    """Of one step with an exact history, one more than the order of such a method."""
     slopes: dict[str, str] = field(default_factory=dict)
     practical: float | None = None
     w2: dict[str, float] = field(default_factory=dict)
@@ -121,7 +123,9 @@ def examine(peer: Peer) -> Record:
             try:
                 record.findings += check(peer, record)
             except Exception as error:
-                record.findings.append(Finding(check.__name__.removeprefix("_"), in_words(error)))
+                record.findings.append(Finding("runs", in_words(error)))
+            if record.verdict == "failed":
+                break
     record.findings = list(dict.fromkeys(record.findings))
     return record
 
@@ -132,13 +136,15 @@ def _order(peer: Peer, record: Record) -> Iterator[Finding]:
     slopes = {**report.slopes, **{f"law: {k}": v for k, v in report.weak.items()}}
     record.slopes = {name: str(s) for name, s in slopes.items()}
     record.practical = report.practical if math.isfinite(report.practical) else None
-    record.verdict = _verdict(report)
+    record.verdict = _verdict(report, peer)
+    record.local = str(report.local) if report.local else ""
     if report.slopes:
-        record.order, record.unaided = str(report.attained), str(report.unaided)
+        record.order, record.unaided = str(_least(report, aided=False)), str(_least(report, aided=True))
     elif report.weak:
         record.order = f"law {report.weak['variance']}"
     if report.verdict == "failed":
         yield Finding("runs", report.error)
+        yield from _ends(peer, record)
         return
     judged = {name: s for name, s in slopes.items() if not name.startswith("graded")}
     for part in ("law: ", ""):
@@ -151,10 +157,9 @@ def _order(peer: Peer, record: Record) -> Iterator[Finding]:
     if any(s.remark == "not finite" for s in judged.values()):
         yield Finding("finite", "infinite or not a number where orders are measured")
     if record.verdict.startswith("below"):
-        worst = min((n for n in report.slopes if not n.startswith("graded")), default="law: variance",
-                    key=lambda n: _floor(report.slopes[n]))  # fmt: skip
         cause = record.verdict.partition(": ")[2]
-        yield Finding("order", f"{slopes[worst]} ({worst}), claims {peer.order:g}: {cause}")
+        one = f", {record.local} in one step with an exact history" if record.local else ""
+        yield Finding("order", f"{record.order}{one}; claims {peer.order:g}: {cause}")
 
 
 def _error(s: Slope) -> float:
@@ -162,23 +167,43 @@ def _error(s: Slope) -> float:
     return float(s.constant / s.window[1] ** s.order)
 
 
-def _floor(s: Slope) -> float:
-    return -math.inf if math.isnan(s.order) else s.order
+def _seen(slopes: Iterable[Slope]) -> list[Slope]:
+    """Those that hold a number: where a ruler found nothing to measure on, nothing is held against a sampler."""
+    return [s for s in slopes if s.window or s.exact]
 
 
-def _verdict(report: Report) -> str:
-    """The report's, unless what it holds against the sampler is that there was nothing to measure a slope on."""
-    judged = [s for n, s in {**report.slopes, **report.weak}.items() if not n.startswith("graded")]
-    if report.verdict == "inconsistent" and not any(
-        (s.window and not s.reaches(0.5)) or s.remark == "not finite" for s in judged
-    ):
-        return "undetermined: " + next(s.remark for s in judged if s.remark)
-    return report.verdict
+def _least(report: Report, aided: bool) -> Slope:
+    slopes = [s for name, s in report.slopes.items() if name.startswith("graded") == aided]
+    return min(_seen(slopes), key=lambda s: s.order, default=slopes[0])
+
+
+def _verdict(report: Report, peer: Peer) -> str:
+    """As `solverbench.orders` judges, from the slopes that hold a number."""
+    if report.verdict == "failed":
+        return report.verdict
+    every = [s for n, s in report.slopes.items() if not n.startswith("graded")] or list(report.weak.values())
+    plain, p = _seen(every), peer.order
+    converges = all(s.reaches(0.5) for s in _seen([*plain, *report.weak.values()]))
+    if any(s.remark == "not finite" for s in every) or not converges:
+        return "inconsistent"
+    if p is None:
+        return "no claim"
+    if not plain:
+        return f"undetermined: {every[0].remark}"
+    step = report.local is None or not _seen([report.local]) or report.local.reaches(p + (not peer.corrects))
+    if step and all(s.reaches(p) for s in plain):
+        return "as claimed"
+    aided = _seen(s for n, s in report.slopes.items() if n.startswith("graded"))
+    if step and aided and all(s.reaches(p) for s in aided):
+        return "below claim: start-up"
+    return "below claim: coefficients"
 
 
 def _subject(peer: Peer) -> Subject:
     evaluations = peer.evaluations or max(1, round(spent(peer, 8) - spent(peer, 7)))
-    return Subject(peer.name, peer.run, peer.order, peer.stochastic, peer.eta, evaluations)
+    return Subject(
+        peer.name, peer.run, peer.order, peer.stochastic, peer.eta, evaluations, corrects=peer.corrects
+    )
 
 
 def _law(peer: Peer, record: Record) -> Iterator[Finding]:
@@ -193,7 +218,9 @@ def _law(peer: Peer, record: Record) -> Iterator[Finding]:
         yield Finding("linearity", f"f(3x) - 3 f(x) + 2 f(0) = {off:.1g} on a Gaussian: no exact law", fault=False)
         return
     for budget in BUDGETS:
-        steps = max(1, int((budget - spent(peer, 8) + 8 * each) / each))
+        steps = int((budget - spent(peer, 8) + 8 * each) / each)
+        if steps < 1:
+            continue
         sigmas = edm_grid(steps)
         found = respond(peer.run, _affine(variance), sigmas, variance.size, _drawn(peer, sigmas))
         mean, end = found.kernel.push(np.zeros_like(variance), variance + sigmas[0] ** 2)
@@ -323,6 +350,7 @@ def own_findings(configuration: str, own: Callable[..., Owned], root: str) -> It
         gaps = np.diff(found.grid)
         if not np.isfinite(found.x).all():
             yield Finding("finite", "its own noise levels lead to infinite or not a number"), where
+        gaps[np.abs(gaps) < 1e-6 * found.grid[:-1]] = 0  # the same level after float32
         if np.isnan(found.grid).any() or (gaps > 0).any():
             yield Finding("grid", "its own noise levels do not decrease"), where
         elif (gaps == 0).any():

@@ -31,7 +31,7 @@ NAME, PIP = "diffusers", "diffusers torchsde scipy"
 
 def _peer(
     scheduler: Scheduler, *, ours: str | None = None, path: str = "trig", eta: float | None = 0.0,
-    evaluations: int = 1, stochastic: bool | None = None, setting: str = "", zero: bool = True,
+    evaluations: int = 1, stochastic: bool | None = None, setting: str = "", zero: bool = True, corrects: bool = False,
 ) -> Peer:  # fmt: skip
     shown = {**scheduler.options, **scheduler.step}
     shown.pop("clip_sample", None)
@@ -41,7 +41,7 @@ def _peer(
     stochastic = eta != 0 if stochastic is None else stochastic
     return Peer(
         NAME, scheduler.cls.removesuffix("Scheduler") + (f"({inside})" if inside else ""),
-        partial(scheduler.run, True, False), scheduler.order, stochastic, eta, evaluations, ours, path,
+        partial(scheduler.run, True, False), scheduler.order, stochastic, eta, evaluations, corrects, ours, path,
         ", ".join(filter(None, said)), native=partial(scheduler.run, False, False),
         again=partial(scheduler.run, True, True), own_noise=stochastic, zero=zero,
     )  # fmt: skip
@@ -98,7 +98,7 @@ def _unipc() -> Iterator[Peer]:
                 yield _peer(
                     Scheduler("UniPCMultistepScheduler", p + 1, options, predicts="sample" if x0 else "epsilon",
                               hidden=FULL),
-                    ours=f"unipc-{p}[variant={variant},predicts={'x0' if x0 else 'noise'}]", zero=x0,
+                    ours=f"unipc-{p}[variant={variant},predicts={'x0' if x0 else 'noise'}]", zero=x0, corrects=True,
                 )  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def _sa() -> Iterator[Peer]:
                 Scheduler("SASolverScheduler", max(p, c), options, predicts="sample",
                           hidden={"lower_order_final": False},
                           shown={"predictor_order": p, "corrector_order": c, "tau": tau}),
-                eta=tau, stochastic=tau > 0, zero=False,
+                eta=tau, stochastic=tau > 0, zero=False, corrects=True,
             )  # fmt: skip
 
 

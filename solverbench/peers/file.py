@@ -5,8 +5,9 @@ The function is called as our own machinery calls samplers, with float64 arrays 
     denoise(x (n, d), sigma) -> E[x_0 | x] (n, d)        noise(k) -> (n, d), the k-th draw of standard normal numbers
     sigmas: decreasing, sigmas[0] that of x; the last may be 0
 
-Attributes of the function say what is claimed: `order`, `stochastic`, `eta`, `evaluations`, `ours`. A function
-`sigmas(steps)` of the file, if there is one, is audited as its own choice of noise levels.
+Attributes of the function say what is claimed: `order`, `stochastic`, `eta`, `evaluations`, `corrects`, `ours` and
+`zero`, see `Peer`. A function `sigmas(steps)` of the file, if there is one, is audited as its own choice of noise
+levels.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def _function(file: str, name: str, function: Callable[..., Any]) -> Peer:
     told = vars(function)
     return Peer(
         file, name, partial(_call, function), told.get("order"), told.get("stochastic", False),
-        told.get("eta", 1.0 if told.get("stochastic") else 0.0), told.get("evaluations"), told.get("ours"),
+        told.get("eta", 1.0 if told.get("stochastic") else 0.0), told.get("evaluations"),
+        told.get("corrects", False), told.get("ours"),
         zero=told.get("zero", True),
     )  # fmt: skip
 
@@ -70,7 +72,8 @@ def _call(function: Callable[..., Any], denoise: Denoise, x: Array, sigmas: Any,
 
 def _solver(file: str, name: str) -> Peer:
     found = subject(SOLVERS[name])
-    return Peer(file, name, found.run, found.order, found.stochastic, found.eta, found.evaluations)  # type: ignore[arg-type]
+    return Peer(file, name, partial(_call, found.run), found.order, found.stochastic, found.eta, found.evaluations,
+                found.corrects)
 
 
 def _own(peer: Peer, sigmas: Callable[[int], Any], denoise: Denoise, steps: int) -> Owned:

@@ -87,7 +87,7 @@ def _peer(
     native: Run | None = partial(_run, function, False, options)
     return Peer(
         NAME, f"sample_{function}" + (f"({shown})" if shown else ""), run, order, stochastic, eta, evaluations,
-        ours, setting=setting, native=native, zero=zero, own_noise=stochastic,
+        ours=ours, setting=setting, native=native, zero=zero, own_noise=stochastic,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ that orders and parity are seen through it; `native` leaves the cast alone.
 
 from __future__ import annotations
 
+import copy
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -92,11 +93,11 @@ def _geometric(scheduler: Any, levels: list[float]) -> None:
     if hasattr(scheduler, "sigmas_up"):  # ancestral: the stage is on the way to sigma_down
         after = torch.cat([s[1:], s[-1:] * 0])
         up = (after**2 * (s**2 - after**2) / s**2).sqrt()
-        to = (after**2 - up**2).sqrt()
+        to = (after**2 - up**2).sqrt().nan_to_num()  # the level after the last one is none
         scheduler.sigmas_up, scheduler.sigmas_down = (
             torch.cat([y[:1], y[1:].repeat_interleave(2), y[-1:]]) for y in (up, to)
         )
-        middle = s.log().lerp(to.log(), 0.5).exp()
+        middle = s.log().lerp(to.log(), 0.5).exp().nan_to_num()
     else:
         middle = s.log().lerp(s.roll(1).log(), 0.5).exp()
     scheduler.sigmas_interpol = torch.cat([middle[:1], middle[1:].repeat_interleave(2), middle[-1:]])
@@ -194,9 +195,20 @@ class Scheduler:
     hidden: dict[str, Any] = field(default_factory=dict)
     """Options that every comparison needs, said in `setting`."""
     shown: dict[str, Any] | None = None
+    """What its name shows, by default its options and those of `step`."""
+    _cache: dict[tuple[bool, torch.dtype], Any] = field(default_factory=dict, repr=False)
 
     def make(self, steps: int, plain: bool = False) -> Any:
-        """The object, its own timesteps set."""
+        """The object, its own timesteps set; `plain` leaves the options of every comparison at their defaults."""
+        made = copy.deepcopy(self._made(plain, torch.get_default_dtype()))
+        with silence():
+            made.set_timesteps(steps if plain else self.table.steps(steps))
+        return made
+
+    def _made(self, plain: bool, default: torch.dtype) -> Any:
+        """Built once for each type that tensors have by default: building computes a table of a thousand levels."""
+        if (plain, default) in self._cache:
+            return self._cache[plain, default]
         import diffusers
 
         own = {"prediction_type": self.predicts} if self.predicts in ("sample", "epsilon") else {}
@@ -204,9 +216,8 @@ class Scheduler:
             cls = getattr(diffusers, self.cls)
             known = cls.__init__.__wrapped__.__code__.co_varnames
             given = {**own, **self.options, **({} if plain else self.hidden)}
-            made = cls(**{k: v for k, v in given.items() if k in known})
-            made.set_timesteps(steps if plain else self.table.steps(steps))
-        return made
+            self._cache[plain, default] = cls(**{k: v for k, v in given.items() if k in known})
+        return self._cache[plain, default]
 
     @property
     def module(self) -> Any:
@@ -235,7 +246,7 @@ class Scheduler:
             within.enter_context(silence())
             if lift:
                 within.enter_context(double())
-            scheduler = self.make(len(levels) - 1)
+            scheduler = self.make(len(levels) - 1, plain=levels[-1] == 0 and self.table is PLAIN)
             if again:
                 self.table.place(scheduler, levels)
                 half = scheduler.timesteps[: max(1, len(scheduler.timesteps) // 2)]
@@ -263,7 +274,7 @@ class Scheduler:
 
     def own(self, options: dict[str, Any], denoise: Denoise, steps: int) -> Owned:
         """Through its own noise levels; x a batch of four in three directions."""
-        chosen = replace(self, options={**self.options, **options}, hidden={})
+        chosen = replace(self, options={**self.options, **options}, hidden={}, _cache={})
         scheduler = chosen.make(steps, plain=True)
         levels = self.table.levels(scheduler)
         grid = np.array(levels[:: getattr(scheduler, "order", 1)])

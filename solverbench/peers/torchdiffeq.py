@@ -44,7 +44,7 @@ def _peer(method: str, order: int, evaluations: int | None, variable: str, ours:
     run = partial(_run, method, variable)
     even = ", max_order=4; its weights are those of even steps, the noise levels given are not even"
     return Peer(
-        NAME, f"{method}, {variable}", partial(run, True), order, False, 0.0, evaluations, ours,
+        NAME, f"{method}, {variable}", partial(run, True), order, False, 0.0, evaluations, ours=ours,
         setting=f"on dx/d({variable})" + (even if method.endswith("adams") else ""), native=partial(run, False),
         zero=False,
     )  # fmt: skip
