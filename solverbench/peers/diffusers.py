@@ -187,7 +187,8 @@ def _configurations() -> Iterator[tuple[str, Scheduler, dict[str, Any]]]:
             [{"algorithm_type": a, "solver_order": p} for a in ("dpmsolver++", "dpmsolver", "sde-dpmsolver++")
              for p in (1, 2, 3)], [plain, *sigmas], ends],
         "UniPCMultistepScheduler": [
-            [{"solver_order": p, "predict_x0": x0} for p in (1, 2, 3) for x0 in (True, False)],
+            [{"solver_order": 2, "solver_type": "bh1"},
+             *({"solver_order": p, "predict_x0": x0} for p in (1, 2, 3) for x0 in (True, False))],
             both, ends],
         "DEISMultistepScheduler": [[{"solver_order": p} for p in (1, 2, 3)], both],
         "SASolverScheduler": [both],
