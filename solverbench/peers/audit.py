@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -94,7 +95,8 @@ def audit(spec: str, jobs: int = 1) -> Audit:
     library = find(spec)
     names = list(library.own)
     if jobs > 1 and len(library.peers) > 8:
-        with ProcessPoolExecutor(jobs) as pool:
+        # spawned, since a forked process cannot use torch's autograd, as Milstein's method does, if its parent has
+        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
             records = list(pool.map(_record, [spec] * len(library.peers), range(len(library.peers)), chunksize=4))
             own = [o for found in pool.map(_own, [spec] * len(names), names, chunksize=16) for o in found]
     else:

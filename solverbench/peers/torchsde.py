@@ -1,8 +1,9 @@
 """torchsde: its methods on the reverse process in forward time, tau = sigma~_0 - sigma~.
 
 dx~ = -(1 + eta^2)(x~ - D)/sigma~ dtau + eta sqrt(2 sigma~) dW. It steps evenly and interpolates, so it is called once
-for each step of the given levels; reversible_heun carries a second state from step to step and is left out. Increments
-of zero are not the limit without noise of srk, which also uses their squares: only its output law is judged.
+for each step of the given levels; reversible_heun carries a second state from step to step and is left out, as is
+log_ode, which for additive noise is midpoint at the price of an area for every pair of directions. Increments of zero
+are not the limit without noise of srk, which also uses their squares: only its output law is judged.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ METHODS = {
     "heun": ("stratonovich", 2, 2),
     "midpoint": ("stratonovich", 2, 2),
     "euler_heun": ("stratonovich", 1, None),
-    "log_ode": ("stratonovich", 2, 2),
 }
 """Name -> calculus, order in the limit without noise, evaluations a step. The noise is additive: both calculi agree."""
 
@@ -58,16 +58,13 @@ def _run(method: str, eta: float, denoise: Denoise, x: Array, sigmas: Any, noise
         """The increment of one interval, and its space-time Levy area where it is asked for."""
 
         dtype, device, shape = torch.float64, torch.device("cpu"), tuple(x.shape)
-        levy_area_approximation = "davie" if method == "log_ode" else "space-time"
+        levy_area_approximation = "space-time"
 
         def __call__(self, ta: Any, tb: Any = None, return_U: bool = False, return_A: bool = False) -> Any:
             h = float(tb) - float(ta)
             y = tensor(x)
             W = math.sqrt(h) * draw(y)
-            U = h / 2 * W + math.sqrt(h**3 / 12) * draw(y) if return_U else None
-            A = torch.zeros(*y.shape, y.shape[-1], dtype=y.dtype) if return_A else None
-            found = tuple(v for v in (W, U, A) if v is not None)
-            return found if len(found) > 1 else W
+            return (W, h / 2 * W + math.sqrt(h**3 / 12) * draw(y)) if return_U else W
 
         def __repr__(self) -> str:
             return "Increments()"
@@ -85,7 +82,7 @@ def _peers() -> tuple[Peer, ...]:
             NAME, f"{method}, eta={eta:g}", partial(_run, method, eta), order, eta > 0,
             None if method == "srk" and eta else eta, evaluations,
             ours={"euler": f"euler-maruyama[eta={eta}]", "heun": None if eta else "rho-2heun"}.get(method),
-            setting="one call a step, Brownian increments given", own_noise=eta > 0, zero=False,
+            setting="one call a step, Brownian increments given", zero=False,
         )
         for method, (_, order, evaluations) in METHODS.items()
         for eta in (0.0, 1.0)
