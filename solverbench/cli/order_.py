@@ -19,9 +19,9 @@ def command(solvers: tuple[str, ...], path_name: str, jobs: int, as_json: bool) 
     """Measure the order of SOLVERs: names, your own file.py, or all.
 
     measured: the least slope over a nonlinear field and a Gaussian, on smooth and uneven grids, with a 95 % interval.
-    aided: the same with first steps so short that a history is as good as exact. local: of one step with exact
-    history, one more than the order. 10-20: the slope from 10 to 20 evaluations on the EDM grid. weak: of the output
-    law's variance; strong: on one Brownian path; both exact.
+    aided: where that falls short, the same with first steps so short that a history is as good as exact. local: of
+    one step with exact history, one more than the order. 10-20: the slope from 10 to 20 evaluations on the EDM grid.
+    weak: of the output law's variance; strong: on one Brownian path; both exact.
     Exit code 1 if a solver is worse than it is registered to be.
     """
     from solverbench.methods.registry import SOLVERS
@@ -70,7 +70,7 @@ def _row(report: Any) -> dict[str, Any]:
         "solver": report.name,
         "claimed": report.claimed,
         "measured": str(least) if report.slopes else None,
-        "aided": _short(report.unaided.order) if report.slopes else None,
+        "aided": _short(report.unaided.order),
         "local": _short(report.local.order) if report.local else None,
         "10-20": _short(report.practical),
         "constant": f"{least.constant:.2g}" if least.window else None,

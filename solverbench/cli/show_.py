@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
@@ -26,13 +27,11 @@ def command(name: str) -> None:
     if is_file(name) or name.split("[")[0] in known:
         for resolved in resolve_solver(name):
             click.echo(_solver(resolved))
-    elif name in PATHS:
-        click.echo(f"path {name}\n\n{PATHS[name].__doc__}")
-    elif name in GRIDS:
-        from solverbench import grids
-
-        options = ", ".join(f"{k}={v}" for k, v in GRIDS[name][1].items()) or "none"
-        click.echo(f"grid {name}\noptions: {options}\n\n{grids.__doc__}")
+    elif name in PATHS or name in GRIDS:  # edm and ve are both
+        if name in PATHS:
+            click.echo(f"path {name}\n\n{PATHS[name].__doc__}")
+        if name in GRIDS:
+            click.echo(_grid(name))
     elif name in pretrained.names():
         click.echo(json.dumps(pretrained.card(name), indent=1))
     elif name in suite.names():
@@ -61,8 +60,31 @@ def _solver(spec: str) -> str:
         "reference": solver.reference,
         "same program": ", ".join(_same(spec)) or None,
     }
+    return _explained(f"solver {solver}", solver.doc, facts)
+
+
+def _grid(name: str) -> str:
+    from solverbench.grids import GRIDS
+
+    rule = GRIDS[name]
+    fixed = ",".join(f"{k}={v}" for k, v in rule.fixed.items())
+    at_the_data = {
+        "jump": "jumps to it after t_min",
+        "reach": "reaches it with t_min = 0, else jumps to it after t_min",
+        "replace": "its last time is replaced by it",
+    }
+    facts = {
+        "options": ", ".join(f"{k}={v}" for k, v in rule.options.items()) or "none",
+        "at the data": at_the_data[rule.end],
+        "special case": f"of {rule.of}[{fixed}]" if fixed else rule.of and f"of {rule.of}",
+        "reference": rule.reference,
+    }
+    return _explained(f"grid {name}", rule.doc, facts)
+
+
+def _explained(title: str, doc: str, facts: dict[str, Any]) -> str:
     lines = [f"{label + ':':14}{text}" for label, text in facts.items() if text]
-    return "\n".join([f"solver {solver}", "", solver.doc, "", *lines, ""])
+    return "\n".join([title, "", doc, "", *lines, ""])
 
 
 def _order(solver: Solver) -> str:

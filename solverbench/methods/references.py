@@ -1,16 +1,28 @@
 """Where the methods come from. Keys are what `cite=` names."""
 
 REFERENCES = {
+    "butcher1964": "Butcher, On Runge-Kutta processes of high order, J. Austral. Math. Soc. 4 (1964)",
     "cox2002etd": "Cox & Matthews, Exponential time differencing for stiff systems, J. Comput. Phys. 176 (2002)",
+    "crowson2022kdiffusion": "Crowson et al., k-diffusion, https://github.com/crowsonkb/k-diffusion",
+    "diffusers2022": "von Platen et al., Diffusers, https://github.com/huggingface/diffusers",
+    "dormand1980": "Dormand & Prince, A family of embedded Runge-Kutta formulae, J. Comput. Appl. Math. 6 (1980)",
     "hairer1993": "Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, Springer (1993)",
     "hochbruck2010": "Hochbruck & Ostermann, Exponential integrators, Acta Numerica 19 (2010)",
+    "krogstad2005": "Krogstad, Generalized integrating factor methods for stiff PDEs, J. Comput. Phys. 203 (2005)",
+    "lawson1967": "Lawson, Generalized Runge-Kutta processes for stable systems, SIAM J. Numer. Anal. 4 (1967)",
     "ho2020ddpm": "Ho, Jain & Abbeel, Denoising diffusion probabilistic models, arXiv 2006.11239",
     "karras2022edm": "Karras et al., Elucidating the design space of diffusion models, arXiv 2206.00364",
     "lu2022dpm": "Lu et al., DPM-Solver, arXiv 2206.00927",
     "lu2022dpmpp": "Lu et al., DPM-Solver++, arXiv 2211.01095",
     "boffi2024flowmap": "Boffi, Albergo & Vanden-Eijnden, Flow map matching, arXiv 2406.07507",
+    "liu2022pndm": "Liu et al., Pseudo numerical methods for diffusion models on manifolds, arXiv 2202.09778",
+    "rozet2024azula": "Rozet et al., azula: diffusion models in PyTorch, https://github.com/probabilists/azula",
+    "shu1988": "Shu & Osher, Efficient implementation of non-oscillatory schemes, J. Comput. Phys. 77 (1988)",
     "song2021ddim": "Song, Meng & Ermon, Denoising diffusion implicit models, arXiv 2010.02502",
     "song2021sde": "Song et al., Score-based generative modeling through SDEs, arXiv 2011.13456",
+    "xue2023sa": "Xue et al., SA-Solver: stochastic Adams solver for fast sampling, arXiv 2309.05019",
+    "zhang2023res": "Zhang et al., Improved order analysis and design of exponential integrator, arXiv 2308.02157",
+    "zhou2024amed": "Zhou et al., Fast ODE-based sampling for diffusion models in around 5 steps, arXiv 2312.00094",
     "zhang2023deis": "Zhang & Chen, Fast sampling of diffusion models with exponential integrator, arXiv 2204.13902",
     "zhao2023unipc": "Zhao et al., UniPC, arXiv 2302.04867",
 }

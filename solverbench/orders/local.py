@@ -10,11 +10,13 @@ This sees what a whole run can hide: errors that alternate or telescope from ste
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from solverbench.numbers import Number
+from solverbench.fields.base import each
+from solverbench.numbers import Number, cos, exp, log, sin
 from solverbench.orders.ruler import Slope, slope
 from solverbench.orders.subjects import Array, Subject
 
@@ -22,7 +24,9 @@ PATTERN = (1.0, 1.3, 0.8, 1.2, 0.7, 1.4, 0.9, 1.25)
 """Relative lengths of the steps in lambda; the last is the one that is measured."""
 SIZES = tuple(2**k for k in range(1, 9))
 """The unit step in lambda is 1/size."""
-A = np.array([0.7, 1.0, 1.3, 1.6, 1.9, 0.5, 1.1])
+PRECISE_SIZES, DIGITS = (64, 128, 256), 40
+"""Where double precision ends before a window is found."""
+A = np.array([0.75, 1.0, 1.25, 1.625, 1.875, 0.5, 1.125])  # their squares are exact, for 40 digits
 B = np.array([0.1, 0.6, 1.1, 1.6, 2.1, 2.6, 3.1])
 """Frequencies and phases of the columns."""
 
@@ -36,24 +40,24 @@ class InTime:
 
     def __call__(self, x: Array, sigma: Number) -> Array:
         """D at noise level sigma, for states (n, columns)."""
-        wave = np.sin(A * -math.log(sigma) + B)
+        wave = each(sin, A * -log(sigma) + B)
         return np.asarray(x - sigma * wave if self.noise else 0 * x + wave)
 
-    def defect(self, before: Array, after: Array, lam_s: float, lam_t: float) -> Array:
+    def defect(self, before: Array, after: Array, lam_s: Number, lam_t: Number) -> Array:
         """after - the exact step from before."""
         if self.noise:  # x~' = -k e^{-lambda} eps
             return np.asarray(after - before + self.k * _forced(-1.0, lam_s, lam_t))
         # (e^{k lambda} x~)' = k e^{k lambda} D
-        decay = math.exp(-self.k * (lam_t - lam_s))
-        return np.asarray(after - decay * before - self.k * math.exp(-self.k * lam_t) * _forced(self.k, lam_s, lam_t))
+        decay = exp(-self.k * (lam_t - lam_s))
+        return np.asarray(after - decay * before - self.k * exp(-self.k * lam_t) * _forced(self.k, lam_s, lam_t))
 
 
-def _forced(c: float, lam_s: float, lam_t: float) -> Array:
+def _forced(c: float, lam_s: Number, lam_t: Number) -> Array:
     """int e^{c lambda} sin(a lambda + b) dlambda from lam_s to lam_t."""
 
-    def primitive(lam: float) -> Array:
+    def primitive(lam: Number) -> Array:
         phase = A * lam + B
-        return np.asarray(math.exp(c * lam) * (c * np.sin(phase) - A * np.cos(phase)) / (c * c + A * A))
+        return np.asarray(exp(c * lam) * (c * each(sin, phase) - A * each(cos, phase)) / (c * c + A * A))
 
     return np.asarray(primitive(lam_t) - primitive(lam_s))
 
@@ -70,11 +74,20 @@ def local_order(subject: Subject) -> Slope | None:
 
 
 def _slope(subject: Subject, field: InTime) -> Slope:
-    x = np.ones((1, A.size))
-    defects = []
-    for size in SIZES:
-        lam = [0.0, *(np.cumsum(PATTERN) / size).tolist()]
-        sigmas = tuple(math.exp(-y) for y in lam)
-        before, after = (subject.run(field, x, grid, lambda _: np.zeros_like(x)) for grid in (sigmas[:-1], sigmas))
-        defects.append(field.defect(before, after, lam[-2], lam[-1])[0])
-    return slope(np.array(defects), SIZES)
+    found = slope(np.array([_defect(subject, field, size, float) for size in SIZES]), SIZES)
+    if found.window is None and not found.exact and subject.numbers:
+        import mpmath
+
+        with mpmath.workdps(DIGITS):
+            defects = [_defect(subject, field, size, mpmath.mpf) for size in PRECISE_SIZES]
+        found = slope(np.array(defects), PRECISE_SIZES, floor=10.0 ** (8 - DIGITS))
+    return found
+
+
+def _defect(subject: Subject, field: InTime, size: int, number: Callable[[float], Number]) -> Array:
+    lam = [number(y) / size for y in (0.0, *np.cumsum(PATTERN).tolist())]
+    sigmas = tuple(exp(-y) for y in lam)
+    x = np.array([[number(1)] * A.size], dtype=float if number is float else object)
+    before, after = (subject.run(field, x, grid, lambda _: 0 * x) for grid in (sigmas[:-1], sigmas))
+    defect: Array = field.defect(before, after, lam[-2], lam[-1])[0]
+    return defect

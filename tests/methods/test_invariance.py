@@ -13,7 +13,10 @@ from solverbench.predictions import PREDICTIONS
 DETERMINISTIC = [n for n, s in sb.solvers().items() if not s.stochastic and n != "flow-map"]
 SOLVERS = [*DETERMINISTIC, "unipc-3[variant=bh1,predicts=noise]", "exp-rk3[predicts=noise]", "exp-ab3[predicts=noise]",
            "sde-dpmpp-2m[eta=0]"]  # fmt: skip
-IN_TIME = ("euler", "midpoint", "heun", "rk4", "deis-tab1", "deis-tab2", "deis-tab3")
+IN_TIME = (
+    *(name for name, s in sb.solvers().items() if "head" in s.takes and s.integrates == "velocity"),
+    *("deis-tab1", "deis-tab2", "deis-tab3", "ab2", "ab3", "ab4", "abm2", "abm3", "abm4", "pndm"),
+)
 SIGMAS = np.array([12.0, 6.0, 3.5, 1.7, 0.9, 0.5, 0.21, 0.1])
 
 

@@ -35,7 +35,8 @@ def test_builtin_solvers_say_where_they_come_from():
         assert solver.reference == REFERENCES[solver.cite]
         assert solver.doc
         assert solver.family != "user"
-        assert solver.order is None or 1 <= solver.order <= 4
+        assert solver.order is None or 1 <= solver.order <= 8
+        assert solver.attains is None or solver.attains[0] < solver.order
 
 
 def test_evaluations_and_noise():
@@ -49,7 +50,8 @@ def test_evaluations_and_noise():
         1,
     ]
     stochastic = [n for n, s in solvers.items() if s.stochastic]
-    assert stochastic == ["ddpm", "euler-maruyama", "sde-dpmpp-1", "sde-dpmpp-2m", "edm-stochastic"]
+    assert {"ddpm", "euler-maruyama", "sde-dpmpp-2m", "edm-stochastic", "sa-solver"} <= {*stochastic}
+    assert not {"ddim", "edm-heun", "unipc-3", "rk8", "flow-map"} & {*stochastic}
     assert not solvers["ddpm[eta=0]"].stochastic
 
 
@@ -80,9 +82,10 @@ def test_specs(spec, options, text):
     [
         ("dim", "unknown solver 'dim'.*did you mean ddim"),
         ("dpmpp2m", "'dpmpp2m'.*dpmpp-2m"),
-        ("qqq", "'qqq'.*known: ddim, ddpm"),
+        ("qqq", "'qqq'.*known: ab2, ab3"),
         ("ddim[et=1]", "'ddim' has no option 'et'.*eta"),
-        ("euler[eta=1]", "'euler' has no option 'eta'; it takes none"),
+        ("exp-euler[eta=1]", "'exp-euler' has no option 'eta'.*predicts"),
+        ("flow-map[eta=1]", "'flow-map' has no option 'eta'; it takes none"),
         ("ddim[eta]", "cannot read option 'eta', write option=value"),
         ("ddim[eta=much]", "option eta='much' is not a float"),
         ("unipc-2[p=2.5]", "option p='2.5' is not a int"),

@@ -67,7 +67,7 @@ def test_the_same_to_forty_digits():
 def test_grids_of_the_measurement(name):
     """They begin and end where they should, decrease, and shrink everywhere as N grows."""
     for N in (4, 32):
-        coarse, fine = GRIDS[name](N, float), GRIDS[name](2 * N, float)
+        coarse, fine = GRIDS[name](N, float, (S, T)), GRIDS[name](2 * N, float, (S, T))
         assert (coarse[0], coarse[-1]) == pytest.approx((S, T), rel=1e-14)
         assert (np.diff(coarse) < 0).all()
         assert np.abs(np.diff(np.log(fine))).max() < 0.6 * np.abs(np.diff(np.log(coarse))).max()

@@ -92,26 +92,28 @@ def planted(name, old, new, monkeypatch):
 
 
 FAULTS = [
-    ("dpmpp-2m", "(1 + 1 / (2 * r)) * D", "(1 + 1 / r) * D", "a dropped factor 2, out of balance"),
-    ("dpmpp-2m", "r = h_old / h\n", "r = h / h_old\n", "a ratio upside down"),
-    ("dpmpp-2m", "(1 + 1 / (2 * r)) * D - 1 / (2 * r) * D_old", "(1 + 1 / r) * D - 1 / r * D_old", "twice the slope"),
+    ("dpmpp-2m", "[1 + 1 / (2 * r), -1 / (2 * r)]", "[1 + 1 / r, -1 / (2 * r)]", "a dropped factor 2, out of balance"),
+    ("dpmpp-2m", "[1 + 1 / (2 * r), -1 / (2 * r)]", "[1 + r / 2, -r / 2]", "a ratio upside down"),
+    ("dpmpp-2m", "[1 + 1 / (2 * r), -1 / (2 * r)]", "[1 + 1 / r, -1 / r]", "twice the slope"),
     ("dpmpp-3m", "phi(2, z) * D1 +", "phi(2, z) * D1 * 2 +", "a factor 2 too much"),
     ("ddim", "path.alpha(t) * (D +", "path.alpha(t) * (D * 0.99 +", "one percent of the data prediction lost"),
     ("ddpm", "(1 - sigma_t / sigma_s) *", "(1 - sigma_t / sigma_s) * 0.9 *", "a tenth too little noise"),
     ("unipc-2", "math.factorial(k) * phi(k + 1, z)", "phi(k + 1, z)", "a dropped factorial"),
     ("unipc-3", "for r_i in r] for k in n]", "for r_i in r[::-1]] for k in n]", "swapped indices"),
     ("exp-ab3", "math.factorial(k) * phi(k + 1, z)", "phi(k + 1, z)", "a dropped factorial"),
-    ("exp-ab2", "(lam_j - path.lam(s)) / h", "(path.lam(s) - lam_j) / h", "a sign"),
-    ("deis-rhoab2", "(h * 0 + 1) / (k + 1)", "(h * 0 + 1) / (k + 1 + (k == 2))", "a wrong moment"),
-    ("deis-tab3", "(x / path.alpha(s) + h * slope)", "(x / path.alpha(s) * 0.999 + h * slope)", "a leak in the state"),
-    ("rho-2heun", "path.alpha(u) * stage)", "path.alpha(u) * stage * 0.97)", "a wrong stage"),
-    ("rk4", "u = s + h * _number(c, h) if c < 1 else t", "u = s", "nodes not at their times"),
-    ("heun", "u = s + h * _number(c, h) if c < 1 else t", "u = s", "sigma_s for sigma_t"),
+    ("exp-ab2", "(w(path, r) - w_s) / (w_t - w_s)", "(w_s - w(path, r)) / (w_t - w_s)", "a sign"),
+    ("sa-solver", "-2 * eta * eta * h", "-eta * eta * h", "a dropped 2 in the noise"),
+    ("exp-rk4-sw", 'p2="-2"), _phi(p2="4")', 'p2="-1"), _phi(p2="3")', "weights that sum but do not fit"),
+    ("deis-rhoab2", "(t * 0 + 1) / (k + 1)", "(t * 0 + 1) / (k + 1 + (k == 2))", "a wrong moment"),
+    ("deis-tab3", "(x / form.m(path, s) +", "(x / form.m(path, s) * 0.999 +", "a leak in the state"),
+    ("rho-2heun", "form.m(path, r) * y_r, path", "form.m(path, r) * y_r * 0.97, path", "a wrong stage"),
+    ("rk4", "form.m(path, r) * y_r, path, r))", "form.m(path, r) * y_r, path, s))", "stages not at their times"),
+    ("heun", "form.m(path, r) * y_r, path, r))", "form.m(path, r) * y_r, path, s))", "s for t"),
     ("euler-maruyama", "eta * eta * g2 / 2", "eta * eta * g2", "twice the drift"),
     ("sde-dpmpp-1", "sqrt(-expm1(-2 * eta * eta * h))", "sqrt(-expm1(-eta * eta * h))", "a dropped 2 in the noise"),
     ("sde-dpmpp-2m", "weight * h / h_old * (D - D_old)", "weight * h_old / h * (D - D_old)", "a ratio upside down"),
     ("edm-heun", "s_hat = s\n", "s_hat = s * 1.001\n", "evaluated at the wrong noise level"),
-    ("dpm-3", '_phi(p1="1", p2="-3/2"), _phi(), _phi(p2="3/2")', '_phi(p1="1", p2="-1"), _phi(), _phi(p2="1")',
+    ("dpm-3", '_phi(p1="1", p2="-3/2"), NONE, _phi(p2="3/2")', '_phi(p1="1", p2="-1"), NONE, _phi(p2="1")',
      "weights that sum but do not fit"),
     ("dpm-2", "path.lam(s) + h * c.numerator", "path.lam(s) + 0.9 * h * c.numerator", "a node beside the middle"),
 ]  # fmt: skip
@@ -128,8 +130,7 @@ def test_planted_faults_are_seen(name, old, new, what, monkeypatch):
 
 def same(a, b):
     """Whether two reports tell the same orders."""
-    pairs = [(a.attained, b.attained), (a.unaided, b.unaided), *((a.weak[k], b.weak[k]) for k in a.weak)]
-    pairs += [(a.local, b.local)]
+    pairs = [(a.attained, b.attained), (a.local, b.local), *((a.weak[k], b.weak[k]) for k in a.weak)]
     return a.verdict == b.verdict and all(s.exact == t.exact and t.reaches(s.order) for s, t in pairs if not s.exact)
 
 
@@ -137,7 +138,7 @@ TABLEAUX = [
     (exponential, "exp-rk2", "ETD2RK", "b", 1, {2: Fraction(1, 2), 1: Fraction(0)}),
     (exponential, "dpm-3", "DPM3", "b", 2, {2: Fraction(1)}),
     (exponential, "exp-rk3", "ETD3RK", "a", (2, 1), {1: Fraction(1)}),
-    (runge_kutta, "rho-4rk", "RK4", "b", 1, Fraction(1, 4)),
+    (runge_kutta, "rho-4rk", "rk4", "b", 1, Fraction(1, 4)),
 ]
 
 
@@ -145,7 +146,8 @@ TABLEAUX = [
 def test_planted_faults_in_tableaux_are_seen(module, name, tableau, part, at, entry, monkeypatch):
     """Past the tableau's own checks, which refuse rows that do not sum to c: those would not even be made."""
     sound = sb.order(name)
-    table = getattr(module, tableau)
+    home = runge_kutta.TABLEAUX if module is runge_kutta else vars(module)
+    table = home[tableau]
     value = [list(row) if isinstance(row, tuple) else row for row in getattr(table, part)]
     if isinstance(at, tuple):
         value[at[0]][at[1]] = entry
@@ -155,7 +157,7 @@ def test_planted_faults_in_tableaux_are_seen(module, name, tableau, part, at, en
     wrong = object.__new__(type(table))
     for field in ("a", "b", "c"):
         object.__setattr__(wrong, field, tuple(value) if field == part else getattr(table, field))
-    monkeypatch.setattr(module, tableau, wrong)
+    monkeypatch.setitem(home, tableau, wrong)
     faulty = sb.order(name)
     assert not same(sound, faulty), faulty
     assert WORSE.index(faulty.verdict) > WORSE.index(sound.verdict)
