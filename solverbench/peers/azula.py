@@ -95,7 +95,7 @@ def _peers() -> tuple[Peer, ...]:
         _peer("DDPMSampler", 1, ours="ddpm", eta=1.0),
         _peer("ItoSampler", 1, eta=1.0),
         *(_peer("zABSampler", p, {"order": p}, ours=f"deis-rhoab{p - 1}") for p in (2, 3, 4)),
-        *(_peer("vABSampler", p, {"order": p}) for p in (2, 3)),
+        *(_peer("vABSampler", p, {"order": p}, ours=f"vab{p}") for p in (2, 3)),
         *(_peer("zEABSampler", p, {"order": p}, ours=f"exp-ab{p}[predicts=noise]", zero=False) for p in (2, 3)),
         *(_peer("xEABSampler", p, {"order": p}, ours=f"exp-ab{p}", zero=False) for p in (2, 3)),
         *(_peer("REABSampler", p, {"order": p}, zero=False) for p in (1, 2, 3)),

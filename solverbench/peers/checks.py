@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,8 @@ import numpy as np
 from solverbench.errors import in_words
 from solverbench.measures import gaussians
 from solverbench.orders import Report, Slope, Subject, measure
-from solverbench.orders.grids import uneven
 from solverbench.orders.impulse import respond
-from solverbench.orders.measure import SIZES, flow_error
-from solverbench.orders.problems import GAUSSIAN, NONLINEAR, VARIANCE, gaussian, mixed
-from solverbench.orders.ruler import slope
+from solverbench.orders.problems import GAUSSIAN, VARIANCE, gaussian, mixed
 from solverbench.peers.base import Array, Denoise, Draw, Owned, Peer, Run, scaled
 
 SIGMAS = (14.0, 8.0, 5.5, 2.9, 1.6, 0.9, 0.41, 0.2, 0.07)
@@ -55,7 +52,7 @@ class Record:
     order: str = ""
     """Of a whole run, with its 95 % interval, on the grid and problem where it is least."""
     unaided: str = ""
-    """With a history as good as exact."""
+    """With a history as good as exact, where a run falls short of the claim."""
     local: str = ""
     """Of one step with an exact history, one more than the order of such a method."""
     slopes: dict[str, str] = field(default_factory=dict)
@@ -135,14 +132,14 @@ def examine(peer: Peer) -> Record:
 
 def _order(peer: Peer, record: Record) -> Iterator[Finding]:
     """Does it converge, at the order claimed, to the process it follows, and its law to the exact one?"""
-    report = _in_threes(measure(_subject(peer)), _subject(peer))
+    report = measure(_subject(peer))
     slopes = {**report.slopes, **{f"law: {k}": v for k, v in report.weak.items()}}
     record.slopes = {name: str(s) for name, s in slopes.items()}
     record.practical = report.practical if math.isfinite(report.practical) else None
     record.verdict = _verdict(report, peer)
     record.local = str(report.local) if report.local else ""
     if report.slopes:
-        record.order, record.unaided = str(_least(report, aided=False)), str(_least(report, aided=True))
+        record.order, record.unaided = _least(report, aided=False), _least(report, aided=True)
     elif report.weak:
         record.order = f"law {report.weak['variance']}"
     if report.verdict == "failed":
@@ -165,22 +162,6 @@ def _order(peer: Peer, record: Record) -> Iterator[Finding]:
         yield Finding("order", f"{record.order}{one}; claims {peer.order:g}: {cause}")
 
 
-def _in_threes(report: Report, subject: Subject) -> Report:
-    """The report with its slopes on uneven levels from numbers of steps that its pattern of three divides.
-
-    Otherwise the pattern ends in the middle, elsewhere on every other grid, and errors that depend on the last step
-    alternate: UniPC's corrector leaves one.
-    """
-    names = [n for n in report.slopes if n.startswith("uneven")]
-    if not names:
-        return report
-    sizes = [3 * N // 2 for N in SIZES]
-    errors = np.concatenate([flow_error(subject, uneven(N)) for N in sizes])
-    parts = {"nonlinear": NONLINEAR, "gaussian": GAUSSIAN}
-    found = {n: slope(errors[:, parts[n.split()[1]]], sizes) for n in names}
-    return replace(report, slopes={**report.slopes, **found})
-
-
 def _error(s: Slope) -> float:
     assert s.window is not None
     return float(s.constant / s.window[1] ** s.order)
@@ -191,9 +172,10 @@ def _seen(slopes: Iterable[Slope]) -> list[Slope]:
     return [s for s in slopes if s.window or s.exact]
 
 
-def _least(report: Report, aided: bool) -> Slope:
+def _least(report: Report, aided: bool) -> str:
+    """The least slope without or with a history as good as exact; empty if that was not asked for."""
     slopes = [s for name, s in report.slopes.items() if name.startswith("graded") == aided]
-    return min(_seen(slopes), key=lambda s: s.order, default=slopes[0])
+    return str(min(_seen(slopes), key=lambda s: s.order, default=slopes[0])) if slopes else ""
 
 
 def _verdict(report: Report, peer: Peer) -> str:

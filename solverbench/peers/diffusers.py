@@ -57,7 +57,7 @@ def _multistep() -> Iterator[Peer]:
         ("dpmsolver++", "midpoint", 1): "dpmpp-1", ("dpmsolver++", "midpoint", 2): "dpmpp-2m",
         ("dpmsolver++", "heun", 2): "exp-ab2", ("dpmsolver++", "midpoint", 3): "dpmpp-3m",
         ("dpmsolver", "midpoint", 1): "dpm-1", ("dpmsolver", "heun", 2): "exp-ab2[predicts=noise]",
-        ("dpmsolver", "midpoint", 2): "unipc-2[corrector=false,predicts=noise]",
+        ("dpmsolver", "midpoint", 2): "dpm-2m",
         ("sde-dpmsolver++", "midpoint", 1): "sde-dpmpp-1", ("sde-dpmsolver++", "midpoint", 2): "sde-dpmpp-2m",
         ("sde-dpmsolver++", "heun", 2): "sde-dpmpp-2m[variant=heun]",
     }  # fmt: skip
@@ -112,6 +112,7 @@ def _sa() -> Iterator[Peer]:
                           hidden={"lower_order_final": False},
                           shown={"predictor_order": p, "corrector_order": c, "tau": tau}),
                 eta=tau, stochastic=tau > 0, zero=False, corrects=True,
+                ours=f"sa-solver[predictor={p},corrector={c},eta={tau}]" if c > 1 else None,
             )  # fmt: skip
 
 
@@ -131,7 +132,8 @@ def _peers() -> tuple[Peer, ...]:
         _peer(Scheduler("PNDMScheduler", 4, {"skip_prk_steps": True}, table=ALPHAS), zero=False, setting=even),
         _peer(Scheduler("PNDMScheduler", 4, {"skip_prk_steps": False}, table=HALVES), zero=False,
               setting=f"{even}; stages of the first three steps halfway in log sigma"),
-        _peer(Scheduler("IPNDMScheduler", 4, frame="vp", predicts="v_prediction", table=COSINES), setting=even),
+        _peer(Scheduler("IPNDMScheduler", 4, frame="vp", predicts="v_prediction", table=COSINES), ours="ipndm4",
+              setting=even),
         _peer(ve("EulerDiscreteScheduler", 1), ours="ddim", path="edm"),
         _peer(ve("EulerDiscreteScheduler", None, step={"s_churn": 5.0}), eta=None, stochastic=True),
         _peer(ve("EulerAncestralDiscreteScheduler", 1), ours="ddpm", eta=1.0, path="edm"),
@@ -139,12 +141,12 @@ def _peers() -> tuple[Peer, ...]:
         _peer(ve("KDPM2DiscreteScheduler", 2, table=GEOMETRIC), evaluations=2),
         _peer(ve("KDPM2AncestralDiscreteScheduler", 2, table=GEOMETRIC), eta=1.0, evaluations=2),
         _peer(ve("DPMSolverSDEScheduler", 2, table=MIDPOINTS), eta=1.0, evaluations=2),
-        _peer(ve("LMSDiscreteScheduler", 4), ours="deis-rhoab3", path="edm"),
+        _peer(ve("LMSDiscreteScheduler", 4), ours="lms", path="edm"),
         *_multistep(),
         *_singlestep(),
         *_unipc(),
         *(_peer(Scheduler("DEISMultistepScheduler", p, {"solver_order": p}, hidden={"lower_order_final": False}),
-                zero=False) for p in (1, 2, 3)),
+                zero=False, ours=o) for p, o in ((1, "dpm-1"), (2, "deis-logrho2"), (3, "deis-logrho3"))),
         *_sa(),
         _peer(ve("EDMEulerScheduler", 1, predicts="edm"), ours="ddim", path="edm"),
         *(_peer(ve("EDMDPMSolverMultistepScheduler", p, options={"algorithm_type": a, "solver_order": p},

@@ -109,7 +109,7 @@ def _peers() -> tuple[Peer, ...]:
         _peer("heun", None, {"s_churn": 5.0}, evaluations=2, eta=None, stochastic=True, ours="edm-heun[s_churn=5]"),
         _peer("dpm_2", 2, evaluations=2),
         _peer("dpm_2_ancestral", 2, evaluations=2, eta=1.0, stochastic=True),
-        _peer("lms", 4, ours="deis-rhoab3"),
+        _peer("lms", 4, ours="lms"),
         _peer("dpm_fast", 3, {"ends": _fast}, evaluations=3, zero=False, setting=f"{ends}; n = 3 steps"),
         _peer("dpm_adaptive", None, {"ends": _adaptive}, evaluations=None, zero=False,
               setting=f"{ends}; rtol = atol = steps^-3"),
