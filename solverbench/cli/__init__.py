@@ -1,7 +1,7 @@
 """The command line: one small module per verb, imported when it is used.
 
-stdout carries data, stderr messages. Exit codes: 0 ok, 1 worse than claimed, 2 usage, 3 some cells failed,
-5 nothing selected, 130 interrupted.
+stdout carries data, stderr messages. Exit codes: 0 ok, 1 worse than claimed or unlike its peer, 2 usage, 3 some cells
+failed, 5 nothing selected, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ VERBS = {
     "plan": "Print the linear program a solver is.",
     "law": "Print the exact error of a solver on a Gaussian field.",
     "order": "Measure the order of convergence of solvers.",
+    "audit": "Judge another library's samplers, or a file of your own.",
+    "parity": "Compare our solvers with other libraries' number by number.",
     "fetch": "Download public checkpoints, statistics and data, verified; or list them.",
 }
 

@@ -19,7 +19,7 @@ from typing import TypeAlias
 from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
 from solverbench.methods.exponential import dpm_2
-from solverbench.methods.registry import solver
+from solverbench.methods.registry import Shortfall, solver
 from solverbench.methods.runge_kutta import rk_sigma
 from solverbench.numbers import Number, exp, log, sqrt
 from solverbench.paths import Path
@@ -46,6 +46,9 @@ def time_levels(path: Path, s: Number, t: Number, eta: float) -> tuple[Number, N
     return down, sqrt((sigma_t - down) * (sigma_t + down))
 
 
+BETWEEN: tuple[int, Shortfall] = 1, "coefficients"
+"""What ancestral steps of order two attain: their stages see the levels of a step that goes too far down, so the
+variance of the law converges at order two, its mean given the start at order one."""
 LEVELS = {"posterior": posterior_levels, "time": time_levels}
 
 
@@ -82,7 +85,8 @@ def euler_ancestral(
     return ancestral(x, path, grid, EULER, eta, s_noise, levels)
 
 
-@solver("dpm-2-ancestral", order=2, integrates="noise", family="ancestral", cite="crowson2022kdiffusion")
+@solver("dpm-2-ancestral", order=2, attains=BETWEEN, integrates="noise", family="ancestral",
+        cite="crowson2022kdiffusion")  # fmt: skip
 def dpm_2_ancestral(
     x: State, path: Path, grid: Grid, *, eta: float = 1.0, s_noise: float = 1.0, levels: str = "posterior"
 ) -> State:
@@ -90,7 +94,8 @@ def dpm_2_ancestral(
     return ancestral(x, path, grid, dpm_2, eta, s_noise, levels)
 
 
-@solver("dpmpp-2s-ancestral", order=2, integrates="x0", family="ancestral", cite="crowson2022kdiffusion")
+@solver("dpmpp-2s-ancestral", order=2, attains=BETWEEN, integrates="x0", family="ancestral",
+        cite="crowson2022kdiffusion")  # fmt: skip
 def dpmpp_2s_ancestral(
     x: State, path: Path, grid: Grid, *, eta: float = 1.0, s_noise: float = 1.0, levels: str = "posterior"
 ) -> State:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -20,7 +20,13 @@ from solverbench.orders.ruler import FLOOR, Slope, slope
 from solverbench.orders.subjects import Array, Draw, Subject
 
 Verdict: TypeAlias = Literal[
-    "as claimed", "below claim: start-up", "below claim: coefficients", "inconsistent", "no claim", "failed"
+    "as claimed",
+    "no claim",
+    "undetermined",
+    "below claim: start-up",
+    "below claim: coefficients",
+    "inconsistent",
+    "failed",
 ]
 SIZES = tuple(3 * 2**k for k in range(1, 7))
 LAW_SIZES = (48, 96, 192, 384)
@@ -31,14 +37,7 @@ PRACTICAL = (80.0, 0.002, 7)
 """First and last noise level and rho of the grid on which the order at practical budgets is measured."""
 
 
-WORSE: tuple[Verdict, ...] = (
-    "as claimed",
-    "no claim",
-    "below claim: start-up",
-    "below claim: coefficients",
-    "inconsistent",
-    "failed",
-)
+WORSE: tuple[Verdict, ...] = get_args(Verdict)
 """Verdicts from best to worst."""
 
 
@@ -106,7 +105,8 @@ class Report:
 
 
 def _least(slopes: Iterable[Slope]) -> Slope:
-    return min(slopes, key=lambda s: -math.inf if math.isnan(s.order) else s.order, default=Slope(math.nan))
+    slopes = list(slopes)
+    return min(_seen(slopes) or slopes, key=lambda s: s.order, default=Slope(math.nan))
 
 
 def measure(subject: Subject) -> Report:
@@ -169,16 +169,24 @@ def _practical(subject: Subject) -> float:
 
 
 def _verdict(subject: Subject, slopes: dict[str, Slope], local: Slope | None, weak: dict[str, Slope]) -> Verdict:
-    plain = [s for name, s in slopes.items() if not name.startswith("graded")]
-    if not all(s.reaches(0.5) for s in [*plain, *weak.values()]):
+    """From the slopes that hold a number: where the ruler found nothing to measure, nothing is held against anyone."""
+    every = [s for name, s in slopes.items() if not name.startswith("graded")] or [weak["variance"]]
+    plain, p = _seen(every), subject.order
+    converges = all(s.reaches(0.5) for s in _seen([*every, *weak.values()]))
+    if any(s.remark == "not finite" for s in every) or not converges:
         return "inconsistent"
-    p = subject.order
     if p is None:
         return "no claim"
-    aided = [s for name, s in slopes.items() if name.startswith("graded")]
-    whole = local is None or local.reaches(p + (not subject.corrects))
-    if whole and all(s.reaches(p) for s in plain or [weak["variance"]]):
+    if not plain:
+        return "undetermined"
+    right = all(s.reaches(p + (not subject.corrects)) for s in _seen([local] if local else []))
+    if right and all(s.reaches(p) for s in plain):
         return "as claimed"
-    if whole and aided and all(s.reaches(p) for s in aided):
+    aided = _seen(s for name, s in slopes.items() if name.startswith("graded"))
+    if right and aided and all(s.reaches(p) for s in aided):
         return "below claim: start-up"
     return "below claim: coefficients"
+
+
+def _seen(slopes: Iterable[Slope]) -> list[Slope]:
+    return [s for s in slopes if s.window or s.exact]

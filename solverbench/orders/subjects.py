@@ -87,12 +87,11 @@ def subject(solver: Solver, path: Path | str = "edm") -> Subject:
 
 def strength(solver: Solver) -> float | None:
     """Of the reverse process a solver follows: its option eta, 1 if it draws noise and has none, and None if its noise
-    is not that of a process (churn, ancestral steps, restarts, jumps) or one of no constant strength (ER-SDE)."""
+    is not that of a process (churn, restarts, jumps) or one of no constant strength (most scales of ER-SDE)."""
     options = solver.options
     if "scale" in options:
         return {"ode": 0.0, "sde": 1.0}.get(options["scale"])
-    restless = {"levels", "visits"} & options.keys() or options.get("s_churn") or solver.integrates == "flow map"
-    if solver.stochastic and restless:
+    if solver.stochastic and (options.get("visits") or options.get("s_churn") or solver.integrates == "flow map"):
         return None
     eta: float = options.get("eta", 1.0 if solver.stochastic else 0.0)
     return eta

@@ -10,6 +10,8 @@ on theirs; differences are relative to the largest state:
   raised to 100000.
 * Restart with benchmarks/generate_restart.py of Newbeeer/diffusion_restart_sampling (commit 8cbcb07), without its
   additional churn (restart_gamma = 0): 3e-16 once its float32 levels are made float64, 2e-7 before.
+* iPNDM and iPNDM_v of two to four values with diff-solvers-main/solvers.py of zju-pi/diff-sampler (commit 68d5ce4), its
+  thresholding off: at most 1e-15.
 * RX-Euler with edm/generate.py of jin01020/rx-dpm (commit 580ecf7), its coefficients in float64, where the step onto
   the data stands alone (skip_last): 7e-16.
 """
@@ -27,6 +29,11 @@ SIGMAS = (14.0, 8.0, 5.5, 2.9, 1.6, 0.9, 0.41, 0.2, 0.07)
 FIELD = Mixture([0.4, 0.6], np.array([[0.9, -0.4], [-0.7, 0.5]]), variances=[0.25, 0.09], path="edm", prediction="x0")
 START = np.array([[13.0, -9.0]])
 PINNED = {
+    "ipndm2": (1.051957848311, -0.5458569747148),
+    "ipndm3": (1.080225488598, -0.564761452802),
+    "ipndm4": (1.086516193303, -0.5690009819499),
+    "ipndm-v3": (1.070119628416, -0.558026118256),
+    "ipndm-v4": (1.092066498792, -0.5725532826426),
     "seeds-2": (-0.5352151888942, 0.3650309952629),
     "seeds-2[eta=0.5]": (0.7105595952031, -0.3090940401778),
     "seeds-3": (-0.5143383979291, 0.4846633621514),

@@ -1,0 +1,36 @@
+"""`solverbench parity [LIBRARY]`: our solvers beside other libraries', number by number."""
+
+from __future__ import annotations
+
+import click
+
+from solverbench.cli.common import json_option, print_rows
+
+
+@click.command("parity")
+@click.argument("library", required=False)
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print docs/parity.md.")
+@json_option
+def command(library: str | None, as_markdown: bool, as_json: bool) -> int:
+    """Run every solver of ours that another library has too beside it, on the same field, noise levels and draws.
+
+    Without LIBRARY, all that are installed. The exit code is 1 if one differs.
+    """
+    from solverbench import peers
+    from solverbench.peers import parity
+
+    names, missing = ([library], {}) if library else parity.installed()
+    for reason in missing.values():
+        click.echo(f"left out: {reason}", err=True)
+    found = [parity.compare(peer) for peer in parity.pairs(names)]
+    if as_markdown:
+        versions = {k: v for name in names for k, v in peers.library(name).versions.items()}
+        click.echo(parity.markdown(found, [f"{k} {v}" for k, v in versions.items()]), nl=False)
+    else:
+        columns = None if as_json else ["solver", "library", "peer", "setting", "difference", "equal"]
+        print_rows(parity.rows(found), as_json, columns)
+    differing = [c for c in found if not c.equal]
+    for c in differing:
+        reason = c.error or f"{c.difference:.1e} > {c.tolerance:.0e}"
+        click.echo(f"{c.solver} differs from {c.library} {c.peer}: {reason}", err=True)
+    return 1 if differing else 0

@@ -1,0 +1,98 @@
+"""What another library's sampler is made into, so that it can be judged as our own are.
+
+Everything is in canonical coordinates, x~ = x/alpha against sigma~ = sigma/alpha, where every Gaussian path is the same
+process; an adapter scales the state on the way in and out, and says in `setting` what else it had to set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+Denoise: TypeAlias = Callable[[Array, Any], Array]
+"""denoise(x~ (n, d), sigma~) -> D (n, d)."""
+Draw: TypeAlias = Callable[[int], Array]
+"""noise(k) -> standard normal numbers (n, d) of the k-th draw."""
+Run: TypeAlias = Callable[[Denoise, Array, tuple[float, ...], Draw | None], Array]
+"""run(denoise, x~ at sigmas[0], decreasing sigmas, noise) -> x~ at sigmas[-1]; noise None: the library draws."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One sampler of another library."""
+
+    library: str
+    name: str
+    """Class or function, with the options that matter."""
+    run: Run
+    order: int | None = None
+    """Claimed by its documentation or the paper it names; None if nobody claims one."""
+    stochastic: bool = False
+    eta: float | None = 0.0
+    """Strength of the process it follows, whose limit without noise is dx/dlambda = -(1 + eta^2)(x - D); None: none."""
+    evaluations: int | None = 1
+    """Model evaluations that a step promises; None if nothing is promised."""
+    corrects: bool = False
+    """Whether a step is corrected by the next one's evaluation, so that a run ends on a step of one order less."""
+    ours: str | None = None
+    """The solver of ours it should equal."""
+    path: str = "edm"
+    """The path on which ours is that method, for methods that step in t."""
+    setting: str = ""
+    """What was set so that it takes the given noise levels, all of them, at its full order."""
+    tolerance: float = 1e-10
+    """Of the comparison with ours, relative to the largest state; a larger one has its reason in `setting`."""
+    native: Run | None = None
+    """The same in the library's own arithmetic, where `run` lifts its float32 to float64."""
+    again: Run | None = None
+    """The second run of one object whose first run was cut short, where there is an object to reuse."""
+    own_noise: bool = False
+    """Whether it draws noise from torch's global generator when `noise` is None."""
+    zero: bool = True
+    """Whether its noise levels may end at zero."""
+
+
+class Own(Protocol):
+    """A run through the library's own choice of noise levels; raises what the library raises."""
+
+    def __call__(self, denoise: Denoise, steps: int) -> Owned: ...
+
+
+@dataclass(frozen=True)
+class Owned:
+    """What came of one."""
+
+    sigmas: Array
+    """Canonical noise levels in the order in which the model saw them, one per evaluation."""
+    grid: Array
+    """The noise levels of the steps, the last one included."""
+    x: Array
+    """The end."""
+    promised: int | None = None
+    """Evaluations that the number of steps promises."""
+
+
+@dataclass(frozen=True)
+class Library:
+    """A library: how it is installed, which samplers it has, how it runs by its own choices."""
+
+    name: str
+    pip: str
+    """What to install, as pip is told."""
+    peers: tuple[Peer, ...]
+    own: Mapping[str, Own] = field(default_factory=dict)
+    """Configuration -> run through the library's own grid."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def scaled(a: Array, b: Array) -> float:
+    """max |a - b| relative to max |b|; inf if either is not finite."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return float("inf")
+    return float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-300))
