@@ -52,7 +52,8 @@ def _peer(method: str, order: int, evaluations: int | None, variable: str, ours:
 
 def _peers() -> tuple[Peer, ...]:
     fixed = (("euler", 1, 1), ("midpoint", 2, 2), ("heun2", 2, 2), ("heun3", 3, 3), ("rk4", 4, 4))
-    sigma = {"euler": "euler-sigma", "midpoint": "rho-midpoint", "heun2": "rho-2heun", "heun3": "rho-3heun", "rk4": "rk4-38"}
+    ours = ("euler-sigma", "rho-midpoint", "rho-2heun", "rho-3heun", "rk4-38")
+    sigma = dict(zip((m for m, *_ in fixed), ours, strict=True))
     return (
         *(_peer(m, p, e, "sigma", sigma.get(m)) for m, p, e in fixed),
         *(_peer(m, p, e, "log sigma") for m, p, e in fixed),
