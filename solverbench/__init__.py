@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from solverbench.grids import Grid, grid
     from solverbench.measures.law import Law
     from solverbench.methods.registry import Solver, solver, solvers
+    from solverbench.orders import order
     from solverbench.paths import Path, path
     from solverbench.plans import Plan
     from solverbench.sampling import Samples, sample
@@ -38,6 +39,7 @@ _HOME = {
     "fields": "",
     "grid": "grids",
     "law": "api",
+    "order": "orders",
     "path": "paths",
     "plan": "api",
     "sample": "sampling",
@@ -47,7 +49,7 @@ _HOME = {
 
 __all__ = [
     "Grid", "Law", "Path", "Plan", "Samples", "Solver", "SolverbenchError", "UsageError", "fields", "grid", "law",
-    "path", "plan", "sample", "solver", "solvers",
+    "order", "path", "plan", "sample", "solver", "solvers",
 ]  # fmt: skip
 
 

@@ -36,6 +36,7 @@ def _lift(name: str, mpmath_name: str | None = None) -> Callable[[Number], Numbe
 
 exp = _lift("exp")
 log = _lift("log")
+cosh = _lift("cosh")
 expm1 = _lift("expm1")
 log1p = _lift("log1p")
 sqrt = _lift("sqrt")
@@ -43,6 +44,15 @@ sin = _lift("sin")
 cos = _lift("cos")
 tan = _lift("tan")
 atan = _lift("atan")
+
+
+def erfc(x: Number) -> Number:
+    """The complementary error function of a single number, in its type."""
+    if hasattr(x, "_mpf_"):
+        import mpmath
+
+        return mpmath.erfc(x)
+    return math.erfc(x)
 
 
 def pi(like: Number) -> Number:

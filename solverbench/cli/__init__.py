@@ -1,7 +1,7 @@
 """The command line: one small module per verb, imported when it is used.
 
-stdout carries data, stderr messages. Exit codes: 0 ok, 2 usage, 3 some cells failed, 5 nothing selected,
-130 interrupted.
+stdout carries data, stderr messages. Exit codes: 0 ok, 1 worse than claimed, 2 usage, 3 some cells failed,
+5 nothing selected, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ VERBS = {
     "show": "Explain one solver, path, grid, field or suite.",
     "plan": "Print the linear program a solver is.",
     "law": "Print the exact error of a solver on a Gaussian field.",
+    "order": "Measure the order of convergence of solvers.",
     "fetch": "Download public checkpoints, statistics and data, verified; or list them.",
 }
 

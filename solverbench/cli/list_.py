@@ -26,6 +26,8 @@ def _solvers() -> list[dict[str, Any]]:
         {
             "solver": str(s),
             "order": s.order,
+            "attains": s.attains[0] if s.attains else s.order,
+            "shortfall": s.attains[1] if s.attains else None,
             **_counted(s),
             "integrates": s.integrates,
             "family": s.family,
@@ -58,8 +60,17 @@ def _paths() -> list[dict[str, Any]]:
 def _grids() -> list[dict[str, Any]]:
     from solverbench.grids import GRIDS
 
-    rows = [{"grid": name, "options": ", ".join(f"{k}={v}" for k, v in o.items())} for name, (_, o) in GRIDS.items()]
-    return [*rows, {"grid": "explicit", "options": "times"}]
+    rows = [
+        {
+            "grid": name,
+            "options": ", ".join(f"{k}={v}" for k, v in rule.options.items()),
+            "special case of": rule.of,
+            "reference": rule.reference,
+            "description": rule.doc.splitlines()[0],
+        }
+        for name, rule in GRIDS.items()
+    ]
+    return [*rows, {"grid": "explicit", "options": "times", "description": "The times themselves."}]
 
 
 def _fields() -> list[dict[str, Any]]:
@@ -75,4 +86,7 @@ def _suites() -> list[dict[str, Any]]:
 
 
 _ROWS = {"solvers": _solvers, "paths": _paths, "grids": _grids, "fields": _fields, "suites": _suites}
-_COLUMNS = {"solvers": ("solver", "order", "evals", "noise", "integrates", "family", "options")}
+_COLUMNS = {
+    "solvers": ("solver", "order", "attains", "evals", "noise", "integrates", "family", "options"),
+    "grids": ("grid", "options", "description"),
+}

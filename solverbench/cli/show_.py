@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
 from solverbench.errors import UsageError, nearest
+from solverbench.methods.registry import Solver
 
 
 @click.command("show")
@@ -25,13 +27,11 @@ def command(name: str) -> None:
     if is_file(name) or name.split("[")[0] in known:
         for resolved in resolve_solver(name):
             click.echo(_solver(resolved))
-    elif name in PATHS:
-        click.echo(f"path {name}\n\n{PATHS[name].__doc__}")
-    elif name in GRIDS:
-        from solverbench import grids
-
-        options = ", ".join(f"{k}={v}" for k, v in GRIDS[name][1].items()) or "none"
-        click.echo(f"grid {name}\noptions: {options}\n\n{grids.__doc__}")
+    elif name in PATHS or name in GRIDS:  # edm and ve are both
+        if name in PATHS:
+            click.echo(f"path {name}\n\n{PATHS[name].__doc__}")
+        if name in GRIDS:
+            click.echo(_grid(name))
     elif name in pretrained.names():
         click.echo(json.dumps(pretrained.card(name), indent=1))
     elif name in suite.names():
@@ -50,7 +50,7 @@ def _solver(spec: str) -> str:
 
     solver = SOLVERS[spec]
     facts = {
-        "order": f"{solver.order} (claimed)" if solver.order else "none claimed",
+        "order": _order(solver),
         "evaluations": f"{solver.evaluations} per step",
         "integrates": solver.integrates,
         "noise": "draws noise" if solver.stochastic else "deterministic",
@@ -60,8 +60,42 @@ def _solver(spec: str) -> str:
         "reference": solver.reference,
         "same program": ", ".join(_same(spec)) or None,
     }
+    return _explained(f"solver {solver}", solver.doc, facts)
+
+
+def _grid(name: str) -> str:
+    from solverbench.grids import GRIDS
+
+    rule = GRIDS[name]
+    fixed = ",".join(f"{k}={v}" for k, v in rule.fixed.items())
+    at_the_data = {
+        "jump": "jumps to it after t_min",
+        "reach": "reaches it with t_min = 0, else jumps to it after t_min",
+        "replace": "its last time is replaced by it",
+    }
+    facts = {
+        "options": ", ".join(f"{k}={v}" for k, v in rule.options.items()) or "none",
+        "at the data": at_the_data[rule.end],
+        "special case": f"of {rule.of}[{fixed}]" if fixed else rule.of and f"of {rule.of}",
+        "reference": rule.reference,
+    }
+    return _explained(f"grid {name}", rule.doc, facts)
+
+
+def _explained(title: str, doc: str, facts: dict[str, Any]) -> str:
     lines = [f"{label + ':':14}{text}" for label, text in facts.items() if text]
-    return "\n".join([f"solver {solver}", "", solver.doc, "", *lines, ""])
+    return "\n".join([title, "", doc, "", *lines, ""])
+
+
+def _order(solver: Solver) -> str:
+    if not solver.order:
+        return "none claimed"
+    if solver.attains is None:
+        ours = solver.function.__module__.startswith("solverbench.methods.")  # whose orders our tests measure
+        return f"{solver.order} (claimed{' and measured' if ours else ''})"
+    attained, shortfall = solver.attains
+    runs = f"a run attains {attained}" if attained else "a run does not converge"
+    return f"{solver.order} (claimed); {runs}, because of its {shortfall}"
 
 
 def _same(spec: str) -> list[str]:

@@ -113,7 +113,7 @@ def picard(x: State, path: Path, grid: Grid, *, window: int = 4, sweeps: int = 2
     return x
 
 
-@solver("dpm-fast", order=3, integrates="noise", family="dpm-solver", cite="lu2022dpm")
+@solver("dpm-fast", order=3, attains=(2, "coefficients"), integrates="noise", family="dpm-solver", cite="lu2022dpm")
 def dpm_fast(x: State, path: Path, grid: Grid, *, remainder: int = 0) -> State:
     """DPM-Solver-fast: steps of order three, and lower ones at the end to spend an exact number of evaluations.
 

@@ -19,7 +19,7 @@ from functools import cache
 
 from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
-from solverbench.methods.registry import solver
+from solverbench.methods.registry import Shortfall, solver
 from solverbench.numbers import Number, exp, gauss_legendre, log, sqrt
 from solverbench.paths import Path
 from solverbench.plans import State
@@ -34,6 +34,9 @@ SCALES: dict[str, Callable[[Number], Number]] = {
     "sde-5": lambda u: u * (exp(exp(log(u) * 3 / 10)) + 10),
 }
 """phi by the names of the authors' code, where sde-5 is the default."""
+
+
+TWO: tuple[int, Shortfall] = 2, "coefficients"
 
 
 def er_sde(x: State, path: Path, grid: Grid, derivatives: int, scale: str, interpolate: bool) -> State:
@@ -88,9 +91,9 @@ def _in_double() -> tuple[list[float], list[float]]:
     return gauss_legendre(32, 0.0)
 
 
-@solver("er-sde-3-newton", order=3, integrates="x0", family="er-sde", cite="cui2023ersde", derivatives=2,
+@solver("er-sde-3-newton", order=3, attains=TWO, integrates="x0", family="er-sde", cite="cui2023ersde", derivatives=2,
         interpolate=True, reason="er-sde-3 with the first derivative its second one calls for")  # fmt: skip
-@solver("er-sde-3", order=3, integrates="x0", family="er-sde", cite="cui2023ersde", derivatives=2)
+@solver("er-sde-3", order=3, attains=TWO, integrates="x0", family="er-sde", cite="cui2023ersde", derivatives=2)
 @solver("er-sde-2", order=2, integrates="x0", family="er-sde", cite="cui2023ersde", derivatives=1)
 @solver("er-sde-1", order=1, integrates="x0", family="er-sde", cite="cui2023ersde", derivatives=0)
 def er_sde_solver(
@@ -99,7 +102,8 @@ def er_sde_solver(
     """ER-SDE-Solver-n, n = derivatives + 1. scale: phi, one of ode, sde, sde-1 to sde-5.
 
     As published the first derivative is the last backward difference, D' at sigma_s up to (sigma_s - sigma_1)/2 D'', an
-    error of the size of the term the third order adds: er-sde-3 has order two. er-sde-3-newton corrects it.
+    error of the size of the term the third order adds: er-sde-3 has order two. er-sde-3-newton corrects it; without
+    noise (scale=ode) it has order three between its first steps, with noise the variance keeps order two.
     """
     if not 0 <= derivatives <= 2:
         raise UsageError(f"er-sde: derivatives must be 0, 1 or 2, got {derivatives}")

@@ -24,7 +24,7 @@ from typing import Literal, TypeAlias
 
 from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
-from solverbench.methods.exponential import DPM2, DPM3, ETD2RK, ExponentialTableau, linear_part
+from solverbench.methods.exponential import DPM2, DPM3, ETD2RK, ExponentialTableau, linear_part, value
 from solverbench.methods.registry import solver
 from solverbench.numbers import Number, exp, expm1, phi, sqrt
 from solverbench.paths import Path
@@ -64,7 +64,8 @@ def exponential_sde_rk(
             ratio, weight, k, _ = stochastic_part(path, predicts, s, u, eta)
             x_u = ratio * x + N
             for entry, F_j in zip(row, F, strict=True):
-                x_u = x_u + weight * h * sum(phi(n, k) * w.numerator / w.denominator for n, w in entry.items()) * F_j
+                terms = (value(f, k, c) * w.numerator / w.denominator for f, w in entry.items())
+                x_u = x_u + weight * h * sum(terms) * F_j
             if len(F) < len(tableau.c):
                 F.append((x if c == 0 else x_u).predict(predicts, at=u))
         x = x_u
@@ -146,7 +147,8 @@ def sde_dpmpp_2m(
     return x
 
 
-@solver("sde-dpmpp-3m", order=3, integrates="x0", family="dpm-solver++", cite="crowson2022kdiffusion")
+@solver("sde-dpmpp-3m", order=3, attains=(2, "coefficients"), integrates="x0", family="dpm-solver++",
+        cite="crowson2022kdiffusion")  # fmt: skip
 def sde_dpmpp_3m(x: State, path: Path, grid: Grid, *, eta: float = 1.0) -> State:
     """DPM-Solver++(3M) SDE as k-diffusion publishes it: order two.
 

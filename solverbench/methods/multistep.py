@@ -1,16 +1,21 @@
-"""Adams methods: the prediction is extrapolated by a polynomial through its last values.
+"""Adams methods: the slope is extrapolated by a polynomial through its last values.
 
-Between s and t the state changes by an integral of the prediction F against a known measure. Replace F by the
-polynomial in some variable u through its n latest values and integrate that: x_t = ratio x_s + scale sum_j w_j F_j.
-With theta = (u - u_s)/(u_t - u_s), the weights are those that integrate 1, theta, ..., theta^{n-1} exactly,
+In a form dy = F du of the equation (`forms`), replace F from s to t by the polynomial in some variable w through its n
+latest values and integrate that: y_t = y_s + (u_t - u_s) sum_j w_j F_j. With theta = (w - w_s)/(w_t - w_s) the weights
+are those that integrate 1, theta, ..., theta^{n-1} exactly,
 
-    sum_j w_j theta_j^k = m_k,     m_k the k-th moment of the measure on [0, 1].
+    sum_j w_j theta_j^k = m_k,     m_k the mean of theta^k over the step, in u.
 
-    u = sigma~   dx~ = eps dsigma~         m_k = 1/(k + 1)                         rhoAB-DEIS, LMS of k-diffusion
-    u = t        dx~ = eps dsigma~         m_k = int theta^k dsigma~ / h           tAB-DEIS (eq. 15)
-    u = lambda   exponential (see there)   m_k = k! phi_{k+1}(z)                   exponential Adams-Bashforth (Norsett)
+    form    variable w   m_k
+    SIGMA   sigma~       1/(k + 1)                       rhoAB-DEIS, LMS of k-diffusion
+    SIGMA   t            int theta^k dsigma~ / h         tAB-DEIS (eq. 15)
+    SIGMA   lambda       k! phi_{k+1}(z)/phi_1(z)        DEIS of diffusers, exponential Adams on the noise
+    DATA    lambda       k! phi_{k+1}(z)/phi_1(z)        exponential Adams-Bashforth (Norsett), DPM-Solver++(nM)
+    TIME    t            1/(k + 1)                       Adams-Bashforth on the velocity
+    ANGLE   lambda       by quadrature                   REAB of azula, a DPM-Solver-v3 without statistics
+    MIX     u            1/(k + 1)                       vAB of azula
 
-All start at order one and gain one order a step.
+z = -c (lambda_t - lambda_s) where u = e^{c lambda}. All start at order one and gain one order a step.
 """
 
 from __future__ import annotations
@@ -22,10 +27,14 @@ from typing import Any, Literal
 from solverbench.errors import UsageError
 from solverbench.grids import Grid
 from solverbench.methods.exponential import linear_part
-from solverbench.methods.registry import solver
-from solverbench.numbers import Number, exp, gauss_legendre, phi, solve
+from solverbench.methods.forms import ANGLE, DATA, MIX, SIGMA, TIME, Form, Variable, lam, time
+from solverbench.methods.registry import Shortfall, solver
+from solverbench.numbers import Number, gauss_legendre, phi, solve
 from solverbench.paths import Path
 from solverbench.plans import State
+
+STARTED: tuple[int, Shortfall] = 2, "start-up"
+"""What a predictor started at order one attains: its first step costs h^2, once."""
 
 
 def weights(theta: list[Number], moments: list[Number]) -> list[Number]:
@@ -33,39 +42,24 @@ def weights(theta: list[Number], moments: list[Number]) -> list[Number]:
     return solve([[(th**k if k else th * 0 + 1) for th in theta] for k in range(len(theta))], moments)
 
 
-def adams_sigma(x: State, path: Path, grid: Grid, order: int, variable: Literal["sigma", "t"]) -> State:
-    """Adams-Bashforth on the noise prediction in canonical coordinates, polynomials in sigma~ or in t.
-
-    Raises UsageError for an order outside 1 to 6.
-    """
-    _check_order(order)
-    u = path.sigma_tilde if variable == "sigma" else (lambda t: t)
-    past: list[tuple[Number, State]] = []
-    for s, t in grid.steps:
-        past = [(u(s), x.predict("noise", at=s).keep()), *past[: order - 1]]
-        h = path.sigma_tilde(t) - path.sigma_tilde(s)
-        theta = [(u_j - u(s)) / (u(t) - u(s)) for u_j, _ in past]
-        if variable == "sigma":
-            moments = [(h * 0 + 1) / (k + 1) for k in range(len(past))]
-        else:
-            moments = _moments_in_t(path, s, t, len(past))
-        w = weights(theta, moments)
-        slope = sum(w_j * eps_j for w_j, (_, eps_j) in zip(w, past, strict=True))
-        x = path.alpha(t) * (x / path.alpha(s) + h * slope)
-    return x
+def moments(form: Form, w: Variable, path: Path, s: Number, t: Number, n: int) -> list[Number]:
+    """Means over the step, in u, of theta^k for k < n, where theta = (w - w_s)/(w_t - w_s)."""
+    if w is form.u:
+        return [(t * 0 + 1) / (k + 1) for k in range(n)]
+    if w is lam and form.rate is not None:
+        z = -form.rate * (path.lam(t) - path.lam(s))
+        return [math.factorial(k) * phi(k + 1, z) / phi(1, z) for k in range(n)]
+    return _by_quadrature(form, w, path, s, t, n)
 
 
-def _moments_in_t(path: Path, s: Number, t: Number, n: int) -> list[Number]:
-    """int theta^k dsigma~ / (sigma~_t - sigma~_s), theta = (tau - s)/(t - s), by Gauss-Legendre in lambda.
-
-    In lambda the measure dsigma~ = -sigma~ dlambda is entire, so 32 nodes reach rounding error for any step in use.
-    """
+def _by_quadrature(form: Form, w: Variable, path: Path, s: Number, t: Number, n: int) -> list[Number]:
+    """By Gauss-Legendre in lambda, where du is entire or nearly: 32 nodes reach rounding error for any step in use."""
+    assert form.density is not None
     node, weight = _in_double() if isinstance(t, float) else gauss_legendre(32, t)
     lam_s, lam_t = path.lam(s), path.lam(t)
-    lam = [lam_s + (lam_t - lam_s) * (1 + y) / 2 for y in node]
-    theta = [(path.inverse_lam(y) - s) / (t - s) for y in lam]
-    # relative to the larger end, so that nothing overflows; normalised by the 0th moment, which is 1
-    measure = [q * exp(lam_s - y) for q, y in zip(weight, lam, strict=True)]
+    at = [lam_s + (lam_t - lam_s) * (1 + y) / 2 for y in node]
+    theta = [(w(path, path.inverse_lam(y)) - w(path, s)) / (w(path, t) - w(path, s)) for y in at]
+    measure = [q * form.density(y) for q, y in zip(weight, at, strict=True)]
     mass = sum(measure)
     return [sum(m * th**k for m, th in zip(measure, theta, strict=True)) / mass for k in range(n)]
 
@@ -75,71 +69,153 @@ def _in_double() -> tuple[list[float], list[float]]:
     return gauss_legendre(32, 0.0)
 
 
-def adams_lambda(x: State, path: Path, grid: Grid, order: int, predicts: Literal["x0", "noise"]) -> State:
-    """Exponential Adams-Bashforth: polynomials in lambda, the linear part exact.
+Values = list[tuple[Number, State]]
+"""(time, F) of known slopes, latest first."""
 
-    Raises UsageError for an order outside 1 to 6, or a prediction other than x0 and noise.
-    """
-    _check_order(order)
-    past: list[tuple[Number, State]] = []
+
+def advance(x: State, s: Number, t: Number, path: Path, form: Form, w: Variable, values: Values) -> State:
+    """From s to t along the polynomial in w through the values; one of them may be at t, which makes it a corrector."""
+    w_s, w_t = w(path, s), w(path, t)
+    theta = [(w(path, r) - w_s) / (w_t - w_s) for r, _ in values]
+    return along(x, s, t, path, form, weights(theta, moments(form, w, path, s, t, len(values))), values)
+
+
+def along(x: State, s: Number, t: Number, path: Path, form: Form, w: list[Number], values: Values) -> State:
+    """y_t = y_s + (u_t - u_s) sum_j w_j F_j."""
+    F = sum(w_j * F_j for w_j, (_, F_j) in zip(w, values, strict=True))
+    return form.m(path, t) * (x / form.m(path, s) + (form.u(path, t) - form.u(path, s)) * F)
+
+
+def adams_bashforth(x: State, path: Path, grid: Grid, points: int, form: Form, w: Variable | None = None) -> State:
+    """Polynomials in w (by default u itself) through the latest values. Raises UsageError for points outside 1 to 6."""
+    _check_points(points)
+    past: Values = []
     for s, t in grid.steps:
-        past = [(path.lam(s), x.predict(predicts, at=s).keep()), *past[: order - 1]]
-        h = path.lam(t) - path.lam(s)
-        ratio, weight, z = linear_part(path, predicts, s, t)
-        w = weights(
-            [(lam_j - path.lam(s)) / h for lam_j, _ in past],
-            [math.factorial(k) * phi(k + 1, z) for k in range(len(past))],
-        )
-        x = ratio * x + sum(weight * h * w_j * F_j for w_j, (_, F_j) in zip(w, past, strict=True))
+        past = [(s, form.slope(x, path, s).keep()), *past[: points - 1]]
+        x = advance(x, s, t, path, form, w or form.u, past)
     return x
 
 
-def _check_order(order: Any) -> None:
-    if not 1 <= order <= 6:
-        raise UsageError(f"an Adams method needs an order from 1 to 6, got {order}: higher ones amplify every error")
+def adams_moulton(x: State, path: Path, grid: Grid, points: int, form: Form, w: Variable | None = None) -> State:
+    """Predict through the latest values, evaluate, correct with the new value in place of the oldest, evaluate (PECE).
+
+    Raises UsageError for points outside 1 to 6.
+    """
+    _check_points(points)
+    past: Values = []
+    for s, t in grid.steps:
+        past = [(s, form.slope(x, path, s).keep()), *past[: points - 1]]
+        predicted = advance(x, s, t, path, form, w or form.u, past)
+        new = t, form.slope(predicted, path, t)
+        x = advance(x, s, t, path, form, w or form.u, [new, *past[: max(points - 1, 1)]])
+    return x
 
 
-@solver("deis-rhoab3", order=4, integrates="noise", family="deis", cite="zhang2023deis", degree=3)
-@solver("deis-rhoab2", order=3, integrates="noise", family="deis", cite="zhang2023deis", degree=2)
+def _check_points(points: Any) -> None:
+    if not 1 <= points <= 6:
+        raise UsageError(f"an Adams method needs an order from 1 to 6, got {points}: higher ones amplify every error")
+
+
+@solver("ab4", order=4, attains=STARTED, integrates="velocity", family="adams", cite="hairer1993", points=4)
+@solver("ab3", order=3, attains=STARTED, integrates="velocity", family="adams", cite="hairer1993", points=3)
+@solver("ab2", order=2, integrates="velocity", family="adams", cite="hairer1993", points=2)
+def ab(x: State, path: Path, grid: Grid, *, points: int = 2) -> State:
+    """Adams-Bashforth in t on the velocity."""
+    return adams_bashforth(x, path, grid, points, TIME)
+
+
+@solver("abm4", order=4, attains=(3, "start-up"), integrates="velocity", family="adams", cite="hairer1993", points=4)
+@solver("abm3", order=3, integrates="velocity", family="adams", cite="hairer1993", points=3)
+@solver("abm2", order=2, integrates="velocity", family="adams", cite="hairer1993", points=2)
+def abm(x: State, path: Path, grid: Grid, *, points: int = 2) -> State:
+    """Adams-Bashforth-Moulton in t on the velocity: predict, evaluate, correct, evaluate."""
+    return adams_moulton(x, path, grid, points, TIME)
+
+
+@solver("deis-rhoab3", order=4, attains=STARTED, integrates="noise", family="deis", cite="zhang2023deis", degree=3)
+@solver("deis-rhoab2", order=3, attains=STARTED, integrates="noise", family="deis", cite="zhang2023deis", degree=2)
 @solver("deis-rhoab1", order=2, integrates="noise", family="deis", cite="zhang2023deis", degree=1)
 def deis_rhoab(x: State, path: Path, grid: Grid, *, degree: int = 3) -> State:
     """rhoAB-DEIS: Adams-Bashforth in sigma~ with polynomials of the given degree; k-diffusion's LMS."""
-    return adams_sigma(x, path, grid, degree + 1, "sigma")
+    return adams_bashforth(x, path, grid, degree + 1, SIGMA)
 
 
-@solver("deis-tab3", order=4, integrates="noise", family="deis", cite="zhang2023deis", degree=3)
-@solver("deis-tab2", order=3, integrates="noise", family="deis", cite="zhang2023deis", degree=2)
+solver("lms", order=4, attains=STARTED, integrates="noise", family="deis", cite="crowson2022kdiffusion", degree=3,
+       reason="k-diffusion's linear multistep method of order four is rhoAB3")(deis_rhoab)  # fmt: skip
+
+
+@solver("deis-tab3", order=4, attains=STARTED, integrates="noise", family="deis", cite="zhang2023deis", degree=3)
+@solver("deis-tab2", order=3, attains=STARTED, integrates="noise", family="deis", cite="zhang2023deis", degree=2)
 @solver("deis-tab1", order=2, integrates="noise", family="deis", cite="zhang2023deis", degree=1)
 def deis_tab(x: State, path: Path, grid: Grid, *, degree: int = 3) -> State:
     """tAB-DEIS: the noise prediction as a polynomial of the given degree in t, integrated in sigma~ (eq. 15)."""
-    return adams_sigma(x, path, grid, degree + 1, "t")
+    return adams_bashforth(x, path, grid, degree + 1, SIGMA, time)
 
 
-@solver("exp-ab3", order=3, integrates="x0", family="exponential", cite="hochbruck2010", points=3)
+@solver("exp-ab4", order=4, attains=STARTED, integrates="x0", family="exponential", cite="hochbruck2010", points=4)
+@solver("exp-ab3", order=3, attains=STARTED, integrates="x0", family="exponential", cite="hochbruck2010", points=3)
 @solver("exp-ab2", order=2, integrates="x0", family="exponential", cite="hochbruck2010", points=2)
 def exp_ab(x: State, path: Path, grid: Grid, *, points: int = 2, predicts: Literal["x0", "noise"] = "x0") -> State:
-    """Exponential Adams-Bashforth on the data prediction: what DPM-Solver++(nM) is up to its simplifications."""
-    return adams_lambda(x, path, grid, points, predicts)
+    """Exponential Adams-Bashforth in lambda: what DPM-Solver++(nM) is up to its simplifications."""
+    return adams_bashforth(x, path, grid, points, _exponential(predicts), lam)
 
 
+@solver("exp-abm3", order=3, integrates="x0", family="exponential", cite="hochbruck2010", points=3)
+@solver("exp-abm2", order=2, integrates="x0", family="exponential", cite="hochbruck2010", points=2)
+def exp_abm(x: State, path: Path, grid: Grid, *, points: int = 2, predicts: Literal["x0", "noise"] = "x0") -> State:
+    """Exponential Adams-Bashforth-Moulton in lambda: predict, evaluate, correct, evaluate."""
+    return adams_moulton(x, path, grid, points, _exponential(predicts), lam)
+
+
+def _exponential(predicts: Any) -> Form:
+    if predicts not in ("x0", "noise"):
+        raise UsageError(f"an exponential integrator predicts 'x0' or 'noise', not {predicts!r}")
+    return DATA if predicts == "x0" else SIGMA
+
+
+solver("deis-logrho3", order=3, attains=STARTED, integrates="noise", family="deis", cite="diffusers2022", points=3,
+       predicts="noise", reason="the DEIS of diffusers has polynomials in log sigma~: exponential Adams on the noise")(
+    exp_ab
+)  # fmt: skip
+solver("deis-logrho2", order=2, integrates="noise", family="deis", cite="diffusers2022", points=2, predicts="noise",
+       reason="as deis-logrho3, two values")(exp_ab)  # fmt: skip
+solver("res-3m", order=3, attains=STARTED, integrates="x0", family="exponential", cite="zhang2023res", points=3,
+       reason="RES with three values is exponential Adams-Bashforth")(exp_ab)  # fmt: skip
+solver("res-2m", order=2, integrates="x0", family="exponential", cite="zhang2023res", points=2,
+       reason="RES with two values is exponential Adams-Bashforth")(exp_ab)  # fmt: skip
+
+
+@solver("reab3", order=3, attains=STARTED, integrates="v", family="adams", cite="rozet2024azula", points=3)
+@solver("reab2", order=2, integrates="v", family="adams", cite="rozet2024azula", points=2)
+def reab(x: State, path: Path, grid: Grid, *, points: int = 2) -> State:
+    """Adams-Bashforth on the rotated variable: polynomials in lambda, integrated along the angle arctan sigma~."""
+    return adams_bashforth(x, path, grid, points, ANGLE, lam)
+
+
+@solver("vab3", order=3, attains=STARTED, integrates="velocity", family="adams", cite="rozet2024azula", points=3)
+@solver("vab2", order=2, integrates="velocity", family="adams", cite="rozet2024azula", points=2)
+def vab(x: State, path: Path, grid: Grid, *, points: int = 2) -> State:
+    """Adams-Bashforth on noise - x0, the rectified path's velocity, whatever the path is."""
+    return adams_bashforth(x, path, grid, points, MIX)
+
+
+@solver("dpm-2m", order=2, integrates="noise", family="dpm-solver", cite="lu2022dpmpp", predicts="noise")
 @solver("dpmpp-2m", order=2, integrates="x0", family="dpm-solver++", cite="lu2022dpmpp")
-def dpmpp_2m(x: State, path: Path, grid: Grid) -> State:
+def dpmpp_2m(x: State, path: Path, grid: Grid, *, predicts: Literal["x0", "noise"] = "x0") -> State:
     """DPM-Solver++(2M): exponential Euler on D extrapolated to the middle of the step (algorithm 2)."""
-    D_old, h_old = None, None
+    form = _exponential(predicts)
+    past: Values = []
     for s, t in grid.steps:
-        D = x.predict("x0", at=s).keep()
-        h = path.lam(t) - path.lam(s)
-        ratio, alpha_t, z = linear_part(path, "x0", s, t)
-        D_bar = D
-        if D_old is not None:
-            r = h_old / h
-            D_bar = (1 + 1 / (2 * r)) * D - 1 / (2 * r) * D_old
-        x = ratio * x + alpha_t * h * phi(1, z) * D_bar
-        D_old, h_old = D, h
+        past = [(s, form.slope(x, path, s).keep()), *past[:1]]
+        w = [t * 0 + 1]
+        if len(past) == 2:
+            r = (path.lam(s) - path.lam(past[1][0])) / (path.lam(t) - path.lam(s))
+            w = [1 + 1 / (2 * r), -1 / (2 * r)]
+        x = along(x, s, t, path, form, w, past)
     return x
 
 
-@solver("dpmpp-3m", order=3, integrates="x0", family="dpm-solver++", cite="lu2022dpmpp")
+@solver("dpmpp-3m", order=3, attains=(2, "coefficients"), integrates="x0", family="dpm-solver++", cite="lu2022dpmpp")
 def dpmpp_3m(x: State, path: Path, grid: Grid) -> State:
     """DPM-Solver++(3M) as published: the authors' code, multistep update of third order.
 
@@ -153,13 +229,13 @@ def dpmpp_3m(x: State, path: Path, grid: Grid) -> State:
         past = [(path.lam(s), x.predict("x0", at=s).keep()), *past[:2]]
         h = path.lam(t) - path.lam(s)
         ratio, alpha_t, z = linear_part(path, "x0", s, t)
-        lam, D = [u for u, _ in past], [F for _, F in past]
+        lam_past, D = [u for u, _ in past], [F for _, F in past]
         correction = D[0] * 0
         if len(past) == 2:
-            r0 = (lam[0] - lam[1]) / h
+            r0 = (lam_past[0] - lam_past[1]) / h
             correction = phi(1, z) / (2 * r0) * (D[0] - D[1])
         elif len(past) == 3:
-            r0, r1 = (lam[0] - lam[1]) / h, (lam[1] - lam[2]) / h
+            r0, r1 = (lam_past[0] - lam_past[1]) / h, (lam_past[1] - lam_past[2]) / h
             D1_0, D1_1 = (D[0] - D[1]) / r0, (D[1] - D[2]) / r1
             D1 = D1_0 + r0 / (r0 + r1) * (D1_0 - D1_1)
             D2 = (D1_0 - D1_1) / (r0 + r1)

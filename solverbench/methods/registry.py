@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from solverbench.errors import UsageError, nearest
 from solverbench.methods.references import REFERENCES
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from solverbench.paths import Path
 
 
+Shortfall: TypeAlias = Literal["start-up", "coefficients"]
+
+
 @dataclass(frozen=True)
 class Solver:
     """A sampler: a function to trace and what is known of it. Made by the decorator `solver`."""
@@ -31,6 +34,8 @@ class Solver:
     function: Callable[..., State]
     order: int | None = None
     """Order of convergence its authors claim."""
+    attains: tuple[int, Shortfall] | None = None
+    """Where that is less than the claim, the order a whole run attains (0: none), and what it falls short by."""
     integrates: str = "x0"
     """The prediction whose variation the method approximates: what is exact when this one is constant."""
     family: str = "user"
@@ -185,6 +190,7 @@ def solver(
     name: str,
     *,
     order: int | None = None,
+    attains: tuple[int, Shortfall] | None = None,
     integrates: str = "x0",
     family: str = "user",
     cite: str | None = None,
@@ -208,6 +214,8 @@ def solver(
     6. `.keep()` gives a combination that several later steps read a row of its own; it changes memory, not results.
     7. Keyword-only parameters are options; their defaults give their types.
 
+    order is what its authors claim. Where `solverbench order` measures less, attains says so.
+
     The function itself is returned unchanged, so that it can be named again.
     Raises UsageError if the name is taken or an option unknown.
     """
@@ -215,9 +223,8 @@ def solver(
     def register(function: Callable[..., State]) -> Callable[..., State]:
         parameters = inspect.signature(function).parameters.values()
         defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-        made = Solver(name, function, order, integrates, family, cite, reason, frozenset(takes), defaults, defaults)[
-            options
-        ]
+        facts = order, attains, integrates, family, cite, reason, frozenset(takes)
+        made = Solver(name, function, *facts, defaults, defaults)[options]
         SOLVERS.add(replace(made, defaults=dict(made.options)))
         return function
 

@@ -20,12 +20,14 @@ from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
 from solverbench.methods.exponential import dpm_2
 from solverbench.methods.registry import solver
-from solverbench.methods.runge_kutta import euler_sigma, rho_2heun
+from solverbench.methods.runge_kutta import rk_sigma
 from solverbench.numbers import Number, exp, log, sqrt
 from solverbench.paths import Path
 from solverbench.plans import State
 
 Rule: TypeAlias = Callable[[State, Path, Grid], State]
+EULER: Rule = partial(rk_sigma, tableau="euler")
+HEUN: Rule = partial(rk_sigma, tableau="heun")
 
 
 def posterior_levels(path: Path, s: Number, t: Number, eta: float) -> tuple[Number, Number]:
@@ -77,7 +79,7 @@ def euler_ancestral(
     x: State, path: Path, grid: Grid, *, eta: float = 1.0, s_noise: float = 1.0, levels: str = "posterior"
 ) -> State:
     """Euler in sigma~ down to sigma_down, then noise: with s_noise = 1 the same method as ddim of that eta."""
-    return ancestral(x, path, grid, euler_sigma, eta, s_noise, levels)
+    return ancestral(x, path, grid, EULER, eta, s_noise, levels)
 
 
 @solver("dpm-2-ancestral", order=2, integrates="noise", family="ancestral", cite="crowson2022kdiffusion")
@@ -145,7 +147,7 @@ def churned(
     return x
 
 
-@solver("edm-stochastic", order=2, integrates="noise", family="edm", cite="karras2022edm",
+@solver("edm-stochastic", order=2, attains=(0, "coefficients"), integrates="noise", family="edm", cite="karras2022edm",
         s_churn=30.0, s_min=0.01, s_max=1.0, s_noise=1.007,
         reason="the settings of Karras et al. (2022, table 5) for CIFAR-10")  # fmt: skip
 @solver("edm-heun", order=2, integrates="noise", family="edm", cite="karras2022edm")
@@ -160,7 +162,7 @@ def edm_heun(
     s_noise: float = 1.0,
 ) -> State:
     """EDM's sampler: churn, then a Heun step in sigma~ (algorithm 2). Without churn it is algorithm 1, rho-2heun."""
-    return churned(x, path, grid, rho_2heun, s_churn, s_min, s_max, s_noise)
+    return churned(x, path, grid, HEUN, s_churn, s_min, s_max, s_noise)
 
 
 @solver("euler-churn", order=1, integrates="noise", family="edm", cite="crowson2022kdiffusion")
@@ -172,10 +174,10 @@ def euler_churn(
     s_churn: float = 30.0,
     s_min: float = 0.01,
     s_max: float = 1.0,
-    s_noise: float = 1.007,
+    s_noise: float = 1.0,
 ) -> State:
-    """EDM's churn before Euler steps in sigma~ (k-diffusion's sample_euler), with edm-stochastic's settings."""
-    return churned(x, path, grid, euler_sigma, s_churn, s_min, s_max, s_noise)
+    """EDM's churn before Euler steps in sigma~ (k-diffusion's sample_euler), in edm-stochastic's range."""
+    return churned(x, path, grid, EULER, s_churn, s_min, s_max, s_noise)
 
 
 @solver("dpm-2-churn", order=2, integrates="noise", family="edm", cite="crowson2022kdiffusion")
@@ -187,13 +189,13 @@ def dpm_2_churn(
     s_churn: float = 30.0,
     s_min: float = 0.01,
     s_max: float = 1.0,
-    s_noise: float = 1.007,
+    s_noise: float = 1.0,
 ) -> State:
-    """EDM's churn before DPM-Solver-2 steps (k-diffusion's sample_dpm_2), with edm-stochastic's settings."""
+    """EDM's churn before DPM-Solver-2 steps (k-diffusion's sample_dpm_2), in edm-stochastic's range."""
     return churned(x, path, grid, dpm_2, s_churn, s_min, s_max, s_noise)
 
 
-@solver("restart", order=2, integrates="noise", family="edm", cite="xu2023restart")
+@solver("restart", order=2, attains=(0, "coefficients"), integrates="noise", family="edm", cite="xu2023restart")
 def restart(
     x: State,
     path: Path,
@@ -215,7 +217,7 @@ def restart(
         raise UsageError(f"restart: needs visits >= 0 and points >= 2, got visits={visits}, points={points}")
     low = min((t for _, t in grid.steps), key=lambda t: abs(path.sigma_tilde(t) - s_low), default=None)
     for s, t in grid.steps:
-        x = rho_2heun(x, path, Grid(path, (s, t)))
+        x = HEUN(x, path, Grid(path, (s, t)))
         sigma_t = path.sigma_tilde(t)
         if t != low or sigma_t >= s_high:
             continue
@@ -225,7 +227,7 @@ def restart(
         added = s_noise * sqrt((levels[0] - sigma_t) * (levels[0] + sigma_t))
         for visit in range(visits):
             x = path.alpha(times[0]) * (x / path.alpha(t) + added * x.noise(t, times[0], visit))
-            x = rho_2heun(x, path, Grid(path, tuple(times)))
+            x = HEUN(x, path, Grid(path, tuple(times)))
     return x
 
 

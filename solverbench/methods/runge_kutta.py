@@ -1,8 +1,5 @@
-"""Explicit Runge-Kutta methods, in time or in the canonical noise level.
-
-The probability-flow ODE is dx/dt = velocity(x, t). In canonical coordinates x~ = x/alpha, sigma~ = sigma/alpha it reads
-dx~/dsigma~ = eps(x, t), whose right-hand side varies little along a trajectory: Euler there is DDIM. A method is a
-tableau that checks itself; one kernel runs any of them in either variable.
+"""Explicit Runge-Kutta methods in any form of the equation. A method is a tableau that checks itself; one kernel steps
+it in any of the variables of `forms`: in time on the velocity, in sigma~ on the noise prediction (where Euler is DDIM).
 """
 
 from __future__ import annotations
@@ -10,9 +7,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from solverbench.errors import UsageError
-from solverbench.grids import Grid, Step
+from solverbench.errors import UsageError, nearest
+from solverbench.grids import Grid
+from solverbench.methods.forms import SIGMA, TIME, Form
 from solverbench.methods.registry import solver
+from solverbench.numbers import Number
 from solverbench.paths import Path
 from solverbench.plans import State
 
@@ -33,7 +32,7 @@ class ButcherTableau:
 
     @classmethod
     def of(cls, a: str, b: str) -> ButcherTableau:
-        """Read rows of a separated by commas, e.g. `of("; 1/2; 0, 1/2", "1/6, ...")`; c follows from the row sums."""
+        """Read rows of a separated by ;, e.g. `of("; 1/2; 0, 1/2", "1/6, ...")`; c follows from the row sums."""
         rows = [tuple(Fraction(e) for e in row.split(",") if e.strip()) for row in a.split(";")]
         return cls(tuple(sum(row, Fraction(0)) for row in rows), tuple(rows), tuple(map(Fraction, b.split(","))))
 
@@ -41,93 +40,124 @@ class ButcherTableau:
 EULER = ButcherTableau.of("", "1")
 MIDPOINT = ButcherTableau.of("; 1/2", "0, 1")
 HEUN = ButcherTableau.of("; 1", "1/2, 1/2")
+RALSTON = ButcherTableau.of("; 2/3", "1/4, 3/4")
+KUTTA3 = ButcherTableau.of("; 1/2; -1, 2", "1/6, 2/3, 1/6")
+HEUN3 = ButcherTableau.of("; 1/3; 0, 2/3", "1/4, 0, 3/4")
+RALSTON3 = ButcherTableau.of("; 1/2; 0, 3/4", "2/9, 1/3, 4/9")
+HOUWEN3 = ButcherTableau.of("; 8/15; 1/4, 5/12", "1/4, 0, 3/4")
+SSP3 = ButcherTableau.of("; 1; 1/4, 1/4", "1/6, 1/6, 2/3")
 RK4 = ButcherTableau.of("; 1/2; 0, 1/2; 0, 0, 1", "1/6, 1/3, 1/3, 1/6")
+KUTTA38 = ButcherTableau.of("; 1/3; -1/3, 1; 1, -1, 1", "1/8, 3/8, 3/8, 1/8")
+DORMAND_PRINCE5 = ButcherTableau.of(
+    "; 1/5; 3/40, 9/40; 44/45, -56/15, 32/9; 19372/6561, -25360/2187, 64448/6561, -212/729;"
+    "9017/3168, -355/33, 46732/5247, 49/176, -5103/18656",
+    "35/384, 0, 500/1113, 125/192, -2187/6784, 11/84",
+)
+BUTCHER6 = ButcherTableau.of(
+    "; 1/3; 0, 2/3; 1/12, 1/3, -1/12; -1/16, 9/8, -3/16, -3/8; 0, 9/8, -3/8, -3/4, 1/2;"
+    "9/44, -9/11, 63/44, 18/11, 0, -16/11",
+    "11/120, 0, 27/40, 27/40, -4/15, -4/15, 11/120",
+)
+FEHLBERG8 = ButcherTableau.of(
+    "; 2/27; 1/36, 1/12; 1/24, 0, 1/8; 5/12, 0, -25/16, 25/16; 1/20, 0, 0, 1/4, 1/5;"
+    "-25/108, 0, 0, 125/108, -65/27, 125/54; 31/300, 0, 0, 0, 61/225, -2/9, 13/900;"
+    "2, 0, 0, -53/6, 704/45, -107/9, 67/90, 3; -91/108, 0, 0, 23/108, -976/135, 311/54, -19/60, 17/6, -1/12;"
+    "2383/4100, 0, 0, -341/164, 4496/1025, -301/82, 2133/4100, 45/82, 45/164, 18/41;"
+    "3/205, 0, 0, 0, 0, -6/41, -3/205, -3/41, 3/41, 6/41, 0;"
+    "-1777/4100, 0, 0, -341/164, 4496/1025, -289/82, 2193/4100, 51/82, 33/164, 12/41, 0, 1",
+    "0, 0, 0, 0, 0, 34/105, 9/35, 9/35, 9/280, 9/280, 0, 41/840, 41/840",
+)
+TABLEAUX = {
+    "euler": EULER,
+    "midpoint": MIDPOINT,
+    "heun": HEUN,
+    "ralston": RALSTON,
+    "kutta3": KUTTA3,
+    "heun3": HEUN3,
+    "ralston3": RALSTON3,
+    "houwen3": HOUWEN3,
+    "ssp3": SSP3,
+    "rk4": RK4,
+    "kutta-38": KUTTA38,
+    "dormand-prince-5": DORMAND_PRINCE5,
+    "butcher-6": BUTCHER6,
+    "fehlberg-8": FEHLBERG8,
+}
 
 
-def in_time(x: State, s: float, t: float, path: Path, tableau: ButcherTableau) -> State:
-    """One step of dx/dt = velocity."""
-    h = t - s
-    k: list[State] = []
-    for c, a in zip(tableau.c, tableau.a, strict=True):
-        u = s + h * _number(c, h) if c < 1 else t
-        stage = x + sum(h * _number(a_j, h) * k_j for a_j, k_j in zip(a, k, strict=True))
-        k.append(stage.predict("velocity", at=u))
-    return x + sum(h * _number(b_i, h) * k_i for b_i, k_i in zip(tableau.b, k, strict=True))
+def step(x: State, s: Number, t: Number, path: Path, tableau: ButcherTableau, form: Form) -> State:
+    """One step of dy = F du, x = m y, from s to t."""
+    u_s = form.u(path, s)
+    h = form.u(path, t) - u_s
+    k = [form.slope(x, path, s)]
+    y = x / form.m(path, s)
+    for c, a in zip(tableau.c[1:], tableau.a[1:], strict=True):
+        r = t if c == 1 else form.inverse(path, u_s + h * _number(c, h))
+        y_r = y + sum(h * _number(a_j, h) * k_j for a_j, k_j in zip(a, k, strict=True) if a_j)
+        k.append(form.slope(form.m(path, r) * y_r, path, r))
+    y = y + sum(h * _number(b_i, h) * k_i for b_i, k_i in zip(tableau.b, k, strict=True) if b_i)
+    return form.m(path, t) * y
 
 
-def in_sigma(x: State, s: float, t: float, path: Path, tableau: ButcherTableau) -> State:
-    """One step of dx~/dsigma~ = eps in canonical coordinates."""
-    sigma_s, sigma_t = path.sigma_tilde(s), path.sigma_tilde(t)
-    h = sigma_t - sigma_s
-    k: list[State] = []
-    for c, a in zip(tableau.c, tableau.a, strict=True):
-        u = s if c == 0 else t if c == 1 else path.inverse_sigma_tilde(sigma_s + h * _number(c, h))
-        stage = x / path.alpha(s) + sum(h * _number(a_j, h) * k_j for a_j, k_j in zip(a, k, strict=True))
-        k.append((x if c == 0 else path.alpha(u) * stage).predict("noise", at=u))
-    slope = sum(h * _number(b_i, h) * k_i for b_i, k_i in zip(tableau.b, k, strict=True))
-    return path.alpha(t) * (x / path.alpha(s) + slope)
-
-
-def _number(q: Fraction, like: float) -> float:
+def _number(q: Fraction, like: Number) -> Number:
     """An exact rational in the number type of `like`."""
     return (like * 0 + q.numerator) / q.denominator
 
 
-def _in_time(x: State, path: Path, steps: tuple[Step, ...], tableau: ButcherTableau) -> State:
-    for s, t in steps:
-        x = in_time(x, s, t, path, tableau)
+def tableau_of(name: str) -> ButcherTableau:
+    """A tableau by name. Raises UsageError for unknown ones."""
+    if name not in TABLEAUX:
+        raise UsageError(f"unknown tableau {name!r}{nearest(name, TABLEAUX)}")
+    return TABLEAUX[name]
+
+
+def rk_time(x: State, path: Path, grid: Grid, *, tableau: str = "euler") -> State:
+    """Runge-Kutta in t on the velocity, x_t = x_s + (t - s) sum_i b_i v_i. Pure noise is a regular starting point."""
+    table = tableau_of(tableau)
+    for s, t in grid.with_head:
+        x = step(x, s, t, path, table, TIME)
     return x
 
 
-def _in_sigma(x: State, path: Path, steps: tuple[Step, ...], tableau: ButcherTableau) -> State:
-    for s, t in steps:
-        x = in_sigma(x, s, t, path, tableau)
+def rk_sigma(x: State, path: Path, grid: Grid, *, tableau: str = "euler") -> State:
+    """Runge-Kutta in sigma~ on the noise prediction (rhoRK-DEIS): x~_t = x~_s + (sigma~_t - sigma~_s) sum b_i eps_i."""
+    table = tableau_of(tableau)
+    for s, t in grid.steps:
+        x = step(x, s, t, path, table, SIGMA)
     return x
 
 
-@solver("euler", order=1, integrates="velocity", family="runge-kutta", cite="hairer1993", takes=("head",))
-def euler(x: State, path: Path, grid: Grid) -> State:
-    """Explicit Euler in t: x_t = x_s + (t - s) v(x_s, s). Pure noise is a regular starting point."""
-    return _in_time(x, path, grid.with_head, EULER)
+def _time(name: str, order: int, tableau: str, reason: str, cite: str = "hairer1993") -> None:
+    solver(name, order=order, integrates="velocity", family="runge-kutta", cite=cite, reason=reason, takes=("head",),
+           tableau=tableau)(rk_time)  # fmt: skip
 
 
-@solver("midpoint", order=2, integrates="velocity", family="runge-kutta", cite="hairer1993", takes=("head",))
-def midpoint(x: State, path: Path, grid: Grid) -> State:
-    """Explicit midpoint rule in t: the slope at the middle of the step, reached by half an Euler step."""
-    return _in_time(x, path, grid.with_head, MIDPOINT)
+_time("euler", 1, "euler", "the slope where the step begins")
+_time("midpoint", 2, "midpoint", "the slope at the middle of the step, reached by half an Euler step")
+_time("heun", 2, "heun", "the mean of the slopes at both ends, the second one after an Euler step")
+_time("ralston", 2, "ralston", "of the two-stage methods of order two the one with the least error bound")
+_time("kutta3", 3, "kutta3", "Simpson's rule where the slope depends on time alone")
+_time("heun3", 3, "heun3", "Heun's method of order three")
+_time("ssp3", 3, "ssp3", "strong-stability preserving (Shu & Osher, eq. 2.18)", "shu1988")
+_time("rk4", 4, "rk4", "Kutta's classical method")
+_time("rk4-38", 4, "kutta-38", "Kutta's 3/8 rule, torchdiffeq's rk4")
+_time("rk5", 5, "dormand-prince-5", "the propagating method of DOPRI5 with given steps", "dormand1980")
+_time("rk6", 6, "butcher-6", "seven stages", "butcher1964")
+_time("rk8", 8, "fehlberg-8", "the method of order eight of Fehlberg's pair with given steps, twelve stages")
 
 
-@solver("heun", order=2, integrates="velocity", family="runge-kutta", cite="hairer1993", takes=("head",))
-def heun(x: State, path: Path, grid: Grid) -> State:
-    """Heun's method in t: the mean of the slopes at both ends, the second one after an Euler step."""
-    return _in_time(x, path, grid.with_head, HEUN)
+def _rho(name: str, order: int, tableau: str, reason: str, cite: str = "zhang2023deis") -> None:
+    solver(name, order=order, integrates="noise", family="runge-kutta", cite=cite, reason=reason, tableau=tableau)(
+        rk_sigma
+    )
 
 
-@solver("rk4", order=4, integrates="velocity", family="runge-kutta", cite="hairer1993", takes=("head",))
-def rk4(x: State, path: Path, grid: Grid) -> State:
-    """Kutta's classical method of order four in t."""
-    return _in_time(x, path, grid.with_head, RK4)
-
-
-@solver("euler-sigma", order=1, integrates="noise", family="runge-kutta", cite="karras2022edm")
-def euler_sigma(x: State, path: Path, grid: Grid) -> State:
-    """Euler in sigma~: x~_t = x~_s + (sigma~_t - sigma~_s) eps. The same method as ddim with eta = 0."""
-    return _in_sigma(x, path, grid.steps, EULER)
-
-
-@solver("rho-midpoint", order=2, integrates="noise", family="runge-kutta", cite="zhang2023deis")
-def rho_midpoint(x: State, path: Path, grid: Grid) -> State:
-    """Midpoint rule in sigma~ (rhoRK of DEIS, section 4)."""
-    return _in_sigma(x, path, grid.steps, MIDPOINT)
-
-
-@solver("rho-2heun", order=2, integrates="noise", family="runge-kutta", cite="zhang2023deis")
-def rho_2heun(x: State, path: Path, grid: Grid) -> State:
-    """Heun in sigma~ (rho-2Heun of DEIS, algorithm 1 of EDM): on paths with t = sigma the same as heun."""
-    return _in_sigma(x, path, grid.steps, HEUN)
-
-
-@solver("rho-4rk", order=4, integrates="noise", family="runge-kutta", cite="zhang2023deis")
-def rho_4rk(x: State, path: Path, grid: Grid) -> State:
-    """Kutta's classical method in sigma~ (rho-4RK of DEIS)."""
-    return _in_sigma(x, path, grid.steps, RK4)
+_rho("euler-sigma", 1, "euler", "the same method as ddim with eta = 0", "karras2022edm")
+_rho("rho-midpoint", 2, "midpoint", "the midpoint rule")
+_rho("rho-2heun", 2, "heun", "algorithm 1 of EDM: on paths with t = sigma the same as heun")
+_rho("rho-3kutta", 3, "kutta3", "Kutta's method of order three")
+_rho("rho-3heun", 3, "heun3", "Heun's method of order three")
+_rho("rho-3ral", 3, "ralston3", "Ralston's method of order three")
+_rho("rho-3vdh", 3, "houwen3", "the low-storage method of van der Houwen and Wray")
+_rho("rho-3ssprk", 3, "ssp3", "strong-stability preserving")
+_rho("rho-4rk", 4, "rk4", "Kutta's classical method")

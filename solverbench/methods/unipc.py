@@ -1,4 +1,4 @@
-"""UniPC: a predictor and a corrector from one formula, the corrector free of charge.
+"""UniPC and SA-Solver: a predictor and a corrector from one formula, the corrector free of charge.
 
 From s to t, with nodes r_i = (lambda_i - lambda_s)/h and scaled differences d_i = (F_i - F_s)/r_i,
 
@@ -8,6 +8,10 @@ From s to t, with nodes r_i = (lambda_i - lambda_s)/h and scaled differences d_i
 uses the p - 1 values before s; the corrector UniC-p also the value at t itself (r = 1), which the next step evaluates
 anyway. B cancels in exact arithmetic and decides only where the paper replaces the solution by rho = 1/2: for the
 predictor of order 2 and the corrector of order 1. B = 1 is the paper's B(h) = h (bh1), B = phi_1 its e^h - 1 (bh2).
+
+SA-Solver is the same with the ratio, weight and z of the reverse process of strength eta (its tau, `exponential_sde`)
+and its noise, drawn once for predictor and corrector; its weights are exact, but for two values rho = 1/2 with B = 1
+(the authors' code, which calls it a modification that does not change the order).
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from typing import Literal
 
 from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
-from solverbench.methods.exponential import linear_part
+from solverbench.methods.exponential_sde import stochastic_part
 from solverbench.methods.registry import solver
 from solverbench.numbers import Number, phi, solve
 from solverbench.paths import Path
@@ -35,10 +39,11 @@ def unified_step(
     F_t: State | None,
     predicts: Literal["x0", "noise"],
     variant: str,
+    eta: float = 0.0,
 ) -> State:
     """UniP from s to t through the values `past` (latest first, at s), or UniC if the value F_t at t is given."""
     h = path.lam(t) - path.lam(s)
-    ratio, weight, z = linear_part(path, predicts, s, t)
+    ratio, weight, z, spread = stochastic_part(path, predicts, s, t, eta)
     B = phi(1, z) if variant == "bh2" else 1
     _, F_s = past[0]
     r = [(lam_i - path.lam(s)) / h for lam_i, _ in past[1:]]
@@ -51,10 +56,44 @@ def unified_step(
         n = range(1, len(d) + 1)
         rho = solve([[r_i ** (k - 1) for r_i in r] for k in n], [math.factorial(k) * phi(k + 1, z) / B for k in n])
     correction = sum(rho_i * d_i for rho_i, d_i in zip(rho, d, strict=True))
-    return ratio * x + weight * h * (phi(1, z) * F_s + (B * correction if d else 0))
+    x = ratio * x + weight * h * (phi(1, z) * F_s + (B * correction if d else 0))
+    return x + spread * x.noise(s, t) if eta else x
 
 
-@solver("unipc-3", order=4, integrates="x0", family="unipc", cite="zhao2023unipc", p=3)
+def predictor_corrector(
+    x: State,
+    path: Path,
+    grid: Grid,
+    predictor: int,
+    corrector: int,
+    variant: str,
+    predicts: Literal["x0", "noise"],
+    eta: float = 0.0,
+    again: bool = False,
+) -> State:
+    """Predict through `predictor` values, correct through `corrector` (the new one counted; 0: not at all).
+
+    again: evaluate once more at the corrected state (PECE, two evaluations a step; the last step is corrected too).
+    Otherwise the evaluation at the predicted state serves the next step (PEC). Raises UsageError for orders outside 1
+    to 6 and unknown variants.
+    """
+    if variant not in VARIANTS:
+        raise UsageError(f"unknown variant {variant!r}{nearest(variant, VARIANTS)}")
+    past: list[tuple[Number, State]] = []
+    F = None
+    for s, t in grid.steps:
+        if F is None or again or not corrector:
+            F = x.predict(predicts, at=s).keep()
+        past = [(path.lam(s), F), *past[: max(predictor, corrector) - 1]]
+        before = x
+        x = unified_step(before, path, s, t, past[:predictor], None, predicts, variant, eta)
+        if corrector and (again or t != grid.steps[-1][1]):
+            F = x.predict(predicts, at=t).keep()
+            x = unified_step(before, path, s, t, past[: max(corrector - 1, 1)], F, predicts, variant, eta).keep()
+    return x
+
+
+@solver("unipc-3", order=4, attains=(3, "start-up"), integrates="x0", family="unipc", cite="zhao2023unipc", p=3)
 @solver("unipc-2", order=3, integrates="x0", family="unipc", cite="zhao2023unipc", p=2)
 @solver("unipc-1", order=2, integrates="x0", family="unipc", cite="zhao2023unipc", p=1)
 def unipc(
@@ -71,18 +110,31 @@ def unipc(
 
     variant: bh1 or bh2. corrector=False is the predictor UniP-p alone, whose order is p.
     """
-    if variant not in VARIANTS:
-        raise UsageError(f"unipc: unknown variant {variant!r}{nearest(variant, VARIANTS)}")
     if not 1 <= p <= 6:
         raise UsageError(f"unipc: order p must be from 1 to 6, got {p}")
-    past: list[tuple[Number, State]] = []
-    before: tuple[State, Number] | None = None  # the corrected state one step ago, and its time
-    for s, t in grid.steps:
-        F = x.predict(predicts, at=s).keep()
-        if corrector and before is not None:
-            x_before, s_before = before
-            x = unified_step(x_before, path, s_before, s, past, F, predicts, variant).keep()
-        past = [(path.lam(s), F), *past[: p - 1]]
-        before = x, s
-        x = unified_step(x, path, s, t, past, None, predicts, variant)
-    return x
+    return predictor_corrector(x, path, grid, p, p + 1 if corrector else 0, variant, predicts)
+
+
+@solver("sa-solver-pece", order=3, integrates="x0", family="sa-solver", cite="xue2023sa", predictor=2, corrector=3,
+        again=True)  # fmt: skip
+@solver("sa-solver-3", order=4, attains=(3, "start-up"), integrates="x0", family="sa-solver", cite="xue2023sa",
+        predictor=3, corrector=4)  # fmt: skip
+@solver("sa-solver", order=3, integrates="x0", family="sa-solver", cite="xue2023sa", predictor=2, corrector=3)
+def sa_solver(
+    x: State,
+    path: Path,
+    grid: Grid,
+    *,
+    predictor: int = 2,
+    corrector: int = 3,
+    eta: float = 1.0,
+    again: bool = False,
+) -> State:
+    """SA-Solver: stochastic Adams in lambda, corrector order one more than the predictor's (algorithms 1 and 2).
+
+    The orders are those of the drift: with noise the strong error is O(eta^2 h + h^order) (theorem 5.2). eta: its tau,
+    a constant here. again: PECE.
+    """
+    if not (1 <= predictor <= 6 and 0 <= corrector <= 6):
+        raise UsageError(f"sa-solver: orders must be up to 6, got predictor={predictor}, corrector={corrector}")
+    return predictor_corrector(x, path, grid, predictor, corrector, "bh1", "x0", eta, again)

@@ -33,7 +33,7 @@ def test_version(solverbench):
     ("arguments", "message"),
     [
         (["rnu"], "No such command 'rnu' (did you mean run?)"),
-        (["frobnicate"], "known: fetch, law, list, plan, report, run, show"),
+        (["frobnicate"], "known: fetch, law, list, order, plan, report, run, show"),
         (["--frobnicate"], "--frobnicate"),
         (["list", "solver"], "'solver' is not one of"),
         (["show", "ddimm"], "nothing is called 'ddimm' (did you mean ddim"),
@@ -87,10 +87,13 @@ def test_list_counts_evaluations_and_finds_noise(solverbench):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("ddim", ["solver ddim", "order:        1 (claimed)", "deterministic", "eta=0.0", "Song"]),
+        ("ddim", ["solver ddim", "order:        1 (claimed and measured)", "deterministic", "eta=0.0", "Song"]),
         ("ddim[eta=0.5]", ["solver ddim[eta=0.5]", "draws noise"]),
         ("edm", ["path edm", "Karras"]),
-        ("discrete", ["grid discrete", "spacing=leading"]),
+        ("discrete", ["grid discrete", "spacing=leading", "2305.08891"]),
+        ("edm", ["path edm", "grid edm", "rho=7.0", "jumps to it after t_min", "eq. 5"]),
+        ("kl-optimal", ["grid kl-optimal", "options:      none", "special case: of tangent[scale=1]", "2404.14507"]),
+        ("karras", ["special case: of edm\n"]),
         ("cifar10-mixture", ['"sha256"']),
         ("cifar10", ["suite cifar10: ", "budgets: 5, 6", "cifar10-gaussian"]),
     ],

@@ -12,59 +12,71 @@ import solverbench as sb
 from solverbench.engines import numpy as engine
 from solverbench.engines.law import kernel
 from solverbench.errors import UsageError
-from solverbench.methods import er_sde, exponential, multistep, runge_kutta
+from solverbench.methods import er_sde, exponential, forms, multistep
 from solverbench.methods.exponential import ExponentialTableau
 from solverbench.methods.runge_kutta import ButcherTableau
 from solverbench.numbers import phi
 
-BUTCHER = {"EULER": 1, "MIDPOINT": 2, "HEUN": 2, "RK4": 4}
-EXPONENTIAL = {"EXP_EULER": 1, "ETD2RK": 2, "ETD3RK": 3, "DPM2": 2, "DPM3": 3}
+BUTCHER = {
+    "euler": 1, "midpoint": 2, "heun": 2, "ralston": 2, "kutta3": 3, "heun3": 3, "ralston3": 3, "houwen3": 3, "ssp3": 3,
+    "rk4": 4, "kutta-38": 4, "dormand-prince-5": 5, "butcher-6": 6, "fehlberg-8": 8,
+}  # fmt: skip
+EXPONENTIAL = {
+    "EXP_EULER": 1, "ETD2RK": 2, "RES2": 2, "ETD3RK": 3, "DPM2": 2, "DPM3": 3, "KROGSTAD4": 4, "STREHMEL_WEINER4": 4,
+    "HOCHBRUCK_OSTERMANN4": 4,
+}  # fmt: skip
 
 
-def residuals(a, b, c):
-    """Elementary weights of the eight rooted trees up to order four, minus what they must be, by order."""
-    n = range(len(c))
+def trees(order):
+    """Rooted trees of that many vertices, each the sorted tuple of the trees that hang from its root."""
+    return {()} if order == 1 else {grown for tree in trees(order - 1) for grown in with_a_leaf(tree)}
 
-    def A(v):
-        return [sum((a[i][j] * v[j] for j in range(i)), Q(0)) for i in n]
 
-    def weigh(v):
-        return sum((b[i] * v[i] for i in n), Q(0))
+def with_a_leaf(tree):
+    yield tuple(sorted((*tree, ())))
+    for i, branch in enumerate(tree):
+        for grown in with_a_leaf(branch):
+            yield tuple(sorted((*tree[:i], grown, *tree[i + 1 :])))
 
-    c2 = [x * x for x in c]
-    return {
-        1: [weigh([Q(1)] * len(c)) - 1],
-        2: [weigh(c) - Q(1, 2)],
-        3: [weigh(c2) - Q(1, 3), weigh(A(c)) - Q(1, 6)],
-        4: [
-            weigh([x**3 for x in c]) - Q(1, 4),
-            weigh([x * y for x, y in zip(c, A(c), strict=True)]) - Q(1, 8),
-            weigh(A(c2)) - Q(1, 12),
-            weigh(A(A(c))) - Q(1, 24),
-        ],
-    }
+
+def size(tree):
+    return 1 + sum(size(branch) for branch in tree)
+
+
+def density(tree):
+    """gamma of Butcher's theory: the sizes of all subtrees multiplied."""
+    product = size(tree)
+    for branch in tree:
+        product *= density(branch)
+    return product
 
 
 def order_of(a, b, c):
-    """The highest order up to which all conditions hold exactly."""
-    met = 0
-    for p, r in residuals(a, b, c).items():
-        if any(r):
-            return met
-        met = p
-    return met
+    """The highest order p such that sum_i b_i Phi_i(tree) = 1/gamma(tree) for every tree of at most p vertices."""
+    n = range(len(c))
+
+    def phi_of(tree):  # by stage
+        value = [Q(1)] * len(c)
+        for branch in tree:
+            inner = phi_of(branch)
+            value = [v * sum((a[i][j] * inner[j] for j in range(i)), Q(0)) for i, v in zip(n, value, strict=True)]
+        return value
+
+    for p in range(1, 10):
+        for tree in trees(p):
+            if sum((b_i * v for b_i, v in zip(b, phi_of(tree), strict=True)), Q(0)) != Q(1, density(tree)):
+                return p - 1
+    return 9
 
 
-@pytest.mark.parametrize("name", BUTCHER)
-def test_butcher_tableaux(name):
-    t = getattr(runge_kutta, name)
-    assert [sum(row, Q(0)) for row in t.a] == list(t.c)
-    assert order_of(t.a, t.b, t.c) == BUTCHER[name]
+def test_trees_are_counted():
+    """The number of rooted trees (Butcher 2016, table 300(I))."""
+    assert [len(trees(p)) for p in range(1, 9)] == [1, 1, 2, 4, 9, 20, 48, 115]
 
 
 def at_zero(weights):
     """A combination of phi functions at z = 0, where phi_k = 1/k!."""
-    return sum((w / int(mp.factorial(k)) for k, w in weights.items()), Q(0))
+    return sum((w / int(mp.factorial(k if isinstance(k, int) else k[0])) for k, w in weights.items()), Q(0))
 
 
 @pytest.mark.parametrize("name", EXPONENTIAL)
@@ -249,6 +261,11 @@ def test_an_adams_method_of_silly_order_is_refused():
         ("sde-dpmpp-2m[variant=huen]", "unknown variant 'huen'.*heun"),
         ("ddim[eta=1.5]", "eta must be between 0 and 1, got 1.5"),
         ("ddim[eta=-0.1]", "got -0.1"),
+        ("rk4[tableau=rk44]", "unknown tableau 'rk44'.*rk4"),
+        ("ipndm4[points=5]", "points must be from 1 to 4, got 5"),
+        ("ipndm-v4[points=0]", "points must be from 1 to 4, got 0"),
+        ("abm2[points=7]", "order from 1 to 6, got 7"),
+        ("sa-solver[predictor=7]", "orders must be up to 6, got predictor=7"),
         ("exp-rk2[predicts=score]", "'x0' or 'noise', not 'score'"),
     ],
 )
@@ -261,7 +278,7 @@ def test_gauss_legendre_reaches_rounding_error_in_long_steps():
     """Moments of tAB over a step of seven in lambda, against adaptive quadrature."""
     path = sb.path("vp-linear")
     s, t = 0.95, 0.02
-    got = multistep._moments_in_t(path, s, t, 4)
+    got = multistep.moments(forms.SIGMA, forms.time, path, s, t, 4)
     for k, m in enumerate(got):
         exact = mp.quad(lambda u, k=k: ((u - s) / (t - s)) ** k * path.d_sigma_tilde(u), [s, 0.7, 0.4, 0.1, t])
         assert m == pytest.approx(float(exact / (path.sigma_tilde(t) - path.sigma_tilde(s))), rel=1e-11)

@@ -15,17 +15,9 @@ STOCHASTIC = [n for n, s in sb.solvers().items() if s.stochastic and s.integrate
 SOLVERS = [*DETERMINISTIC, "unipc-3[variant=bh1,predicts=noise]", "exp-rk3[predicts=noise]", "exp-ab3[predicts=noise]",
            "sde-dpmpp-2m[eta=0]"]  # fmt: skip
 IN_TIME = (
-    "euler",
-    "midpoint",
-    "heun",
-    "rk4",
-    "deis-tab1",
-    "deis-tab2",
-    "deis-tab3",
-    "euler-maruyama",
-    "reverse-diffusion",
-    "euler-ancestral-rf",
-    "ddpm-large",
+    *(name for name, s in sb.solvers().items() if "head" in s.takes and s.integrates == "velocity"),
+    *("deis-tab1", "deis-tab2", "deis-tab3", "ab2", "ab3", "ab4", "abm2", "abm3", "abm4", "pndm"),
+    *("euler-maruyama", "reverse-diffusion", "euler-ancestral-rf", "ddpm-large"),
 )
 SIGMAS = np.array([12.0, 6.0, 3.5, 1.7, 0.9, 0.5, 0.21, 0.1])
 

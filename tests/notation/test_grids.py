@@ -1,4 +1,4 @@
-"""Every rule of time against a formula of its own, and the grids that must be refused."""
+"""The contract every rule keeps, the ends and steps of grids, and the grids that must be refused."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import beta, norm
 
 from solverbench.errors import UsageError
 from solverbench.grids import GRIDS, Grid, grid
 from solverbench.paths import PATHS, path
 
+ANYWHERE = sorted(name for name, rule in GRIDS.items() if not rule.indexed)
+OWN_ENDS = {name for name, rule in GRIDS.items() if rule.ends}
+NEEDS_WIDTH = ("vp", "iddpm")
+"""Rules that not every pair of ends allows."""
 ENDED = ("vp-linear", "vp-cosine", "vp-scaled-linear", "vp-discrete", "ve", "edm")
 """Paths whose own ends carry both data and noise."""
 SPACED = {  # the coordinate in which a rule's times are equally spaced, as a function of t and sigma~
@@ -25,6 +30,14 @@ SPACED = {  # the coordinate in which a rule's times are equally spaced, as a fu
     ("tangent", ()): lambda t, u: np.arctan(u),
     ("tangent", (("scale", 0.3),)): lambda t, u: np.arctan2(u, 0.3),
     ("exponential", ()): lambda t, u: np.log(u),
+    ("power", (("order", 3.0),)): lambda t, u: np.cbrt(t),
+    ("kl-optimal", ()): lambda t, u: np.arctan(u),
+    ("scm", ()): lambda t, u: np.arctan2(u, 0.5),
+    ("shift", ()): lambda t, u: u / (u + 3),
+    ("shift", (("shift", 0.5),)): lambda t, u: u / (u + 0.5),
+    ("dynamic-shift", ()): lambda t, u: u / (u + math.exp(1.15)),
+    ("logit-normal", (("mean", -1.2), ("std", 3.0))): lambda t, u: norm.cdf(np.log(u), -1.2, 3.0),
+    ("beta-sigma", ()): lambda t, u: beta.cdf(np.clip((u - u[-1]) / (u[0] - u[-1]), 0, 1), 0.6, 0.6),
     ("exponential", (("rho", 2.0),)): lambda t, u: np.sqrt(np.maximum(np.log(u / u[-1]) / np.log(u[0] / u[-1]), 0)),
 }
 
@@ -44,18 +57,8 @@ def test_equally_spaced_in_its_coordinate(name, rule, options):
     np.testing.assert_allclose(steps, steps.mean(), atol=2e-12 * np.abs(u).max())
 
 
-def test_formulas_as_published():
-    """Karras et al. (2022), eq. 5, and k-diffusion's polyexponential."""
-    i, n = np.arange(7), 7
-    karras = (80 ** (1 / 7) + i / (n - 1) * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7
-    np.testing.assert_allclose(grid("edm", "edm", 7).times, [*karras, 0], rtol=1e-13)
-    ramp = np.linspace(1, 0, n) ** 3.0
-    polyexponential = np.exp(ramp * (math.log(80) - math.log(0.002)) + math.log(0.002))
-    np.testing.assert_allclose(grid("exponential", "edm", 7, rho=3.0).times, [*polyexponential, 0], rtol=1e-13)
-
-
 def test_without_the_jump():
-    for rule in set(GRIDS) - {"discrete"}:
+    for rule in set(ANYWHERE) - OWN_ENDS:
         g = grid(rule, "edm", 5, zero=False)
         assert len(g) == 5
         assert (g.times[0], g.times[-1]) == pytest.approx((80.0, 0.002), rel=4e-16)
@@ -79,19 +82,24 @@ def test_rules_in_sigma_on_a_path_that_ends_in_pure_data_and_noise():
 
 
 @given(
-    st.sampled_from(sorted(set(GRIDS) - {"discrete"})),
+    st.sampled_from(ANYWHERE),
     st.sampled_from(sorted(PATHS)),
     st.integers(1, 60),
     st.booleans(),
 )
 def test_every_grid_decreases_strictly_and_has_the_steps_asked_for(rule, name, steps, zero):
+    if (rule, name) == ("ays-svd", "vp-discrete"):
+        with pytest.raises(UsageError, match=r"'ays-svd' begins at t = 1\.147.*give t_max="):
+            grid(rule, name, steps, zero=zero)
+        return
     g = grid(rule, name, steps, zero=zero)
     assert len(g) == steps
     assert np.all(np.diff(np.array(g)) < 0)
+    assert (g.times[-1] == 0) or not zero
     assert len(g.steps) + (g.head is not None) + (g.tail is not None) == steps
 
 
-@pytest.mark.parametrize("rule", sorted(set(GRIDS) - {"discrete"}))
+@pytest.mark.parametrize("rule", sorted({*ANYWHERE} - {*NEEDS_WIDTH}))
 @given(t_min=st.floats(2e-3, 50.0), factor=st.floats(1.01, 19.0))
 def test_ends_as_given(rule, t_min, factor):
     """To the last bit: a grid that starts a rounding beyond t_max is another problem."""
@@ -100,26 +108,22 @@ def test_ends_as_given(rule, t_min, factor):
     assert times[-1] == t_min
 
 
+@pytest.mark.parametrize("rule", NEEDS_WIDTH)
+@given(t_min=st.floats(1e-3, 0.03), t_max=st.floats(10.0, 1000.0))
+def test_ends_as_given_when_far_apart(rule, t_min, t_max):
+    times = grid(rule, "edm", 6, t_min=t_min, t_max=t_max, zero=False).times
+    assert (times[0], times[-1]) == (t_max, t_min)
+
+
 def test_one_step():
     for rule in GRIDS:
-        made = path("vp-discrete" if rule == "discrete" else "edm")
+        made = path("vp-discrete" if GRIDS[rule].indexed else "edm")
         g = grid(rule, made, 1)
         assert len(g) == 1
         assert g.times[1] == 0
         assert g.steps == ()
         assert g.tail == g.pairs[0]
     assert grid("edm", "edm", 1).times == (80.0, 0.0)
-
-
-@pytest.mark.parametrize(("spacing", "offset"), [("leading", 0), ("leading", 1), ("linspace", 0), ("trailing", 0)])
-@pytest.mark.parametrize("steps", [1, 2, 7, 10, 30, 50, 999])
-def test_discrete_spacings_are_those_of_diffusers(spacing, offset, steps):
-    diffusers = pytest.importorskip("diffusers", reason="compares with diffusers' timesteps")
-    scheduler = diffusers.DDIMScheduler(timestep_spacing=spacing, steps_offset=offset)
-    scheduler.set_timesteps(steps)
-    made = grid("discrete", "vp-discrete", steps, spacing=spacing, offset=offset)
-    assert [round(1000 * t) - 1 for t in made.times[:-1]] == scheduler.timesteps.tolist()
-    assert made.times[-1] == 0
 
 
 def test_head_steps_and_tail():
@@ -166,7 +170,7 @@ def test_impossible_times(times, message):
     ("name", "on", "steps", "options", "message"),
     [
         ("emd", "edm", 4, {}, "'emd'.*did you mean edm"),
-        ("zzzz", "edm", 4, {}, "'zzzz'.*known: discrete"),
+        ("zzzz", "edm", 4, {}, "'zzzz'.*known: ays-sd15"),
         ("edm", "edmm", 4, {}, "'edmm'.*did you mean edm"),
         ("edm", "edm", 4, {"roh": 5.0}, "no option 'roh'.*did you mean rho"),
         ("uniform", "edm", 4, {"rho": 5.0}, "no option 'rho'"),
@@ -194,6 +198,18 @@ def test_impossible_times(times, message):
         ("edm", "edm", math.inf, {}, "got inf"),
         ("edm", "edm", 4, {"rho": "7"}, "rho must be a positive number, got '7'"),
         ("discrete", "vp-discrete", 4, {"offset": "1"}, "offset must be a whole number, got '1'"),
+        ("simple", "edm", 4, {}, "needs a path of discrete times.*edm"),
+        ("kl-optimal", "edm", 4, {"scale": 2.0}, "'kl-optimal' has no option 'scale'"),
+        ("shift", "rectified", 4, {"shift": 0.0}, "shift must be a positive number, got 0.0"),
+        ("logit-normal", "rectified", 4, {"mean": "0"}, "mean must be a number, got '0'"),
+        ("logit-normal", "rectified", 4, {"mean": math.nan}, "mean must be a number, got nan"),
+        ("linear-quadratic", "rectified", 4, {"threshold": 0.5}, "threshold must be below 0.5, got 0.5"),
+        ("vp", "edm", 4, {"eps": 1.0}, "eps must be below 1, got 1.0"),
+        ("vp", "edm", 4, {"t_min": 20.0}, r"no linear schedule.*B\(1\) = 8.76.*lower t_min"),
+        ("iddpm", "edm", 4, {"M": 0}, "M must be positive, got 0"),
+        ("iddpm", "edm", 2000, {}, "2000 times asked of 99. noise levels: raise M"),
+        ("ays-svd", "vp-discrete", 10, {}, "begins at t = 1.147.*beyond path vp-discrete: give t_max="),
+        ("ays-sd15", "edm", 10, {"t_min": 20.0}, "t_min=20.0, t_max=14.615"),
     ],
 )  # fmt: skip
 def test_errors_name_the_value_and_the_remedy(name, on, steps, options, message):

@@ -13,7 +13,7 @@ EDM = sb.path("edm")
 GRID = sb.Grid(EDM, (10.0, 5.0, 1.0))
 SOLVERS = list(sb.solvers())
 INTEGRATING = [name for name in SOLVERS if sb.solvers()[name].integrates != "flow map"]
-UNEVEN = {"restart", "picard", "dpm-fast"}
+UNEVEN = {"restart", "picard", "dpm-fast", "pndm"}
 """Solvers some of whose steps cost more than others."""
 GRIDS = {
     "edm to the data": (EDM, sb.grid("edm", EDM, 8)),
@@ -150,7 +150,7 @@ def test_nfe_is_what_a_counting_field_counts(name, where, rng):
 
 @pytest.mark.parametrize("name", [name for name in INTEGRATING if name not in UNEVEN])
 def test_nfe_from_evaluations_per_step(name):
-    """Steps times stages, and one evaluation for each end that the plan steps over."""
+    """Steps times stages, and one evaluation for each end that the plan steps over; pndm starts with stages."""
     solver = sb.solvers()[name]
     for steps in (2, 5):
         assert sb.plan(name, EDM, sb.grid("edm", EDM, steps, zero=False)).nfe == steps * solver.evaluations

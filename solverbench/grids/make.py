@@ -1,0 +1,66 @@
+"""`grid`: a grid from the name of a rule, or from times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from solverbench.errors import UsageError, nearest
+from solverbench.grids.base import Grid, check_inside
+from solverbench.grids.rules import GRIDS
+from solverbench.paths import Path
+from solverbench.paths import path as named_path
+
+
+def grid(
+    name: str | Grid | Sequence[float] | np.ndarray[Any, Any],
+    path: Path | str,
+    steps: int | None = None,
+    *,
+    t_max: float | None = None,
+    t_min: float | None = None,
+    zero: bool = True,
+    **options: Any,
+) -> Grid:
+    """Return a grid of `steps` steps on `path`, from t_max to the data.
+
+    name: one of `GRIDS`, or "explicit" with `times=`, or an array of decreasing times, or a Grid (returned as it is).
+    t_max, t_min: ends of the rule; by default those of a published table, else the path's own.
+    zero: end at the data, t = 0, after a jump from t_min or in the rule's own way (`Rule.end`); with False the last
+        time is t_min. The jump counts as a step.
+    options: of the rule, see `GRIDS`: rho=, scale=, shift=, spacing=, offset=, times=.
+
+    Raises UsageError for unknown names and options, steps < 1, or ends that are not 0 <= t_min < t_max.
+    """
+    path = named_path(path)
+    if isinstance(name, Grid):
+        return name
+    if not isinstance(name, str):
+        return Grid(path, tuple(np.asarray(name, dtype=float).tolist()))
+    if name == "explicit":
+        if set(options) != {"times"}:
+            raise UsageError(f"grid 'explicit' takes times=[...] alone, got {sorted(options)}")
+        return Grid(path, tuple(float(t) for t in options["times"]))
+    if name not in GRIDS:
+        raise UsageError(f"unknown grid {name!r}{nearest(name, [*GRIDS, 'explicit'])}")
+    rule = GRIDS[name]
+    if not isinstance(steps, int | np.integer) or steps < 1:
+        raise UsageError(f"grid {name!r}: steps must be a positive whole number, got {steps!r}")
+    first, last = rule.ends(path) if rule.ends else (path.t_max, path.t_min)
+    if t_max is None and first > path.t_end:
+        raise UsageError(f"grid {name!r} begins at t = {first:.6g}, beyond path {path}: give t_max= to stretch it")
+    t_max = first if t_max is None else float(t_max)
+    t_min = last if t_min is None else float(t_min)
+    if not 0 <= t_min < t_max:
+        raise UsageError(f"grid {name!r}: need 0 <= t_min < t_max, got t_min={t_min}, t_max={t_max}")
+    check_inside(path, t_max)
+
+    jump = zero and (rule.end == "jump" or (rule.end == "reach" and not path.is_data(t_min)))
+    times = rule(path, int(steps) + 1 - jump, t_max, t_min, options).tolist()
+    if jump:
+        times.append(0.0)
+    elif zero:
+        times[-1] = 0.0
+    return Grid(path, tuple(times), name)

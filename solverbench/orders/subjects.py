@@ -1,0 +1,115 @@
+"""What is measured: anything that takes states from one noise level to the next, our own solvers among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solverbench.grids import Grid
+from solverbench.methods.registry import Solver
+from solverbench.numbers import Number
+from solverbench.paths import Path
+from solverbench.paths import path as named_path
+from solverbench.plans import Noise, Plan
+
+Array: TypeAlias = NDArray[Any]
+Denoise: TypeAlias = Callable[[Array, Number], Array]
+"""denoise(x~ (n, d), sigma~) -> D (n, d)."""
+Draw: TypeAlias = Callable[[int], Array]
+"""draw(k) -> standard normal numbers (n, d) of the k-th draw."""
+Run: TypeAlias = Callable[[Denoise, Array, tuple[Number, ...], Draw], Array]
+"""run(denoise, x~ (n, d) at sigmas[0], decreasing sigmas, draw) -> x~ (n, d) at sigmas[-1]."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A sampler in canonical coordinates, x~ = x/alpha against sigma~ = sigma/alpha, and what is claimed of it."""
+
+    name: str
+    run: Run
+    order: int | None = None
+    """Claimed."""
+    stochastic: bool = False
+    eta: float | None = 0.0
+    """Strength of the reverse process it follows; None if it follows none (churn)."""
+    evaluations: int = 1
+    """Per step; for choosing budgets."""
+    numbers: bool = False
+    """Whether it runs in any number type, mpmath included."""
+    corrects: bool = False
+    """Whether a step is corrected by the next one's evaluation, so that a run ends on a step of one order less."""
+    blocks: bool = False
+    """Whether several steps make up one of its own, so that one alone says nothing."""
+    jumps: bool = False
+    """Whether it asks the field for its flow map, `denoise.jump(x~, sigma~_s, sigma~_t)`."""
+    intervals: Callable[[tuple[Number, ...]], list[tuple[float, float]]] | None = None
+    """Noise levels (from, to) of each draw on a grid, if they are known."""
+
+
+def subject(solver: Solver, path: Path | str = "edm") -> Subject:
+    """One of our solvers, integrated on the given path; the state is scaled on the way in and out."""
+    on = named_path(path)
+
+    def planned(sigmas: tuple[Number, ...]) -> Plan:
+        times = tuple(on.inverse_sigma_tilde(sigma) for sigma in sigmas)
+        return solver.plan(on, Grid(on, times), "x0")
+
+    def run(denoise: Denoise, x: Array, sigmas: tuple[Number, ...], draw: Draw) -> Array:
+        from solverbench.engines import numpy as engine
+
+        plan = planned(sigmas)
+        first, last = plan.grid.times[0], plan.grid.times[-1]
+        states = engine.run(plan, _On(on, denoise), x * on.alpha(first), draw)
+        return np.asarray(states / on.alpha(last))
+
+    def intervals(sigmas: tuple[Number, ...]) -> list[tuple[float, float]]:
+        draws = [i for i in planned(sigmas).code if isinstance(i, Noise)]
+        return [(float(on.sigma_tilde(i.s)), float(on.sigma_tilde(i.t))) for i in draws]
+
+    return Subject(
+        str(solver),
+        run,
+        solver.order,
+        solver.stochastic,
+        strength(solver),
+        solver.evaluations,
+        numbers=True,
+        corrects=bool(solver.options.get("corrector")),
+        blocks=bool({"every", "window", "remainder"} & solver.options.keys()),
+        jumps=solver.integrates == "flow map",
+        intervals=intervals,
+    )
+
+
+def strength(solver: Solver) -> float | None:
+    """Of the reverse process a solver follows: its option eta, 1 if it draws noise and has none, and None if its noise
+    is not that of a process (churn, ancestral steps, restarts, jumps) or one of no constant strength (ER-SDE)."""
+    options = solver.options
+    if "scale" in options:
+        return {"ode": 0.0, "sde": 1.0}.get(options["scale"])
+    restless = {"levels", "visits"} & options.keys() or options.get("s_churn") or solver.integrates == "flow map"
+    if solver.stochastic and restless:
+        return None
+    eta: float = options.get("eta", 1.0 if solver.stochastic else 0.0)
+    return eta
+
+
+@dataclass(frozen=True)
+class _On:
+    """A canonical denoiser as the field of a path."""
+
+    path: Path
+    denoise: Denoise
+
+    def __call__(self, x: Array, t: Number) -> Array:
+        return self.denoise(x / self.path.alpha(t), self.path.sigma_tilde(t))
+
+    def jump(self, x: Array, s: Number, t: Number) -> Array:
+        """The flow map, if the problem knows it."""
+        path = self.path
+        moved = self.denoise.jump(x / path.alpha(s), path.sigma_tilde(s), path.sigma_tilde(t))  # type: ignore[attr-defined]
+        return np.asarray(moved * path.alpha(t))

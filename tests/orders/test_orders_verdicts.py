@@ -1,0 +1,229 @@
+"""Every registered solver has the order it is registered with; faults planted in ten of them are seen."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import solverbench as sb
+from solverbench.cli import main
+from solverbench.errors import PlanError
+from solverbench.methods import SOLVERS, exponential, runge_kutta
+from solverbench.orders import measure, subject
+from solverbench.orders.grids import smooth
+from solverbench.orders.local import A, InTime
+from solverbench.orders.measure import WORSE, expected
+
+OPTIONS = [
+    "ddpm[eta=0]", "ddim[eta=0.5]", "euler-maruyama[eta=0]", "euler-maruyama[eta=0.5]", "sde-dpmpp-1[eta=0]",
+    "sde-dpmpp-1[eta=0.5]", "sde-dpmpp-2m[eta=0]", "sde-dpmpp-2m[eta=0.3]", "sde-dpmpp-2m[variant=heun]",
+    "unipc-2[variant=bh1]", "exp-rk3[predicts=noise]", "exp-ab2[predicts=noise]", "edm-stochastic[s_churn=0]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*sb.solvers(), *OPTIONS])
+def test_the_order_a_solver_is_registered_with(name):
+    solver = sb.solvers()[name]
+    report = measure(subject(solver))
+    if name == "edm-stochastic[s_churn=0]":  # what does not converge is the churn
+        solver = replace(solver, attains=None)
+    assert report.verdict == expected(solver), report
+    if report.slopes and solver.order:
+        attained = solver.attains[0] if solver.attains else solver.order
+        found = report.attained
+        assert found.exact or abs(found.order - attained) <= 0.15 + found.half, report
+    if solver.attains and solver.attains[1] == "start-up":
+        assert report.unaided.reaches(solver.order)
+        assert not report.attained.reaches(solver.order)
+
+
+@pytest.mark.parametrize("name", ["euler", "midpoint", "heun", "rk4", "deis-tab1", "deis-tab3", "dpmpp-2m", "unipc-2"])
+@pytest.mark.parametrize("path", ["vp-linear", "vp-cosine", "rectified"])
+def test_on_paths_where_time_is_not_sigma(name, path):
+    report = sb.order(name, path)
+    assert report.verdict == expected(sb.solvers()[name]), report
+
+
+WEAK = {  # solver: order of the variance, of the conditional mean's slope, on one Brownian path
+    "ddpm": (1, "exact", 1),
+    "ddim[eta=0.5]": (1, 1, 1),
+    "euler-maruyama": (1, 1, 1),
+    "sde-dpmpp-1": (1, "exact", 1),
+    "sde-dpmpp-1[eta=0.5]": (1, 1, 1),
+    "sde-dpmpp-2m": (2, "exact", 1),  # on Gaussians: D is a martingale, and what is left is even in the noise
+    "sde-dpmpp-2m[variant=heun]": (2, "exact", 1),
+    "sde-dpmpp-2m[eta=0.3]": (2, 2, 1),
+    "edm-stochastic[s_noise=1,s_max=100,s_churn=5]": (2, None, None),  # its churn is no reverse process of one strength
+}
+
+
+@pytest.mark.parametrize("name", WEAK)
+def test_weak_and_strong_orders(name):
+    """Of the exact output law on a Gaussian. At eta = 1 the mean alone would hide everything."""
+    report = sb.order(name)
+    variance, mean, strong = WEAK[name]
+    assert abs(report.weak["variance"].order - variance) + report.weak["variance"].half < 0.15
+    if mean == "exact":
+        assert report.weak["mean"].exact
+    elif mean is not None:
+        assert abs(report.weak["mean"].order - mean) + report.weak["mean"].half < 0.15
+    if strong is None:
+        assert report.strong is None
+    else:
+        assert abs(report.strong.order - strong) + report.strong.half < 0.15
+
+
+def planted(name, old, new, monkeypatch):
+    """The solver of this name from its module's source with a fault in it."""
+    module = sys.modules[sb.solvers()[name].function.__module__]
+    source = inspect.getsource(module)
+    assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {module.__name__}"
+    found = {}
+    monkeypatch.setattr(SOLVERS, "add", lambda solver: found.update({solver.name: solver}))
+    exec(compile(source.replace(old, new), "planted", "exec"), {"__name__": module.__name__})
+    return found[name]
+
+
+FAULTS = [
+    ("dpmpp-2m", "[1 + 1 / (2 * r), -1 / (2 * r)]", "[1 + 1 / r, -1 / (2 * r)]", "a dropped factor 2, out of balance"),
+    ("dpmpp-2m", "[1 + 1 / (2 * r), -1 / (2 * r)]", "[1 + r / 2, -r / 2]", "a ratio upside down"),
+    ("dpmpp-2m", "[1 + 1 / (2 * r), -1 / (2 * r)]", "[1 + 1 / r, -1 / r]", "twice the slope"),
+    ("dpmpp-3m", "phi(2, z) * D1 +", "phi(2, z) * D1 * 2 +", "a factor 2 too much"),
+    ("ddim", "path.alpha(t) * (D +", "path.alpha(t) * (D * 0.99 +", "one percent of the data prediction lost"),
+    ("ddpm", "(1 - sigma_t / sigma_s) *", "(1 - sigma_t / sigma_s) * 0.9 *", "a tenth too little noise"),
+    ("unipc-2", "math.factorial(k) * phi(k + 1, z)", "phi(k + 1, z)", "a dropped factorial"),
+    ("unipc-3", "for r_i in r] for k in n]", "for r_i in r[::-1]] for k in n]", "swapped indices"),
+    ("exp-ab3", "math.factorial(k) * phi(k + 1, z)", "phi(k + 1, z)", "a dropped factorial"),
+    ("exp-ab2", "(w(path, r) - w_s) / (w_t - w_s)", "(w_s - w(path, r)) / (w_t - w_s)", "a sign"),
+    ("sa-solver", "x + spread * x.noise(s, t)", "x + 0.9 * spread * x.noise(s, t)", "a tenth too little noise"),
+    ("exp-rk4-sw", 'p2="-2"), _phi(p2="4")', 'p2="-1"), _phi(p2="3")', "weights that sum but do not fit"),
+    ("deis-rhoab2", "(t * 0 + 1) / (k + 1)", "(t * 0 + 1) / (k + 1 + (k == 2))", "a wrong moment"),
+    ("deis-tab3", "(x / form.m(path, s) +", "(x / form.m(path, s) * 0.999 +", "a leak in the state"),
+    ("rho-2heun", "form.m(path, r) * y_r, path", "form.m(path, r) * y_r * 0.97, path", "a wrong stage"),
+    ("rk4", "form.m(path, r) * y_r, path, r))", "form.m(path, r) * y_r, path, s))", "stages not at their times"),
+    ("heun", "form.m(path, r) * y_r, path, r))", "form.m(path, r) * y_r, path, s))", "s for t"),
+    ("euler-maruyama", "eta * eta * g2 / 2", "eta * eta * g2", "twice the drift"),
+    ("sde-dpmpp-1", "sqrt(-expm1(-2 * strength * h))", "sqrt(-expm1(-strength * h))", "a dropped 2 in the noise"),
+    ("seeds-2", "ratio * N + spread * x.noise(r, u), u", "N + spread * x.noise(r, u), u", "noise not carried on"),
+    ("er-sde-2", "(D - D_1) / (sigma_s - sigma_1)", "(D - D_1) / (sigma_1 - sigma_s)", "a sign"),
+    ("sde-dpmpp-2m", "slope = h / h_old * (F - F_old)", "slope = h_old / h * (F - F_old)", "a ratio upside down"),
+    ("dpm-2-churn", "gamma_max * (2 + gamma_max)", "gamma_max * (1 + gamma_max)", "a dropped 2 in the noise"),
+    ("dpmpp-2s-ancestral", "(1 - sigma_t / sigma_s) * (1 + sigma_t / sigma_s)", "(1 - sigma_t / sigma_s)",
+     "a dropped factor in the noise"),
+    ("dpm-3", '_phi(p1="1", p2="-3/2"), NONE, _phi(p2="3/2")', '_phi(p1="1", p2="-1"), NONE, _phi(p2="1")',
+     "weights that sum but do not fit"),
+    ("dpm-2", "path.lam(s) + h * c.numerator", "path.lam(s) + 0.9 * h * c.numerator", "a node beside the middle"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "old", "new", "what"), FAULTS, ids=[f"{n}: {w}" for n, *_, w in FAULTS])
+def test_planted_faults_are_seen(name, old, new, what, monkeypatch):
+    """The order falls, as it stands or with an exact history, or the law no longer converges."""
+    sound = sb.order(name)
+    faulty = measure(subject(planted(name, old, new, monkeypatch)))
+    assert faulty.verdict != "failed"
+    assert not same(sound, faulty), (what, faulty)
+
+
+def same(a, b):
+    """Whether two reports tell the same orders."""
+    pairs = [(a.attained, b.attained), (a.local, b.local), *((a.weak[k], b.weak[k]) for k in a.weak)]
+    return a.verdict == b.verdict and all(s.exact == t.exact and t.reaches(s.order) for s, t in pairs if not s.exact)
+
+
+TABLEAUX = [
+    (exponential, "exp-rk2", "ETD2RK", "b", 1, {2: Fraction(1, 2), 1: Fraction(0)}),
+    (exponential, "dpm-3", "DPM3", "b", 2, {2: Fraction(1)}),
+    (exponential, "exp-rk3", "ETD3RK", "a", (2, 1), {1: Fraction(1)}),
+    (runge_kutta, "rho-4rk", "rk4", "b", 1, Fraction(1, 4)),
+]
+
+
+@pytest.mark.parametrize(("module", "name", "tableau", "part", "at", "entry"), TABLEAUX)
+def test_planted_faults_in_tableaux_are_seen(module, name, tableau, part, at, entry, monkeypatch):
+    """Past the tableau's own checks, which refuse rows that do not sum to c: those would not even be made."""
+    sound = sb.order(name)
+    home = runge_kutta.TABLEAUX if module is runge_kutta else vars(module)
+    table = home[tableau]
+    value = [list(row) if isinstance(row, tuple) else row for row in getattr(table, part)]
+    if isinstance(at, tuple):
+        value[at[0]][at[1]] = entry
+        value = [tuple(row) for row in value]
+    else:
+        value[at] = entry
+    wrong = object.__new__(type(table))
+    for field in ("a", "b", "c"):
+        object.__setattr__(wrong, field, tuple(value) if field == part else getattr(table, field))
+    monkeypatch.setitem(home, tableau, wrong)
+    faulty = sb.order(name)
+    assert not same(sound, faulty), faulty
+    assert WORSE.index(faulty.verdict) > WORSE.index(sound.verdict)
+
+
+def test_a_solver_that_raises_is_a_verdict():
+    def broken(x, path, grid, *, eta):
+        return x.predict("x0", at=-1.0)
+
+    report = measure(replace(subject(sb.solvers()["ddim"]), run=lambda *a: 1 / 0))
+    assert report.verdict == "failed"
+    assert "division by zero" in report.error
+    with pytest.raises(PlanError, match="t = -1"):  # already when it is described
+        subject(replace(sb.solvers()["ddim"], function=broken))
+
+
+def test_published_churn_does_not_converge():
+    """S_noise = 1.007 adds variance in every step: with more steps the law tends to another one than the data's."""
+    variance = np.geomspace(0.1, 4, 7)
+    field = sb.fields.Gaussian(np.zeros(variance.size), variance, "edm")
+    grids = (sb.Grid(field.path, smooth(N)) for N in (256, 1024))
+    excess = [sb.law(field, "edm-stochastic", grid, target="end").std_error for grid in grids]
+    assert np.all(excess[1] > 1e-3)
+    np.testing.assert_allclose(excess[0], excess[1], rtol=0.15)
+
+
+def test_local_order_on_fields_with_another_exact_step():
+    """The closed solutions behind the local order, against the integral by quadrature."""
+    for noise, k in ((False, 1.0), (True, 1.0), (False, 1.5), (True, 2.0)):
+        field = InTime(noise, k)
+        x = np.linspace(-1, 1, A.size)[None]
+
+        def slope(lam, y, field=field, k=k):
+            return -k * (y - field(y[None], float(np.exp(-lam)))[0])
+
+        end = solve_ivp(slope, (-0.2, 0.9), x[0], method="DOP853", rtol=1e-12, atol=1e-13).y[:, -1]
+        np.testing.assert_allclose(field.defect(x, end[None], -0.2, 0.9), 0, atol=1e-10)
+
+
+def test_the_command_measures_and_judges(capsys, tmp_path):
+    """A table, JSON, a file of one's own, and exit code 1 for a solver that is worse than it says."""
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import solverbench as sb\n"
+        "@sb.solver('order-test-euler', order=2)\n"
+        "def mine(x, path, grid):\n"
+        "    for s, t in grid.steps:\n"
+        "        x = x + (t - s) * x.predict('velocity', at=s)\n"
+        "    return x\n"
+    )
+    for arguments, code in ((["ddim", "heun"], 0), ([str(file), "--json", "--jobs", "1"], 1), (["ddi"], 2)):
+        with pytest.raises(SystemExit) as stopped:
+            main(["order", *arguments])
+        assert stopped.value.code == code
+        out, err = capsys.readouterr()
+        if code == 0:
+            assert out.count("as claimed") == 2
+        elif code == 1:
+            (row,) = json.loads(out)
+            assert row["verdict"] == "below claim: coefficients"
+            assert row["measured"] == pytest.approx(1, abs=0.05)
+            assert "order-test-euler: registered as 'as claimed'" in err
+        else:
+            assert "did you mean ddim" in err
+    SOLVERS.discard("order-test-euler")
