@@ -91,8 +91,9 @@ def _in_double() -> tuple[list[float], list[float]]:
     return gauss_legendre(32, 0.0)
 
 
-@solver("er-sde-3-newton", order=3, attains=TWO, integrates="x0", family="er-sde", cite="cui2023ersde", derivatives=2,
-        interpolate=True, reason="er-sde-3 with the first derivative its second one calls for")  # fmt: skip
+@solver("er-sde-3-newton", order=3, attains=TWO, integrates="x0", family="er-sde", cite="cui2023ersde",
+        derivatives=2, interpolate=True,
+        reason="er-sde-3 with the first derivative that its second one calls for")  # fmt: skip
 @solver("er-sde-3", order=3, attains=TWO, integrates="x0", family="er-sde", cite="cui2023ersde", derivatives=2)
 @solver("er-sde-2", order=2, integrates="x0", family="er-sde", cite="cui2023ersde", derivatives=1)
 @solver("er-sde-1", order=1, integrates="x0", family="er-sde", cite="cui2023ersde", derivatives=0)
