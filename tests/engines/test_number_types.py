@@ -10,15 +10,8 @@ import solverbench as sb
 from solverbench.fields import Gaussian
 
 IN_TIME = (
-    "euler",
-    "midpoint",
-    "heun",
-    "rk4",
-    "euler-maruyama",
-    "reverse-diffusion",
-    "deis-tab1",
-    "deis-tab2",
-    "deis-tab3",
+    *(name for name, s in sb.solvers().items() if "head" in s.takes and s.integrates == "velocity"),
+    *("deis-tab1", "deis-tab2", "deis-tab3", "ab2", "ab3", "ab4", "abm2", "abm3", "abm4", "pndm"),
 )
 SOLVERS = [name for name, solver in sb.solvers().items() if solver.integrates != "flow map"]
 DETERMINISTIC = [name for name in SOLVERS if not sb.solvers()[name].stochastic]
