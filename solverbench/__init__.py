@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from solverbench import fields
+    from solverbench.adaptive import adaptive_solvers
     from solverbench.api import law, plan
     from solverbench.errors import SolverbenchError, UsageError
     from solverbench.grids import Grid, grid
@@ -36,6 +37,7 @@ _HOME = {
     "Solver": "methods.registry",
     "SolverbenchError": "errors",
     "UsageError": "errors",
+    "adaptive_solvers": "adaptive",
     "fields": "",
     "grid": "grids",
     "law": "api",
@@ -48,8 +50,8 @@ _HOME = {
 }
 
 __all__ = [
-    "Grid", "Law", "Path", "Plan", "Samples", "Solver", "SolverbenchError", "UsageError", "fields", "grid", "law",
-    "order", "path", "plan", "sample", "solver", "solvers",
+    "Grid", "Law", "Path", "Plan", "Samples", "Solver", "SolverbenchError", "UsageError", "adaptive_solvers", "fields",
+    "grid", "law", "order", "path", "plan", "sample", "solver", "solvers",
 ]  # fmt: skip
 
 

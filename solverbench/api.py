@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from solverbench.errors import UsageError
+from solverbench.adaptive import ADAPTIVE
+from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
 from solverbench.grids import grid as make_grid
 from solverbench.methods import SOLVERS, Solver
@@ -24,11 +25,14 @@ GridLike: TypeAlias = Grid | Sequence[float] | np.ndarray[Any, Any]
 
 
 def find_solver(solver: SolverLike) -> Solver:
-    """A solver by name with options ("ddim[eta=0.5]"), by its registered function, or as it is."""
+    """A solver, adaptive ones included, by name with options ("ddim[eta=0.5]"), by its function, or as it is."""
     if isinstance(solver, Solver):
         return solver
     if isinstance(solver, str):
-        return SOLVERS[solver]
+        name = solver.partition("[")[0].strip()
+        if name not in SOLVERS and name not in ADAPTIVE:
+            raise UsageError(f"unknown solver {name!r}{nearest(name, [*SOLVERS, *ADAPTIVE])}")
+        return ADAPTIVE.get(solver) or SOLVERS[solver]
     if (found := SOLVERS.of(solver)) is not None:
         return found
     raise UsageError(f"{solver!r} is not a solver: register the function with @solverbench.solver(name)")

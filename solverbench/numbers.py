@@ -74,6 +74,8 @@ def phi(k: int, z: Number) -> Number:
     """
     if k == 0:
         return exp(z)
+    if np.ndim(z):
+        return np.array([phi(k, entry) for entry in z])
     if abs(z) > 1:
         if k == 1:
             return expm1(z) / z

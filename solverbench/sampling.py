@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
+from solverbench.adaptive import Adaptive
+from solverbench.adaptive.batch import Model
+from solverbench.adaptive.walk import Walk, Walked
 from solverbench.api import GridLike, SolverLike, find_solver, on_path
 from solverbench.engines.noise import START, normals
 from solverbench.errors import UsageError
 from solverbench.grids import Grid
-from solverbench.methods import Solver
 from solverbench.plans import Jump, Plan
 
 if TYPE_CHECKING:
@@ -28,15 +30,20 @@ class Samples:
 
     x: Any
     """Final states, shaped like the start, (n, *shape) from the prior; an array of the engine's kind."""
-    nfe: int
-    """Model evaluations per sample; two for each call of a guided field."""
-    plan: Plan
+    nfe: int | np.ndarray[Any, np.dtype[np.int64]]
+    """Model evaluations per sample, two for each call of a guided field; an array like the batch if it is adaptive."""
+    plan: Plan | None
+    """None for adaptive solvers."""
     shape: tuple[int, ...]
     """Of one sample."""
     seconds: float
     """Wall time of the run."""
     field_seconds: float
     """Of these, spent inside the field."""
+    accepted: np.ndarray[Any, np.dtype[np.int64]] | None = None
+    """Of adaptive solvers: the steps taken, for each sample."""
+    rejected: np.ndarray[Any, np.dtype[np.int64]] | None = None
+    """Of adaptive solvers: the steps tried and not taken."""
 
     @property
     def finite(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -62,6 +69,7 @@ def sample(
 ) -> Samples:
     """Run a solver on a field.
 
+    solver: a name with options, or what a name stands for; adaptive ones too, of whose grid only the ends are used.
     field: any object with `path`, `prediction`, `shape` and `__call__(x, t)`, see `fields.Field`.
     grid: a Grid on the field's path, or an array of decreasing times (on VE and EDM paths, t = sigma).
     x: states (..., *shape) at the first time of the grid, any batch shape; without it `n` samples start from the
@@ -81,21 +89,33 @@ def sample(
         engine = "numpy" if isinstance(x, np.ndarray) else "torch"
     if engine not in ("numpy", "torch"):
         raise UsageError(f"unknown engine {engine!r} (known: numpy, torch)")
-    driver = (_Numpy if engine == "numpy" else _Torch)(field, find_solver(solver), grid, x, dtype, seed)
-    if any(isinstance(i, Jump) for i in driver.plan.code) and not hasattr(field, "jump"):
-        raise UsageError(f"solver {driver.plan.solver} jumps, and the field has no flow map `jump(x, s, t)`")
+    found = find_solver(solver)
+    driver = (_Numpy if engine == "numpy" else _Torch)(field, grid, x, dtype, seed)
+    program = found.walk() if isinstance(found, Adaptive) else found.plan(field.path, driver.grid, field.prediction)
+    if isinstance(program, Walk) and driver.narrow:
+        raise UsageError(f"{found} estimates errors in the states' type: float32 or float64, not {driver.dtype}")
+    if isinstance(program, Plan) and any(isinstance(i, Jump) for i in program.code) and not hasattr(field, "jump"):
+        raise UsageError(f"solver {found} jumps, and the field has no flow map `jump(x, s, t)`")
 
     total, d = int(np.prod(batch)), int(np.prod(shape))
-    chunk = min(total, max(1, memory // (driver.plan.rows * d * driver.itemsize)))
+    chunk = min(total, max(1, memory // (program.rows * d * driver.itemsize)))
     started = time.perf_counter()
-    parts = []
+    parts, counts = [], []
     for i in range(0, total, chunk):
         part = driver.prior(min(chunk, total - i), first + i) if x is None else driver.part(i, chunk)
-        parts.append(driver.run(part, first + i))
+        if isinstance(program, Plan):
+            parts.append(driver.run(program, part, first + i))
+        else:
+            walked = driver.walk(program, part)
+            parts.append(walked.x)
+            counts.append(np.stack([walked.nfe, walked.accepted, walked.rejected]))
     result = driver.join(parts).reshape(batch + shape)
     seconds = time.perf_counter() - started
-    nfe = driver.plan.nfe * int(getattr(field, "evaluations", 1))
-    return Samples(result, nfe, driver.plan, shape, seconds, driver.field_seconds)
+    cost = int(getattr(field, "evaluations", 1))
+    if isinstance(program, Plan):
+        return Samples(result, program.nfe * cost, program, shape, seconds, driver.field_seconds)
+    nfe, accepted, rejected = np.concatenate(counts, axis=1).reshape(3, *batch)
+    return Samples(result, nfe * cost, None, shape, seconds, driver.field_seconds, accepted, rejected)
 
 
 def start(field: Field, grid: Grid, n: int, seed: int = 0, first: int = 0, dtype: Any = np.float64) -> Any:
@@ -122,10 +142,16 @@ def _check_start(x: Any, n: int | None, shape: tuple[int, ...]) -> tuple[int, ..
 
 
 class _Driver(Protocol):
-    """One engine, ready to run one plan chunk by chunk."""
+    """One engine, ready to run chunk by chunk."""
 
-    plan: Plan
+    grid: Grid
+    """In the number type of the plan's coefficients."""
+    dtype: Any
     itemsize: int
+
+    @property
+    def narrow(self) -> bool:
+        """Whether states have a type in which errors cannot be estimated."""
 
     @property
     def field_seconds(self) -> float:
@@ -137,8 +163,11 @@ class _Driver(Protocol):
     def part(self, i: int, m: int) -> Any:
         """States i .. i + m - 1 of the given start."""
 
-    def run(self, x: Any, first: int) -> Any:
+    def run(self, plan: Plan, x: Any, first: int) -> Any:
         """Final states of x, whose first sample has that number."""
+
+    def walk(self, walk: Walk, x: Any) -> Walked:
+        """The same by an adaptive solver."""
 
     def join(self, parts: list[Any]) -> Any:
         """The parts as one array."""
@@ -149,7 +178,7 @@ class _Numpy:
 
     field_seconds = float("nan")
 
-    def __init__(self, field: Field, solver: Solver, grid: Grid, x: Any, dtype: Any, seed: int) -> None:
+    def __init__(self, field: Field, grid: Grid, x: Any, dtype: Any, seed: int) -> None:
         if x is not None and not isinstance(x, np.ndarray):
             x = x.detach().cpu().numpy()
         self.dtype = _numpy_type(x.dtype if dtype is None and x is not None else dtype or np.float32)
@@ -161,9 +190,9 @@ class _Numpy:
         else:
             raise UsageError("dtype object needs x, whose entries say which numbers are meant")
         self.drawn = np.float32 if self.dtype == np.float32 else np.float64
-        self.plan = solver.plan(field.path, grid.astype(self.number), field.prediction)
         self.itemsize = max(self.dtype.itemsize, 8)
-        self.field, self.grid, self.seed = field, grid, seed
+        self.field, self.grid, self.seed = field, grid.astype(self.number), seed
+        self.narrow = self.dtype.kind == "O" or self.dtype.itemsize < 4
 
     def prior(self, m: int, first: int) -> Any:
         return start(self.field, self.grid, m, self.seed, first, self.drawn).astype(self.dtype)
@@ -177,10 +206,13 @@ class _Numpy:
         assert self.x is not None
         return self.x[i : i + m]
 
-    def run(self, x: Any, first: int) -> Any:
+    def run(self, plan: Plan, x: Any, first: int) -> Any:
         from solverbench.engines import numpy as engine
 
-        return engine.run(self.plan, self.field, x, lambda draw: self._noise(draw, len(x), first))
+        return engine.run(plan, self.field, x, lambda draw: self._noise(draw, len(x), first))
+
+    def walk(self, walk: Walk, x: Any) -> Walked:
+        return walk(Model(self.field), self.grid.astype(float), x)
 
     def join(self, parts: list[Any]) -> Any:
         return np.concatenate(parts)
@@ -189,22 +221,23 @@ class _Numpy:
 class _Torch:
     """The torch engine; buffers are made for the first chunk, which is the largest."""
 
-    def __init__(self, field: Field, solver: Solver, grid: Grid, x: Any, dtype: Any, seed: int) -> None:
+    def __init__(self, field: Field, grid: Grid, x: Any, dtype: Any, seed: int) -> None:
         import torch
 
         x = None if x is None else torch.as_tensor(x)
         self.dtype = _torch_type(x.dtype if dtype is None and x is not None else dtype or torch.float32)
         self.x = None if x is None else x.reshape(-1, *field.shape).to(self.dtype).contiguous()
         self.device = torch.device("cpu") if x is None else x.device
-        self.plan = solver.plan(field.path, grid.astype(float), field.prediction)
         self.itemsize: int = self.dtype.itemsize
-        self.field, self.seed = field, seed
+        self.narrow = self.itemsize < 4
+        self.field, self.grid, self.seed = field, grid.astype(float), seed
         self.std = field.path.prior_std(float(grid.times[0]))
         self._runner: Any = None
+        self._model = Model(field)
 
     @property
     def field_seconds(self) -> float:
-        return float(self._runner.meter.field)
+        return self._model.seconds if self._runner is None else float(self._runner.meter.field)
 
     def prior(self, m: int, first: int) -> Any:
         import torch
@@ -219,15 +252,21 @@ class _Torch:
         assert self.x is not None
         return self.x[i : i + m]
 
-    def run(self, x: Any, first: int) -> Any:
+    def run(self, plan: Plan, x: Any, first: int) -> Any:
         import torch
 
         from solverbench.engines.torch import Runner
 
         if self._runner is None:
-            self._runner = Runner(self.plan, len(x), self.field.shape, self.dtype, self.device)
+            self._runner = Runner(plan, len(x), self.field.shape, self.dtype, self.device)
         with torch.no_grad():
             return self._runner(self.field, x, seed=self.seed, first=first).clone()
+
+    def walk(self, walk: Walk, x: Any) -> Walked:
+        import torch
+
+        with torch.no_grad():
+            return walk(self._model, self.grid, x)
 
     def join(self, parts: list[Any]) -> Any:
         import torch

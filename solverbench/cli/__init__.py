@@ -18,7 +18,7 @@ from solverbench.errors import SolverbenchError, nearest
 VERBS = {
     "run": "Run a suite and print its tables.",
     "report": "Render a run's tables, figures and sheets again.",
-    "list": "List solvers, paths, grids, fields or suites.",
+    "list": "List solvers, adaptive solvers, paths, grids, fields or suites.",
     "show": "Explain one solver, path, grid, field or suite.",
     "plan": "Print the linear program a solver is.",
     "law": "Print the exact error of a solver on a Gaussian field.",

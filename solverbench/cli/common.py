@@ -36,9 +36,15 @@ def print_rows(rows: Iterable[Mapping[str, Any]], as_json: bool, columns: Sequen
 
 
 def resolve_solver(spec: str) -> list[str]:
-    """The registered names a --solver value stands for: itself, or what a file registers."""
+    """The registered names a --solver value stands for: itself, or what a file registers.
+
+    Raises PlanError for adaptive solvers, which no verb can run by steps or budget.
+    """
+    from solverbench.adaptive import ADAPTIVE
     from solverbench.methods.user import is_file, load_file
 
+    if (found := ADAPTIVE.get(spec)) is not None:
+        raise found.without_plan()
     return load_file(spec) if is_file(spec) else [spec]
 
 

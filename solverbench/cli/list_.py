@@ -8,14 +8,14 @@ import click
 
 from solverbench.cli.common import json_option, print_rows
 
-KINDS = ("solvers", "paths", "grids", "fields", "suites")
+KINDS = ("solvers", "adaptive", "paths", "grids", "fields", "suites")
 
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS), default="solvers")
 @json_option
 def command(kind: str, as_json: bool) -> None:
-    """List solvers (default), paths, grids, fields or suites."""
+    """List solvers (default), adaptive solvers, paths, grids, fields or suites."""
     print_rows(_ROWS[kind](), as_json, _COLUMNS.get(kind))
 
 
@@ -36,6 +36,21 @@ def _solvers() -> list[dict[str, Any]]:
             "description": s.doc.splitlines()[0] if s.doc else "",
         }
         for s in solvers().values()
+    ]
+
+
+def _adaptive() -> list[dict[str, Any]]:
+    from solverbench.adaptive import adaptive_solvers
+
+    return [
+        {
+            "solver": str(s),
+            "order": s.order,
+            "options": ", ".join(f"{k}={v}" for k, v in s.options.items()),
+            "reference": s.reference,
+            "description": s.reason,
+        }
+        for s in adaptive_solvers().values()
     ]
 
 
@@ -85,8 +100,16 @@ def _suites() -> list[dict[str, Any]]:
     return [{"suite": name, "title": suite.load(name).title} for name in suite.names()]
 
 
-_ROWS = {"solvers": _solvers, "paths": _paths, "grids": _grids, "fields": _fields, "suites": _suites}
+_ROWS = {
+    "solvers": _solvers,
+    "adaptive": _adaptive,
+    "paths": _paths,
+    "grids": _grids,
+    "fields": _fields,
+    "suites": _suites,
+}
 _COLUMNS = {
     "solvers": ("solver", "order", "attains", "evals", "noise", "integrates", "family", "options"),
+    "adaptive": ("solver", "order", "description", "options"),
     "grids": ("grid", "options", "description"),
 }

@@ -16,6 +16,7 @@ from solverbench.methods.registry import Solver
 def command(name: str) -> None:
     """Explain a solver (a name, or a file of your own), path, grid, field or suite."""
     from solverbench import pretrained
+    from solverbench.adaptive import ADAPTIVE
     from solverbench.cli.common import resolve_solver
     from solverbench.grids import GRIDS
     from solverbench.methods.registry import solvers
@@ -27,6 +28,8 @@ def command(name: str) -> None:
     if is_file(name) or name.split("[")[0] in known:
         for resolved in resolve_solver(name):
             click.echo(_solver(resolved))
+    elif (adaptive := ADAPTIVE.get(name)) is not None:
+        click.echo(_adaptive(adaptive))
     elif name in PATHS or name in GRIDS:  # edm and ve are both
         if name in PATHS:
             click.echo(f"path {name}\n\n{PATHS[name].__doc__}")
@@ -41,7 +44,7 @@ def command(name: str) -> None:
         for problem in found.problems:
             click.echo(f"  {problem}")
     else:
-        known += [*PATHS, *GRIDS, *pretrained.names(), *suite.names()]
+        known += [*ADAPTIVE, *PATHS, *GRIDS, *pretrained.names(), *suite.names()]
         raise UsageError(f"nothing is called {name!r}{nearest(name, known)}")
 
 
@@ -61,6 +64,16 @@ def _solver(spec: str) -> str:
         "same program": ", ".join(_same(spec)) or None,
     }
     return _explained(f"solver {solver}", solver.doc, facts)
+
+
+def _adaptive(solver: Solver) -> str:
+    facts = {
+        "order": f"{solver.order}, of the solution it keeps: {solver.reason}",
+        "steps": "chosen by the samples, for each by itself; run with solverbench.sample",
+        "options": ", ".join(f"{k}={v}" for k, v in solver.options.items()),
+        "reference": solver.reference,
+    }
+    return _explained(f"adaptive solver {solver}", solver.doc, facts)
 
 
 def _grid(name: str) -> str:

@@ -36,7 +36,11 @@ class Field(Protocol):
     """Of one sample."""
 
     def __call__(self, x: Array, t: Number) -> Array:
-        """Return the prediction for states x (n, *shape) at time t, a new array of the kind, shape and dtype of x."""
+        """Return the prediction for states x (n, *shape) at time t, a new array of the kind, shape and dtype of x.
+
+        A field with an attribute `takes_times` that is true takes times (n,), one per sample, too. Adaptive solvers ask
+        others once for every time that occurs, sample by sample in the end.
+        """
 
 
 @runtime_checkable
@@ -88,7 +92,12 @@ def checked(name: str, value: ArrayLike, *shapes: tuple[int, ...]) -> Vector:
 
 
 def time_for(x: Array, t: Number) -> Number:
-    """t in the number type in which coefficients for states x are computed: at least double precision."""
+    """t in the number type in which coefficients for states x are computed: at least double precision.
+
+    One time per sample (n,) becomes a column (n, 1), beside the coordinates of each.
+    """
+    if np.ndim(t):
+        return np.asarray(t)[:, None]
     if isinstance(x, np.ndarray):
         if x.dtype == object:
             return t

@@ -81,6 +81,8 @@ class Gaussian:
     Raises UsageError for anything that is not finite, of the wrong shape, or negative.
     """
 
+    takes_times = True
+
     def __init__(
         self,
         mean: ArrayLike,
@@ -112,7 +114,7 @@ class Gaussian:
         return other
 
     def __call__(self, x: Array, t: Number) -> Array:
-        """The prediction for states x (n, *shape) at time t; UsageError for states of another shape."""
+        """The prediction for states x (n, *shape) at time t, one or (n,); UsageError for states of another shape."""
         check_states(x, self.shape)
         t = time_for(x, t)
         p, slope, _ = self._response(t)
@@ -180,7 +182,7 @@ class Gaussian:
         z = self.basis.forward(x)
         out = z - like(alpha * self._mu, z)
         out *= like(slope, z)
-        if p != 0:
+        if np.any(p != 0):
             out += like(p * self._mu, z)
         return self.basis.inverse(out)
 

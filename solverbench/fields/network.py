@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from solverbench.errors import UsageError
 from solverbench.fields.base import Array, check_prediction, check_states
 from solverbench.paths import Path
@@ -38,7 +40,8 @@ class NetworkField:
     path: a Path or its name. shape: of one state. prediction: what the network answers. labels: how many classes it
     knows, 0 for none. label: the class to sample, None for unconditional. guidance: scale w, which needs a label; 1 is
     the conditional prediction itself. dtype: the network's, by name or as torch has it; states of other types are
-    converted and the answer converted back. device: the network's.
+    converted and the answer converted back. device: the network's. takes_times: whether the network takes a tensor of
+    times (n,) as well as a float.
 
     Raises UsageError for a label or guidance the network cannot have; its calls do for states or answers of a wrong
     shape. Numbers that are not finite pass: they are a result.
@@ -56,6 +59,7 @@ class NetworkField:
         guidance: float | None = None,
         dtype: Any = "float32",
         device: Any = "cpu",
+        takes_times: bool = False,
     ) -> None:
         import torch
 
@@ -70,6 +74,7 @@ class NetworkField:
         self.guidance = 1.0 if guidance is None else float(guidance)
         self.dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
         self.device = torch.device(device)
+        self.takes_times = takes_times
 
     def __repr__(self) -> str:
         condition = "" if self.label is None else f", label={self.label}, guidance={self.guidance:g}"
@@ -81,8 +86,16 @@ class NetworkField:
         return 2 if self.label is not None and self.guidance != 1 else 1
 
     def __call__(self, x: Array, t: Number) -> Array:
-        """The prediction for states x (n, *shape) at time t, in the kind, dtype and device of x."""
-        return self._over_chunks(x, lambda part: self._answer(part, float(t)))
+        """The prediction for states x (n, *shape) at time t, in the kind, dtype and device of x.
+
+        t: one time, or one per sample (n,) if the network `takes_times`.
+        """
+        if np.ndim(t) == 0:
+            return self._over_chunks(x, lambda part: self._answer(part, float(t)))
+        import torch
+
+        times = iter(torch.from_numpy(np.array(t)).to(self.device, self.dtype).split(CHUNK))
+        return self._over_chunks(x, lambda part: self._answer(part, next(times)))
 
     def _over_chunks(self, x: Array, answer: Callable[[Any], Any]) -> Array:
         """What `answer` gives for torch states of the network's type, chunk by chunk, in the kind of x."""
@@ -98,14 +111,14 @@ class NetworkField:
         result: NDArray[Any] = joined.cpu().double().numpy().astype(x.dtype, copy=False)
         return result
 
-    def _answer(self, x: Any, t: float) -> Any:
+    def _answer(self, x: Any, t: Any) -> Any:
         conditional = self._ask(x, t, self.label)
         if self.evaluations == 1:
             return conditional
         unconditional = self._ask(x, t, None)
         return unconditional + self.guidance * (conditional - unconditional)
 
-    def _ask(self, x: Any, t: float, label: int | None) -> Any:
+    def _ask(self, x: Any, t: Any, label: int | None) -> Any:
         label = self.labels if label is None else label
         return self._checked(x, self.network(x, t, x.new_full((len(x),), label).long() if self.labels else None))
 

@@ -37,7 +37,7 @@ class JumpField(NetworkField):
     def __init__(self, network: Network, flow_map: Callable[..., Any], **options: Any) -> None:
         from solverbench.networks.denoiser import CLASSES
 
-        super().__init__(network, "edm", (3, SIDE, SIDE), labels=CLASSES, **options)
+        super().__init__(network, "edm", (3, SIDE, SIDE), labels=CLASSES, takes_times=True, **options)
         self.flow_map = flow_map
 
     def jump(self, x: Array, s: Number, t: Number) -> Array:
@@ -60,10 +60,10 @@ def _unet(card: dict[str, Any], tensors: dict[str, Any], path: Path, options: di
 
     module = filled(built(Denoiser, card, path, Spectrum.empty(SIDE)), tensors, path)
 
-    def network(x: Any, t: float, label: Any) -> Any:
-        return module(x, x.new_full((len(x),), t), label)
+    def network(x: Any, t: Any, label: Any) -> Any:
+        return module(x, x.new_zeros(len(x)) + t, label)
 
-    field = NetworkField(network, "edm", (3, SIDE, SIDE), labels=CLASSES, **options)
+    field = NetworkField(network, "edm", (3, SIDE, SIDE), labels=CLASSES, takes_times=True, **options)
     module.to(field.device, field.dtype)
     return field
 

@@ -74,13 +74,27 @@ def exponential_rk(
 ) -> State:
     """Step a tableau of phi functions over the grid."""
     for s, t in grid.steps:
-        h = path.lam(t) - path.lam(s)
-        F: list[State] = []
-        for c, row in zip(tableau.c, tableau.a, strict=True):
-            u = s if c == 0 else t if c == 1 else path.inverse_lam(path.lam(s) + h * c.numerator / c.denominator)
-            F.append((x if c == 0 else _combine(x, path, predicts, s, u, h, c, row, F)).predict(predicts, at=u))
-        x = _combine(x, path, predicts, s, t, h, Fraction(1), tableau.b, F)
+        x = combine(x, path, predicts, s, t, tableau.b, stages(x, path, s, t, tableau, predicts))
     return x
+
+
+def stages(
+    x: State, path: Path, s: Number, t: Number, tableau: ExponentialTableau, predicts: Literal["x0", "noise"]
+) -> list[State]:
+    """The predictions F of one step from s to t."""
+    h = path.lam(t) - path.lam(s)
+    F: list[State] = []
+    for c, row in zip(tableau.c, tableau.a, strict=True):
+        u = s if c == 0 else t if c == 1 else path.inverse_lam(path.lam(s) + h * c.numerator / c.denominator)
+        F.append((x if c == 0 else _combine(x, path, predicts, s, u, h, c, row, F)).predict(predicts, at=u))
+    return F
+
+
+def combine(
+    x: State, path: Path, predicts: Literal["x0", "noise"], s: Number, t: Number, b: tuple[Weights, ...], F: list[State]
+) -> State:
+    """The state at t that weights b make of the predictions of a step from s."""
+    return _combine(x, path, predicts, s, t, path.lam(t) - path.lam(s), Fraction(1), b, F)
 
 
 def _combine(

@@ -3,6 +3,7 @@
     form     u                    m                       F
     TIME     t                    1                       velocity                  flow matching, generic ODE solvers
     SIGMA    sigma~               alpha                   noise                     DDIM, DEIS, EDM
+    LOG      log sigma~           alpha                   sigma~ noise              adaptive steps
     DATA     e^lambda             sigma                   x0                        DPM-Solver++, UniPC
     ANGLE    arctan sigma~        sqrt(alpha^2+sigma^2)   velocity of that angle    the rotated variable
     MIX      sigma/(alpha+sigma)  alpha + sigma           noise - x0                rectified flow
@@ -71,6 +72,13 @@ SIGMA = Form(
     density=lambda y: exp(-y),
     rate=-1.0,
 )
+LOG = Form(
+    lambda path, t: -path.lam(t),
+    lambda path, u: path.inverse_lam(-u),
+    lambda path, t: path.alpha(t),
+    lambda x, path, t: path.sigma_tilde(t) * x.predict("noise", at=t),
+    density=lambda y: y * 0 + 1,
+)
 ANGLE = Form(
     lambda path, t: atan(path.sigma_tilde(t)),
     lambda path, u: path.inverse_sigma_tilde(tan(u)),
@@ -101,3 +109,4 @@ def data(eta: float = 0.0) -> Form:
 
 
 DATA = data()
+FORMS = {"time": TIME, "sigma": SIGMA, "log-sigma": LOG, "data": DATA, "angle": ANGLE, "mix": MIX}

@@ -1,6 +1,7 @@
 """Where the methods come from. Keys are what `cite=` names."""
 
 REFERENCES = {
+    "bogacki1989": "Bogacki & Shampine, A 3(2) pair of Runge-Kutta formulas, Appl. Math. Lett. 2 (1989)",
     "butcher1964": "Butcher, On Runge-Kutta processes of high order, J. Austral. Math. Soc. 4 (1964)",
     "cox2002etd": "Cox & Matthews, Exponential time differencing for stiff systems, J. Comput. Phys. 176 (2002)",
     "crowson2022kdiffusion": "Crowson et al., k-diffusion, https://github.com/crowsonkb/k-diffusion",

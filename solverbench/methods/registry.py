@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 from solverbench.errors import UsageError, nearest
 from solverbench.methods.references import REFERENCES
@@ -53,7 +53,7 @@ class Solver:
         given = ",".join(f"{k}={v}" for k, v in self.options.items() if v != self.defaults[k])
         return f"{self.name}[{given}]" if given else self.name
 
-    def __getitem__(self, options: Mapping[str, Any]) -> Solver:
+    def __getitem__(self, options: Mapping[str, Any]) -> Self:
         """The same solver with other options: `solvers["ddim"][{"eta": 0.5}]`. Raises UsageError for an unknown one."""
         for key in options:
             if key not in self.options:
@@ -100,13 +100,16 @@ class Solver:
         return self.plan(edm, grid("edm", edm, steps, zero=False))
 
 
-class Registry(Mapping[str, Solver]):
+S = TypeVar("S", bound=Solver)
+
+
+class Registry(Mapping[str, S], Generic[S]):
     """Names of solvers, in the order of their definition. Built-in names cannot be taken."""
 
     def __init__(self) -> None:
-        self._solvers: dict[str, Solver] = {}
+        self._solvers: dict[str, S] = {}
 
-    def add(self, solver: Solver) -> None:
+    def add(self, solver: S) -> None:
         """Register under its name. Raises UsageError if the name is taken by another function or is malformed."""
         if not re.fullmatch(r"[a-z0-9][a-z0-9+._-]*", solver.name):
             raise UsageError(
@@ -121,7 +124,7 @@ class Registry(Mapping[str, Solver]):
         """Forget a name; unknown names are ignored."""
         self._solvers.pop(name, None)
 
-    def __getitem__(self, spec: str) -> Solver:
+    def __getitem__(self, spec: str) -> S:
         """Look up `name` or `name[option=value,...]`. Raises UsageError with the nearest names."""
         match = re.fullmatch(r"\s*([^\[\]\s]+)\s*(?:\[(.*)\])?\s*", spec)
         if match is None:
@@ -143,11 +146,10 @@ class Registry(Mapping[str, Solver]):
         """Look up like [], with a default for names that are not there."""
         return self[spec] if spec.split("[")[0].strip() in self else default
 
-    def of(self, function: Callable[..., State]) -> Solver | None:
+    def of(self, function: Callable[..., State]) -> S | None:
         """The solver made of a function: of several names, the one whose options are the function's own defaults."""
         names = [s for s in self._solvers.values() if s.function is function]
-        parameters = inspect.signature(function).parameters.values()
-        own = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        own = keyword_defaults(function)
         return next((s for s in names if s.options == own), names[0] if names else None)
 
     def __iter__(self) -> Iterator[str]:
@@ -183,7 +185,7 @@ def _read_bool(text: str) -> bool:
 
 _READERS: dict[type, Callable[[str], Any]] = {bool: _read_bool, int: int, float: float, str: str}
 
-SOLVERS = Registry()
+SOLVERS: Registry[Solver] = Registry()
 
 
 def solver(
@@ -221,8 +223,7 @@ def solver(
     """
 
     def register(function: Callable[..., State]) -> Callable[..., State]:
-        parameters = inspect.signature(function).parameters.values()
-        defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        defaults = keyword_defaults(function)
         facts = order, attains, integrates, family, cite, reason, frozenset(takes)
         made = Solver(name, function, *facts, defaults, defaults)[options]
         SOLVERS.add(replace(made, defaults=dict(made.options)))
@@ -231,7 +232,13 @@ def solver(
     return register
 
 
-def solvers() -> Registry:
+def keyword_defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """The options of a function: its keyword-only parameters with their defaults."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def solvers() -> Registry[Solver]:
     """Every registered solver by name: the built-in ones, those of installed packages, and the user's own."""
     _discover()
     return SOLVERS

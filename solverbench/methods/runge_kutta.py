@@ -7,6 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+
 from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
 from solverbench.methods.forms import SIGMA, TIME, Form
@@ -85,22 +87,36 @@ TABLEAUX = {
 }
 
 
-def step(x: State, s: Number, t: Number, path: Path, tableau: ButcherTableau, form: Form) -> State:
-    """One step of dy = F du, x = m y, from s to t."""
+def stages(
+    x: State, s: Number, t: Number, path: Path, tableau: ButcherTableau, form: Form
+) -> tuple[list[State], list[State], Number]:
+    """(states, slopes k, h): every stage of one step of dy = F du, x = m y, from s to t."""
     u_s = form.u(path, s)
     h = form.u(path, t) - u_s
-    k = [form.slope(x, path, s)]
+    states, k = [x], [form.slope(x, path, s)]
     y = x / form.m(path, s)
     for c, a in zip(tableau.c[1:], tableau.a[1:], strict=True):
         r = t if c == 1 else form.inverse(path, u_s + h * _number(c, h))
-        y_r = y + sum(h * _number(a_j, h) * k_j for a_j, k_j in zip(a, k, strict=True) if a_j)
-        k.append(form.slope(form.m(path, r) * y_r, path, r))
-    y = y + sum(h * _number(b_i, h) * k_i for b_i, k_i in zip(tableau.b, k, strict=True) if b_i)
-    return form.m(path, t) * y
+        states.append(form.m(path, r) * (y + increment(a, k, h)))
+        k.append(form.slope(states[-1], path, r))
+    return states, k, h
+
+
+def increment(weights: tuple[Fraction, ...], k: list[State], h: Number) -> State:
+    """h sum_i w_i k_i."""
+    return sum(h * _number(w, h) * k_i for w, k_i in zip(weights, k, strict=True) if w)
+
+
+def step(x: State, s: Number, t: Number, path: Path, tableau: ButcherTableau, form: Form) -> State:
+    """One step of dy = F du, x = m y, from s to t."""
+    _, k, h = stages(x, s, t, path, tableau, form)
+    return form.m(path, t) * (x / form.m(path, s) + increment(tableau.b, k, h))
 
 
 def _number(q: Fraction, like: Number) -> Number:
     """An exact rational in the number type of `like`."""
+    if isinstance(like, np.ndarray) and like.dtype == float:  # whose integers have 64 bits
+        return float(q)
     return (like * 0 + q.numerator) / q.denominator
 
 

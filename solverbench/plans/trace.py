@@ -188,7 +188,7 @@ def trace(
     tracer = Tracer(path, prediction)
     x = State(tracer, {0: 1.0})
     if grid.head is not None and "head" not in takes:
-        x = _first_order(x, path, *grid.head)
+        x = first_order(x, path, *grid.head)
     if grid.steps or takes:
         try:
             x = function(x, path, grid, **(options or {}))
@@ -199,13 +199,14 @@ def trace(
         if not isinstance(x, State):
             raise PlanError(f"solver {name!r} must return the state, got {type(x).__name__}")
     if grid.tail is not None and "tail" not in takes:
-        x = _first_order(x, path, *grid.tail)
+        x = first_order(x, path, *grid.tail)
     output = x._value()
     code, output = optimise(tracer.code, output)
     return Plan(name, path, grid, prediction, code, output)
 
 
-def _first_order(x: State, path: Path, s: Number, t: Number) -> State:
+def first_order(x: State, path: Path, s: Number, t: Number) -> State:
+    """The step out of pure noise at s, or onto the data at t."""
     D = x.predict("x0", at=s)
     if path.is_data(t):
         return path.alpha(t) * D
