@@ -32,6 +32,14 @@ def test_readme_python_example_runs(capsys):
     assert "dpmpp-2m" in capsys.readouterr().out
 
 
+def test_adaptive_example_runs_and_the_page_names_every_solver(capsys):
+    (example,) = blocks("docs/adaptive.md", "python")
+    exec(compile(example, "docs/adaptive.md", "exec"), {})  # our own page
+    assert "True" in capsys.readouterr().out
+    for name in sb.adaptive_solvers():
+        assert f"`{name}`" in (ROOT / "docs/adaptive.md").read_text("utf-8")
+
+
 def test_readme_prints_a_real_plan():
     printed = next(block for block in blocks("README.md", "text") if "solverbench plan" in block)
     table = sb.plan("dpmpp-2m", "edm", sb.grid("edm", "edm", 4)).table()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from solverbench.errors import UsageError
 from solverbench.fields.base import Field
 from solverbench.numbers import Number
 from solverbench.plans import State
@@ -29,7 +30,8 @@ class Model:
     def __call__(self, x: Array, t: Vector) -> Array:
         """The field's own predictions of states x (m, *shape) at times t (m,).
 
-        A field that `takes_times` is asked once; others once for each time that occurs.
+        A field that `takes_times` is asked once; others once for each time that occurs. Raises UsageError for answers
+        of another shape.
         """
         self.calls += 1
         started = time.perf_counter()
@@ -44,6 +46,8 @@ class Model:
                 rows = np.flatnonzero(which == k)
                 out[rows] = self.field(x[rows], s)
         self.seconds += time.perf_counter() - started
+        if out.shape != x.shape:
+            raise UsageError(f"the field returned shape {tuple(out.shape)} for states of shape {tuple(x.shape)}")
         return out
 
 
@@ -83,5 +87,3 @@ def _beside(c: Number, x: Array) -> Any:
     if isinstance(x, np.ndarray):
         return c.astype(x.dtype)
     return x.new_tensor(c) if c.ndim else float(c)
-
-

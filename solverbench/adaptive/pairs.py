@@ -1,7 +1,7 @@
 """A step with estimates of its error: tableaux with second weights b^, whose less exact solution costs nothing.
 
-    Runge-Kutta   x' = m (y + h sum b_i k_i),  error m h sum (b_i - b^_i) k_i, in any form of the equation
-    exponential   DPM-Solver-12 and -23: the two singlestep solvers share their stages (arXiv 2206.00927, appendix C)
+Runge-Kutta   x' = m (y + h sum b_i k_i),  error m h sum (b_i - b^_i) k_i, in any form of the equation
+exponential   DPM-Solver-12 and -23: the two singlestep solvers share their stages (arXiv 2206.00927, appendix C)
 """
 
 from __future__ import annotations

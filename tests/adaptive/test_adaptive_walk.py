@@ -334,6 +334,11 @@ def test_options_out_of_range(spec, message, x):
         sb.sample(FIELD, spec, ENDS, x=x)
 
 
+def test_a_field_of_another_shape(x):
+    with pytest.raises(UsageError, match=r"returned shape \(3,\) for states of shape \(3, 1\)"):
+        sb.sample(Column(lambda x, t: x[:, 0]), "rk23-adaptive", (0.9, 0.1), x=x[:, :1])
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_states_in_which_errors_cannot_be_estimated(dtype):
     with pytest.raises(UsageError, match="float32 or float64"):

@@ -68,12 +68,19 @@ def test_what_cannot_be_is_named_on_stderr(solverbench, arguments, message):
     assert shown.out == ""
 
 
-@pytest.mark.parametrize("kind", ["solvers", "paths", "grids", "fields", "suites"])
+@pytest.mark.parametrize("arguments", [["plan"], ["law"], ["order"], ["run", "--solver"]])
+def test_verbs_that_need_a_plan_refuse_adaptive_solvers(solverbench, arguments):
+    shown = solverbench(*arguments, "rk45-adaptive[rtol=0.1]")
+    assert (shown.code, shown.out) == (2, "")
+    assert shown.err.startswith("error: rk45-adaptive[rtol=0.1] chooses its steps by the samples")
+
+
+@pytest.mark.parametrize("kind", ["solvers", "adaptive", "paths", "grids", "fields", "suites"])
 def test_list(solverbench, kind):
     table, data = solverbench("list", kind), solverbench("list", kind, "--json")
     assert (table.code, data.code, table.err, data.err) == (0, 0, "", "")
     rows = json.loads(data.out)
-    first = kind[:-1]
+    first = "solver" if kind == "adaptive" else kind[:-1]
     assert len({row[first] for row in rows}) == len(rows) >= 1
     assert all(row[first] in table.out for row in rows)
 
@@ -89,6 +96,10 @@ def test_list_counts_evaluations_and_finds_noise(solverbench):
     [
         ("ddim", ["solver ddim", "order:        1 (claimed and measured)", "deterministic", "eta=0.0", "Song"]),
         ("ddim[eta=0.5]", ["solver ddim[eta=0.5]", "draws noise"]),
+        (
+            "dpm-12-adaptive[rtol=0.1]",
+            ["adaptive solver dpm-12-adaptive[rtol=0.1]", "2206.00927", "rtol=0.1, atol=0.0078"],
+        ),
         ("edm", ["path edm", "Karras"]),
         ("discrete", ["grid discrete", "spacing=leading", "2305.08891"]),
         ("edm", ["path edm", "grid edm", "rho=7.0", "jumps to it after t_min", "eq. 5"]),
