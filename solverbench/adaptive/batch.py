@@ -12,7 +12,8 @@ from solverbench.errors import UsageError
 from solverbench.fields.base import Field
 from solverbench.numbers import Number
 from solverbench.plans import State
-from solverbench.predictions import Prediction, convert
+from solverbench.plans.trace import conversion
+from solverbench.predictions import Prediction
 
 Array = Any
 """A numpy array or a torch tensor, (m, *shape)."""
@@ -66,7 +67,7 @@ class Batch(State):
         t = np.broadcast_to(np.asarray(at, dtype=float), (len(self.x),))
         if self.output is None or not np.array_equal(t, self._asked):
             self.output, self._asked = self.model(self.x, t), t
-        a, b = convert(self.model.prediction, prediction, self.model.path, at)
+        a, b = conversion(self.model.prediction, prediction, self.model.path, at)
         return a * self + b * Batch(self.output, self.model)
 
     def __add__(self, other: Any) -> Batch:

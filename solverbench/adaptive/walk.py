@@ -60,31 +60,29 @@ class Walk:
         """
         grid = with_ends(grid)
         with np.errstate(all="ignore"):  # fields may overflow; their errors are then not finite
-            state = Batch(x, model)
-            steps = grid.steps
-            if grid.head is not None and self.pair.form is TIME:
-                steps = grid.with_head
-            elif grid.head is not None:
-                state = first_order(state, model.path, *grid.head)  # type: ignore[assignment]
+            regular = self.pair.form is TIME  # at pure noise
+            steps = grid.with_head if regular else grid.steps
             if not steps:
                 raise UsageError(
                     f"the grid {tuple(map(float, grid))} has no step between noise and data for an adaptive solver: "
                     "give it one more time, first below pure noise or last above the data"
                 )
-            return self._between(state, steps[0][0], steps[-1][1], grid)
+            begun = model.calls
+            if grid.head is not None and not regular:
+                x = _values(first_order(Batch(x, model), model.path, *grid.head))
+            return self._between(model, x, steps[0][0], steps[-1][1], grid, begun)
 
-    def _between(self, start: Batch, s: float, end: float, grid: Grid) -> Walked:
-        model, path, form, m = start.model, start.model.path, self.pair.form, len(start.x)
-        nfe, accepted, rejected = (np.zeros(m, dtype=np.int64) for _ in range(3))
-        F = model(start.x, np.full(m, s))
+    def _between(self, model: Model, x: Array, s: float, end: float, grid: Grid, begun: int) -> Walked:
+        path, form, m = model.path, self.pair.form, len(x)
+        accepted, rejected = (np.zeros(m, dtype=np.int64) for _ in range(2))
+        F = model(x, np.full(m, s))
         last = form.u(path, end)
         sign = 1.0 if last > form.u(path, s) else -1.0
         t, u, past = np.full(m, s), np.full(m, form.u(path, s)), np.full((m, 2), np.nan)
-        h = self._first_step(Batch(start.x, model, F, t), t, end) if self.first == 0 else np.full(m, self.first)
-        nfe += model.calls  # so far every sample was asked in every call
-        x, size, held = start.x, start.x, np.zeros(m, dtype=bool)
-        live, lost = np.arange(m), np.zeros(m, dtype=bool)
-        x, F, size = x * 1, F * 1, size * 1  # rows are written
+        h = self._first_step(Batch(x, model, F, t), t, end) if self.first == 0 else np.full(m, self.first)
+        nfe = np.full(m, model.calls - begun)  # so far every sample was asked in every call
+        live, lost, held = np.arange(m), np.zeros(m, dtype=bool), np.zeros(m, dtype=bool)
+        x, F, size = x * 1, F * 1, x * 1  # rows are written
         while len(live):
             goal = u[live] + sign * h[live]
             arrives = sign * (goal - last) >= 0
@@ -132,14 +130,15 @@ class Walk:
         y, F = x / form.m(path, s), form.slope(x, path, s)
         scale = self.tolerance.scale(_values(y))
         d_0, d_1 = rms(_values(y), scale), rms(_values(F), scale)
-        h_0 = np.minimum(np.where((d_0 < 1e-5) | (d_1 < 1e-5), 1e-6, 0.01 * d_0 / d_1), length)
+        ratio = 0.01 * d_0 / d_1
+        h_0 = np.minimum(np.where((d_0 < 1e-5) | (d_1 < 1e-5) | ~np.isfinite(ratio), 1e-6, ratio), length)
         t = np.where(h_0 == length, end, form.inverse(path, u + sign * h_0))
         F_1 = form.slope(form.m(path, t) * (y + sign * h_0 * F), path, t)
         d_2 = rms(_values(F_1 - F), scale) / h_0
         flat = (d_1 <= 1e-15) & (d_2 <= 1e-15)
         h_1 = np.where(flat, np.maximum(1e-6, h_0 * 1e-3), (0.01 / np.maximum(d_1, d_2)) ** (1 / self.pair.exponent))
-        first: Vector = np.minimum(np.minimum(100 * h_0, h_1), length)
-        return first
+        first = np.minimum(np.minimum(100 * h_0, h_1), length)
+        return np.where(first > 0, first, 1e-6 * length)  # nan, of a field that is
 
 
 def with_ends(grid: Grid) -> Grid:

@@ -7,7 +7,6 @@ as its paper writes it, with as many intermediate quantities as it likes: they c
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -63,16 +62,7 @@ class State:
             raise PlanError(f"a field cannot be evaluated at t = {at}, where sigma = 0 on path {path}")
         x = self._value()
         output = tracer.define(Eval(x, at), key=("eval", x, float(at)))
-        try:
-            with np.errstate(all="ignore"):
-                a, b = convert(tracer.prediction, prediction, path, at)
-        except ZeroDivisionError:  # numpy's numbers give inf instead
-            a = b = math.inf
-        if not (isfinite(a) and isfinite(b)):
-            raise PlanError(
-                f"prediction {prediction!r} does not follow from a field that predicts {tracer.prediction!r} "
-                f"at t = {at} of path {path} (alpha = {path.alpha(at)}): use another prediction, or start later"
-            )
+        a, b = conversion(tracer.prediction, prediction, path, at)
         return a * State(tracer, {x: 1.0}) + b * State(tracer, {output: 1.0})
 
     def noise(self, s: Number, t: Number, visit: int = 0) -> State:
@@ -203,6 +193,22 @@ def trace(
     output = x._value()
     code, output = optimise(tracer.code, output)
     return Plan(name, path, grid, prediction, code, output)
+
+
+def conversion(source: Prediction, target: Prediction, path: Path, at: Number) -> tuple[Number, Number]:
+    """`convert`, with a PlanError where the target does not follow from the source."""
+    try:
+        with np.errstate(all="ignore"):
+            a, b = convert(source, target, path, at)
+            known = bool(np.all((a - a == 0) & (b - b == 0)))
+    except ZeroDivisionError:  # numpy's numbers give inf instead
+        known = False
+    if not known:
+        raise PlanError(
+            f"prediction {target!r} does not follow from a field that predicts {source!r} "
+            f"at t = {at} of path {path} (alpha = {path.alpha(at)}): use another prediction, or start later"
+        )
+    return a, b
 
 
 def first_order(x: State, path: Path, s: Number, t: Number) -> State:

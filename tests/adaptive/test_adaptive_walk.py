@@ -199,6 +199,14 @@ def test_a_sample_does_not_depend_on_its_batch(solver, x):
     assert len({*whole.nfe.tolist()}) > 1
 
 
+def test_counts_of_torch_states_do_not_depend_on_chunks(x):
+    whole, chunked = (
+        sb.sample(FIELD, "rk45-adaptive", ENDS, x=torch.from_numpy(x), memory=memory) for memory in (1 << 20, 1)
+    )
+    np.testing.assert_array_equal(whole.nfe, chunked.nfe)
+    np.testing.assert_allclose(whole.x, chunked.x, rtol=0, atol=1e-11)
+
+
 @pytest.mark.parametrize("solver", NAMES)
 def test_torch_states(solver, x):
     given = sb.sample(FIELD, solver, ENDS, x=x)
@@ -279,6 +287,8 @@ def test_out_of_pure_noise(rng):
     np.testing.assert_allclose(run.x, exact, atol=1e-6)
     run = sb.sample(field, "dpm-23-adaptive[rtol=1e-6,atol=1e-6]", (1.0, 0.9999, 0.01), x=x)
     np.testing.assert_allclose(run.x, exact, atol=1e-3)
+    with pytest.raises(UsageError, match="prediction 'x0' does not follow from a field that predicts 'noise' at t = 1"):
+        sb.sample(field.at("noise"), "dpm-23-adaptive", (1.0, 0.9999, 0.01), x=x)
     for times in ((1.0, 0.01), (0.9, 0.0)):
         with pytest.raises(UsageError, match="no step between noise and data for an adaptive solver: give it one more"):
             sb.sample(field, "dpm-23-adaptive", times, x=x)
@@ -286,12 +296,14 @@ def test_out_of_pure_noise(rng):
 
 @pytest.mark.parametrize("solver", NAMES)
 def test_a_field_of_nan_is_given_up(solver):
-    bad = Column(lambda x, t: x * np.nan)
+    times = []
+    bad = Column(lambda x, t: times.append(t) or x * np.nan)
     run = sb.sample(bad, solver, (0.9, 0.1), x=np.ones((2, 1)))
     assert not run.finite.any()
     assert np.isnan(run.x).all()
     assert (run.accepted == 0).all()
     assert (run.nfe < 500).all()
+    assert np.isfinite(times).all()
 
 
 @pytest.mark.parametrize("solver", NAMES)
