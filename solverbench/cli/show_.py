@@ -47,6 +47,7 @@ def command(name: str) -> None:
 
 def _solver(spec: str) -> str:
     from solverbench.methods.registry import SOLVERS
+    from solverbench.peers import aliases
 
     solver = SOLVERS[spec]
     facts = {
@@ -59,6 +60,7 @@ def _solver(spec: str) -> str:
         "special case": solver.reason,
         "reference": solver.reference,
         "same program": ", ".join(_same(spec)) or None,
+        "elsewhere": "; ".join(aliases(str(solver))) or None,
     }
     return _explained(f"solver {solver}", solver.doc, facts)
 

@@ -264,6 +264,7 @@ def test_an_adams_method_of_silly_order_is_refused():
         ("rk4[tableau=rk44]", "unknown tableau 'rk44'.*rk4"),
         ("ipndm4[points=5]", "points must be from 1 to 4, got 5"),
         ("ipndm-v4[points=0]", "points must be from 1 to 4, got 0"),
+        ("reab2[scale=0]", "scale must be positive, got 0"),
         ("abm2[points=7]", "order from 1 to 6, got 7"),
         ("sa-solver[corrector=1]", "corrector 0 or 2 to 6"),
         ("sa-solver[predictor=7]", "got predictor=7"),
@@ -273,6 +274,17 @@ def test_an_adams_method_of_silly_order_is_refused():
 def test_options_out_of_range(spec, message):
     with pytest.raises(UsageError, match=message):
         sb.plan(spec, "edm", UNEVEN)
+
+
+@pytest.mark.parametrize("path", ["edm", "vp-linear", "rectified"])
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
+def test_the_rotated_variable_follows_its_gaussian_exactly(scale, path):
+    """In one step of any length; another Gaussian is not."""
+    for variance, exact in ((scale**2, True), (2 * scale**2, False)):
+        field = sb.fields.Gaussian([0.0], [variance], path)
+        grid = [field.path.inverse_sigma_tilde(s) for s in (5.0, 0.3)]
+        law = sb.law(field, f"reab2[scale={scale}]", grid, target="end")
+        assert (law.w2 < 1e-14) == exact
 
 
 def test_gauss_legendre_reaches_rounding_error_in_long_steps():
