@@ -7,6 +7,7 @@ import json
 import sys
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -199,6 +200,13 @@ def test_local_order_on_fields_with_another_exact_step():
 
         end = solve_ivp(slope, (-0.2, 0.9), x[0], method="DOP853", rtol=1e-12, atol=1e-13).y[:, -1]
         np.testing.assert_allclose(field.defect(x, end[None], -0.2, 0.9), 0, atol=1e-10)
+
+
+def test_the_committed_page_has_every_solver_and_its_verdict():
+    """docs/orders.md is what `solverbench order all --markdown` prints, digits aside."""
+    page = (Path(__file__).parents[2] / "docs" / "orders.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    assert {row[0].strip("`"): row[-1] for row in rows} == {name: expected(s) for name, s in sb.solvers().items()}
 
 
 def test_the_command_measures_and_judges(capsys, tmp_path):
