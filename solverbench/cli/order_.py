@@ -79,15 +79,15 @@ _PAGE = """# Orders of convergence
 Written by `solverbench order all --markdown`; do not edit.
 
 From sigma~ = 1.5 to 0.15 in double precision, on a mixture of three Gaussians on the line, whose flow is the quantile
-map, and on Gaussian directions; over a shorter way to 40 digits where double precision ends too early (no constant then).
-*measured*: the least slope over both problems and over a smooth and an uneven grid, with its 95 % interval over start
-points or directions. *aided*: where that falls short of the claim, on a grid whose first step is halved down to step^4,
-so that a multistep method's history is as good as exact. *local*: the order of one step with exact history on uneven
-steps: one more than a method's order, or equal to it for one that corrects with the next evaluation. *10-20*: the slope
-from 10 to 20 evaluations on the EDM grid from 80 to 0.002; *constant*: error times N^order. Samplers that draw noise are
-measured without it against dx~/dlambda = -(1 + eta^2)(x~ - D), and by exact laws on the Gaussian: *weak* is the order of
-the output's variance, *strong* that of the root mean square distance to the exact solution on the same Brownian path.
-*exact*: nothing but rounding.
+map, and on Gaussian directions; over a shorter way to 40 digits where double precision ends too early (no constant
+then). *measured*: the least slope over both problems and over a smooth and an uneven grid, with its 95 % interval
+over start points or directions. *aided*: where that falls short of the claim, on a grid whose first step is halved
+down to step^4, so that a multistep method's history is as good as exact. *local*: the order of one step with exact
+history on uneven steps: one more than a method's order, or equal to it for one that corrects with the next
+evaluation. *10-20*: the slope from 10 to 20 evaluations on the EDM grid from 80 to 0.002; *constant*: error times
+N^order. Samplers that draw noise are measured without it against dx~/dlambda = -(1 + eta^2)(x~ - D), and by exact
+laws on the Gaussian: *weak* is the order of the output's variance, *strong* that of the root mean square distance to
+the exact solution on the same Brownian path. *exact*: nothing but rounding.
 
 Verdicts: *as claimed*; *below claim: start-up*, the first steps cost the order and with an exact history it is there;
 *below claim: coefficients*, it is not there; *inconsistent*, it does not converge. `solverbench show NAME` says why.
