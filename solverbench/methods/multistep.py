@@ -234,7 +234,7 @@ def dpmpp_3m(x: State, path: Path, grid: Grid) -> State:
     for s, t in grid.steps:
         past = [(path.lam(s), x.predict("x0", at=s).keep()), *past[:2]]
         h = path.lam(t) - path.lam(s)
-        ratio, alpha_t, z = linear_part(path, "x0", s, t)
+        ratio, alpha_t, z, _ = linear_part(path, "x0", s, t)
         lam_past, D = [u for u, _ in past], [F for _, F in past]
         correction = D[0] * 0
         if len(past) == 2:

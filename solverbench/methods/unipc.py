@@ -9,7 +9,7 @@ uses the p - 1 values before s; the corrector UniC-p also the value at t itself 
 anyway. B cancels in exact arithmetic and decides only where the paper replaces the solution by rho = 1/2: for the
 predictor of order 2 and the corrector of order 1. B = 1 is the paper's B(h) = h (bh1), B = phi_1 its e^h - 1 (bh2).
 
-SA-Solver is the same with the ratio, weight and z of the reverse process of strength eta (its tau, `exponential_sde`)
+SA-Solver is the same with the ratio, weight and z of the reverse process of strength eta (its tau, `exponential`)
 and its noise, drawn once for predictor and corrector; its weights are exact, but for two values rho = 1/2 with B = 1
 (the authors' code, which calls it a modification that does not change the order).
 """
@@ -21,7 +21,7 @@ from typing import Literal
 
 from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
-from solverbench.methods.exponential_sde import stochastic_part
+from solverbench.methods.exponential import linear_part
 from solverbench.methods.registry import solver
 from solverbench.numbers import Number, phi, solve
 from solverbench.paths import Path
@@ -43,7 +43,7 @@ def unified_step(
 ) -> State:
     """UniP from s to t through the values `past` (latest first, at s), or UniC if the value F_t at t is given."""
     h = path.lam(t) - path.lam(s)
-    ratio, weight, z, spread = stochastic_part(path, predicts, s, t, eta)
+    ratio, weight, z, spread = linear_part(path, predicts, s, t, eta)
     B = phi(1, z) if variant == "bh2" else 1
     _, F_s = past[0]
     r = [(lam_i - path.lam(s)) / h for lam_i, _ in past[1:]]

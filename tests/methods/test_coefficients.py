@@ -12,7 +12,7 @@ import solverbench as sb
 from solverbench.engines import numpy as engine
 from solverbench.engines.law import kernel
 from solverbench.errors import UsageError
-from solverbench.methods import er_sde, exponential, forms, multistep
+from solverbench.methods import er_sde, exponential, forms, multistep, runge_kutta
 from solverbench.methods.exponential import ExponentialTableau
 from solverbench.methods.runge_kutta import ButcherTableau
 from solverbench.numbers import phi
@@ -22,8 +22,8 @@ BUTCHER = {
     "rk4": 4, "kutta-38": 4, "dormand-prince-5": 5, "butcher-6": 6, "fehlberg-8": 8,
 }  # fmt: skip
 EXPONENTIAL = {
-    "EXP_EULER": 1, "ETD2RK": 2, "RES2": 2, "ETD3RK": 3, "DPM2": 2, "DPM3": 3, "KROGSTAD4": 4, "STREHMEL_WEINER4": 4,
-    "HOCHBRUCK_OSTERMANN4": 4,
+    "euler": 1, "etd2": 2, "res2": 2, "midpoint": 2, "etd3": 3, "dpm3": 3, "krogstad4": 4, "strehmel-weiner4": 4,
+    "hochbruck-ostermann4": 4,
 }  # fmt: skip
 
 
@@ -74,6 +74,18 @@ def test_trees_are_counted():
     assert [len(trees(p)) for p in range(1, 9)] == [1, 1, 2, 4, 9, 20, 48, 115]
 
 
+def test_every_tableau_is_in_the_table():
+    assert BUTCHER.keys() == runge_kutta.TABLEAUX.keys()
+    assert EXPONENTIAL.keys() == exponential.TABLEAUX.keys()
+
+
+@pytest.mark.parametrize("name", BUTCHER)
+def test_butcher_tableaux(name):
+    t = runge_kutta.TABLEAUX[name]
+    assert [sum(row, Q(0)) for row in t.a] == list(t.c)
+    assert order_of(t.a, t.b, t.c) == BUTCHER[name]
+
+
 def at_zero(weights):
     """A combination of phi functions at z = 0, where phi_k = 1/k!."""
     return sum((w / int(mp.factorial(k if isinstance(k, int) else k[0])) for k, w in weights.items()), Q(0))
@@ -81,16 +93,16 @@ def at_zero(weights):
 
 @pytest.mark.parametrize("name", EXPONENTIAL)
 def test_exponential_tableaux_are_runge_kutta_methods_without_the_linear_part(name):
-    t = getattr(exponential, name)
+    t = exponential.TABLEAUX[name]
     a, b = [[at_zero(w) for w in row] for row in t.a], [at_zero(w) for w in t.b]
     assert [sum(row, Q(0)) for row in a] == list(t.c)
     assert order_of(a, b, t.c) == EXPONENTIAL[name]
 
 
-@pytest.mark.parametrize(("name", "degree"), [("ETD2RK", 1), ("ETD3RK", 2), ("DPM3", 1), ("EXP_EULER", 0)])
+@pytest.mark.parametrize(("name", "degree"), [("etd2", 1), ("etd3", 2), ("dpm3", 1), ("euler", 0)])
 def test_exponential_quadrature(name, degree):
     """sum_i b_i(z) c_i^k = k! phi_{k+1}(z): polynomials in lambda are integrated exactly at any stiffness."""
-    t = getattr(exponential, name)
+    t = exponential.TABLEAUX[name]
     for z in (-30.0, -1.0, 0.4):
         for k in range(degree + 1):
             total = sum(
