@@ -92,7 +92,8 @@ def seeds_3(x: State, path: Path, grid: Grid, *, eta: float = 1.0, predicts: Pre
 
 @solver("exp-heun-2-x0", order=2, integrates="x0", family="exponential", cite="cox2002etd", eta=0.0,
         reason="without noise ComfyUI's name for ETD2RK on the data prediction")  # fmt: skip
-@solver("exp-heun-2-x0-sde", order=2, integrates="x0", family="exponential", cite="comfyui")
+@solver("exp-heun-2-x0-sde", order=2, integrates="x0", family="exponential",
+        cite="comfyui, comfy/k_diffusion/sampling.py")  # fmt: skip
 def exp_heun_2_x0_sde(x: State, path: Path, grid: Grid, *, eta: float = 1.0) -> State:
     """Exponential Heun on the reverse SDE: SEEDS-2 with its stage at the end of the step, and phi_2."""
     return exponential_sde_rk(x, path, grid, ETD2RK, "x0", eta)

@@ -75,7 +75,8 @@ def ancestral(x: State, path: Path, grid: Grid, rule: Rule, eta: float, s_noise:
     return x
 
 
-@solver("euler-ancestral-rf", order=1, integrates="noise", family="ancestral", cite="comfyui", levels="time",
+@solver("euler-ancestral-rf", order=1, integrates="noise", family="ancestral",
+        cite="comfyui, comfy/k_diffusion/sampling.py", levels="time",
         reason="euler-ancestral with the levels ComfyUI takes on rectified flows")  # fmt: skip
 @solver("euler-ancestral", order=1, integrates="noise", family="ancestral", cite="crowson2022kdiffusion")
 def euler_ancestral(
