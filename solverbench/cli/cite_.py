@@ -46,18 +46,18 @@ def command(names: tuple[str, ...], suite: str | None, as_json: bool) -> None:
 def _citations(things: list[tuple[Kind, str]]) -> Iterator[tuple[str, str]]:
     """(name, citation) of each thing, or of each that a suite is made of."""
     from solverbench import pretrained
-    from solverbench.grids import GRIDS
+    from solverbench.grids.make import named_rule
     from solverbench.methods.registry import SOLVERS
-    from solverbench.paths import PATHS
+    from solverbench.paths import path
 
     for kind, name in things:
         match kind:
             case "solver":
                 yield name, SOLVERS[name].cite or ""
             case "path":
-                yield name, PATHS[name].cite
+                yield name, path(name).cite
             case "grid":
-                yield name, GRIDS[name].cite
+                yield name, named_rule(name).cite
             case "field":
                 yield name, pretrained.card(name).get("cite", "") if name in pretrained.names() else ""
             case "suite":
@@ -73,5 +73,6 @@ def _used(name: str) -> list[tuple[Kind, str]]:
     things: list[tuple[Kind, str]] = [("solver", solver) for solver in found.solvers]
     for problem in found.problems:
         things += [("solver", solver) for solver in problem.solvers]
-        things += [("path", problem.path or "edm"), ("grid", problem.grid), ("field", problem.field)]
+        things += [("path", problem.path or "edm"), ("field", problem.field)]
+        things += [("grid", problem.grid)] if problem.grid != "explicit" else []
     return list(dict.fromkeys(things))

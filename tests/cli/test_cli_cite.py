@@ -73,6 +73,27 @@ def test_a_suite_of_ones_own(keys, small):
     assert keys(*small[:2]) == ["solverbench", *solvers, "karras2022edm", "krizhevsky2009cifar"]
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('grid = "emd"', "unknown grid 'emd' (did you mean edm?)"),
+        ('path = "edn"', "unknown path 'edn' (did you mean edm"),
+        ('solvers = ["ddimm"]', "unknown solver 'ddimm' (did you mean ddim"),
+    ],
+)
+def test_a_suite_of_what_is_not_there(solverbench, tmp_path, line, message):
+    head = 'schema = 1\nname = "mine"\nnfe = [4]\nsolvers = ["ddim"]\n'
+    problem = '[[problems]]\nname = "p"\nfield = "spectrum.npz"\nkind = "law"\n'
+    (tmp_path / "mine.toml").write_text(f"{head}{problem}{line}\n")
+    shown = solverbench("cite", "--suite", tmp_path / "mine.toml")
+    assert (shown.code, shown.out) == (2, "")
+    assert message in shown.err
+    (tmp_path / "mine.toml").write_text(f'{head}{problem}grid = "explicit"\n')
+    shown = solverbench("cite", "--suite", tmp_path / "mine.toml")
+    assert (shown.code, shown.err) == (0, "spectrum.npz cites nothing\n")
+    assert re.findall(r"@\w+{(\w+)", shown.out) == ["solverbench", "song2021ddim", "karras2022edm"]
+
+
 def test_json(solverbench):
     rows = json.loads(solverbench("cite", "ddim[eta=0.5]", "iddpm", "edm", "edm", "--json").out)
     assert [(row["name"], row["key"]) for row in rows] == [
