@@ -205,6 +205,7 @@ def _named(
            tableau=tableau, predicts=predicts, eta=eta)(exponential_rk)  # fmt: skip
 
 
+COMFYUI = "comfyui, comfy/k_diffusion/sampling.py"
 _FAMILIES = {"dpm": "dpm-solver", "dpmpp": "dpm-solver++"}
 
 _named("exp-euler", 1, "euler", "hochbruck2010", "the prediction frozen: the same method as ddim with eta = 0")
@@ -225,5 +226,5 @@ _named("seeds-2", 2, "midpoint", "gonzalez2023seeds", "DPM-Solver-2's stages on 
        "the order is the drift's, with noise the paper proves one", eta=1.0)  # fmt: skip
 _named("seeds-3", 3, "dpm3", "gonzalez2023seeds", "DPM-Solver-3's stages on the reverse process; the order is "
        "the drift's, with noise the paper proves one, and the variance on Gaussians has two", eta=1.0)  # fmt: skip
-_named("exp-heun-2-x0", 2, "etd2", "comfyui", "ComfyUI's name for ETD2RK on the data prediction")
-_named("exp-heun-2-x0-sde", 2, "etd2", "comfyui", "SEEDS-2 with its stage at the end of the step, and phi_2", eta=1.0)
+_named("exp-heun-2-x0", 2, "etd2", COMFYUI, "ComfyUI's name for ETD2RK on the data prediction")
+_named("exp-heun-2-x0-sde", 2, "etd2", COMFYUI, "SEEDS-2 with its stage at the end of the step, and phi_2", eta=1.0)

@@ -91,7 +91,8 @@ def ancestral(x: State, path: Path, grid: Grid, rule: Rule, eta: float, s_noise:
         cite="crowson2022kdiffusion", rule="dpmpp-2s")  # fmt: skip
 @solver("dpm-2-ancestral", order=2, attains=BETWEEN, integrates="noise", family="ancestral",
         cite="crowson2022kdiffusion", rule="dpm-2")  # fmt: skip
-@solver("euler-ancestral-rf", order=1, integrates="noise", family="ancestral", cite="comfyui", levels="time",
+@solver("euler-ancestral-rf", order=1, integrates="noise", family="ancestral",
+        cite="comfyui, comfy/k_diffusion/sampling.py", levels="time",
         reason="euler-ancestral with the levels ComfyUI takes on rectified flows")  # fmt: skip
 @solver("euler-ancestral", order=1, integrates="noise", family="ancestral", cite="crowson2022kdiffusion")
 def ancestral_sampling(
