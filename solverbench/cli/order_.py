@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from solverbench.cli.common import json_option, print_rows, resolve_solver
 
+if TYPE_CHECKING:
+    from solverbench.orders.measure import Problem
+
+PROBLEMS: tuple[Problem, ...] = ("nonlinear", "gaussian")
+
 
 @click.command("order")
 @click.argument("solvers", nargs=-1, required=True, metavar="SOLVER... | all")
 @click.option("--path", "path_name", default="edm", show_default=True, help="Gaussian path it is integrated on.")
+@click.option("--problem", type=click.Choice(PROBLEMS), help="One of the two problems; both by default.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print the page docs/orders.md.")
 @json_option
-def command(solvers: tuple[str, ...], path_name: str, jobs: int, as_markdown: bool, as_json: bool) -> None:
+def command(
+    solvers: tuple[str, ...], path_name: str, problem: Problem | None, jobs: int, as_markdown: bool, as_json: bool
+) -> None:
     """Measure the order of SOLVERs: names, your own file.py, or all.
 
     measured: the least slope over a nonlinear field and a Gaussian, on smooth and uneven grids, with a 95 % interval.
@@ -33,7 +41,8 @@ def command(solvers: tuple[str, ...], path_name: str, jobs: int, as_markdown: bo
     path(path_name)
     names = list(registered()) if solvers == ("all",) else [name for s in solvers for name in resolve_solver(s)]
     made = [SOLVERS[name] for name in names]  # unknown names are errors before anything is measured
-    reports = _measure_all([str(s) for s in made], solvers, path_name, min(jobs, len(made)))
+    problems = (problem,) if problem else PROBLEMS
+    reports = _measure_all([str(s) for s in made], solvers, path_name, problems, min(jobs, len(made)))
     if as_json:
         print_rows(({k: _plain(v) for k, v in r.record().items()} for r in reports), True)
     elif as_markdown:
@@ -47,24 +56,26 @@ def command(solvers: tuple[str, ...], path_name: str, jobs: int, as_markdown: bo
         raise click.exceptions.Exit(1)
 
 
-def _measure_all(names: list[str], specs: tuple[str, ...], path: str, jobs: int) -> list[Any]:
+def _measure_all(
+    names: list[str], specs: tuple[str, ...], path: str, problems: tuple[Problem, ...], jobs: int
+) -> list[Any]:
     if jobs == 1:
-        return [_measure((name, (), path)) for name in names]
+        return [_measure((name, (), path, problems)) for name in names]
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
     files = tuple(s for s in specs if ".py" in s)
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(_measure, [(name, files, path) for name in names]))
+        return list(pool.map(_measure, [(name, files, path, problems) for name in names]))
 
 
-def _measure(task: tuple[str, tuple[str, ...], str]) -> Any:
+def _measure(task: tuple[str, tuple[str, ...], str, tuple[Problem, ...]]) -> Any:
     from solverbench.orders import order
 
-    name, files, path = task
+    name, files, path, problems = task
     for file in files:  # a new process knows nothing of them yet
         resolve_solver(file)
-    return order(name, path)
+    return order(name, path, problems)
 
 
 def _markdown(reports: list[Any]) -> str:
