@@ -44,24 +44,24 @@ def unified_step(
     """UniP from s to t through the values `past` (latest first, at s), or UniC if the value F_t at t is given."""
     h = path.lam(t) - path.lam(s)
     ratio, weight, z, spread = linear_part(path, predicts, s, t, eta)
-    B = phi(1, z) if variant == "bh2" else 1
     _, F_s = past[0]
     r = [(lam_i - path.lam(s)) / h for lam_i, _ in past[1:]]
     d = [(F_i - F_s) / r_i for r_i, (_, F_i) in zip(r, past[1:], strict=True)]
     if F_t is not None:
         r, d = [*r, h / h], [*d, F_t - F_s]
-    if variant == "vary":
-        terms = _vary(r, z, F_t is not None)
-        x = ratio * x + weight * h * (phi(1, z) * F_s + sum(c * d_i for c, d_i in zip(terms, d, strict=True)))
-        return x + spread * x.noise(s, t) if eta else x
-    if len(d) == 1:
-        rho = [(h * 0 + 1) / 2]
-    else:
-        n = range(1, len(d) + 1)
-        rho = solve([[r_i ** (k - 1) for r_i in r] for k in n], [math.factorial(k) * phi(k + 1, z) / B for k in n])
-    correction = sum(rho_i * d_i for rho_i, d_i in zip(rho, d, strict=True))
-    x = ratio * x + weight * h * (phi(1, z) * F_s + (B * correction if d else 0))
+    weights = _vary(r, z, F_t is not None) if variant == "vary" else _unified(r, z, variant)
+    x = ratio * x + weight * h * (phi(1, z) * F_s + sum(w_i * d_i for w_i, d_i in zip(weights, d, strict=True)))
     return x + spread * x.noise(s, t) if eta else x
+
+
+def _unified(r: list[Number], z: Number, variant: str) -> list[Number]:
+    """B rho_i, of the formula above."""
+    B = phi(1, z) if variant == "bh2" else 1
+    if len(r) == 1:
+        return [B * (z * 0 + 1) / 2]
+    n = range(1, len(r) + 1)
+    rho = solve([[r_i ** (k - 1) for r_i in r] for k in n], [math.factorial(k) * phi(k + 1, z) / B for k in n])
+    return [B * rho_i for rho_i in rho]
 
 
 def _vary(r: list[Number], z: Number, corrects: bool) -> list[Number]:
@@ -134,8 +134,8 @@ def unipc(
 ) -> State:
     """UniPC-p: predictor of order p, corrector of order p + 1, one evaluation a step (algorithms 1 and 2).
 
-    variant: bh1, bh2, or vary, the authors' vary_coeff as their code has it: its corrector leaves order one (see `_vary`).
-    corrector=False is the predictor UniP-p alone, whose order is p.
+    variant: bh1, bh2, or vary, the authors' vary_coeff as their code has it, whose corrector leaves order one (see
+    `_vary`). corrector=False is the predictor UniP-p alone, whose order is p.
     """
     if not 1 <= p <= 6:
         raise UsageError(f"unipc: order p must be from 1 to 6, got {p}")
