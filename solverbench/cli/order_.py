@@ -112,7 +112,7 @@ def _row(report: Any) -> dict[str, Any]:
         "solver": report.name,
         "claimed": report.claimed,
         "measured": str(least) if report.slopes else None,
-        "aided": _short(report.unaided.order),
+        "aided": _short(report.aided.order),
         "local": _short(report.local.order) if report.local else None,
         "10-20": _short(report.practical),
         "constant": f"{least.constant:.2g}" if math.isfinite(least.constant) else None,

@@ -31,14 +31,14 @@ Verdict: TypeAlias = Literal[
 Problem: TypeAlias = Literal["nonlinear", "gaussian"]
 COLUMNS: dict[Problem, slice] = {"nonlinear": NONLINEAR, "gaussian": GAUSSIAN}
 SIZES = tuple(3 * 2**k for k in range(1, 7))
+"""Steps of a run: multiples of three, the period of the uneven grid."""
 LAW_SIZES = (48, 96, 192, 384)
+"""Where laws are measured: churn is cut off on coarser grids."""
 PRECISE_SIZES, PRECISE_ENDS, DIGITS = (6, 12, 24), (1.5, 1.4), 40
 """Where double precision ends before a window is found: few steps on a short way, to 40 digits."""
 PRECISE_FLOOR = 10.0 ** (8 - DIGITS)
 PRACTICAL = (80.0, 0.002, 7)
 """First and last noise level and rho of the grid on which the order at practical budgets is measured."""
-
-
 WORSE: tuple[Verdict, ...] = get_args(Verdict)
 """Verdicts from best to worst."""
 
@@ -82,13 +82,13 @@ class Report:
         return _least(s for name, s in self.slopes.items() if not name.startswith("graded"))
 
     @property
-    def unaided(self) -> Slope:
+    def aided(self) -> Slope:
         """The order with a history as good as exact; asked only where a run falls short of the claim."""
         return _least(s for name, s in self.slopes.items() if name.startswith("graded"))
 
     def record(self) -> dict[str, Any]:
         """As a flat row of plain values."""
-        least, aided = self.attained, self.unaided
+        least, aided = self.attained, self.aided
         return {
             "solver": self.name,
             "claimed": self.claimed,

@@ -41,7 +41,7 @@ def test_the_order_a_solver_is_registered_with(name):
         found = report.attained
         assert found.exact or abs(found.order - attained) <= 0.15 + found.half, report
     if solver.attains and solver.attains[1] == "start-up":
-        assert report.unaided.reaches(solver.order)
+        assert report.aided.reaches(solver.order)
         assert not report.attained.reaches(solver.order)
 
 
