@@ -36,7 +36,6 @@ def _lift(name: str, mpmath_name: str | None = None) -> Callable[[Number], Numbe
 
 exp = _lift("exp")
 log = _lift("log")
-cosh = _lift("cosh")
 expm1 = _lift("expm1")
 log1p = _lift("log1p")
 sqrt = _lift("sqrt")

@@ -20,6 +20,7 @@ VERBS = {
     "report": "Render a run's tables, figures and sheets again.",
     "list": "List solvers, adaptive solvers, paths, grids, fields or suites.",
     "show": "Explain one solver, path, grid, field or suite.",
+    "cite": "Print BibTeX of solvers, grids, paths and fields, or of this package.",
     "plan": "Print the linear program a solver is.",
     "law": "Print the exact error of a solver on a Gaussian field.",
     "order": "Measure the order of convergence of solvers.",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import click
+
+Kind: TypeAlias = Literal["solver", "adaptive", "path", "grid", "field", "suite"]
 
 
 class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic only in newer versions of click
@@ -46,6 +48,33 @@ def resolve_solver(spec: str) -> list[str]:
     if (found := ADAPTIVE.get(spec)) is not None:
         raise found.without_plan()
     return load_file(spec) if is_file(spec) else [spec]
+
+
+def called(name: str) -> list[tuple[Kind, str]]:
+    """What a name stands for: a solver or those of a file, a path and a grid (edm and ve are both), a field or a suite.
+
+    Raises UsageError with the nearest names.
+    """
+    from solverbench import pretrained
+    from solverbench.adaptive import ADAPTIVE
+    from solverbench.errors import UsageError, nearest
+    from solverbench.grids import GRIDS
+    from solverbench.methods.registry import solvers
+    from solverbench.methods.user import is_file
+    from solverbench.paths import PATHS
+    from solverbench.run import suite
+
+    if is_file(name) or name.split("[")[0] in solvers():
+        return [("solver", resolved) for resolved in resolve_solver(name)]
+    if name.split("[")[0] in ADAPTIVE:
+        return [("adaptive", name)]
+    others: dict[Kind, list[str]] = {
+        "path": [*PATHS], "grid": [*GRIDS], "field": pretrained.names(), "suite": suite.names()
+    }  # fmt: skip
+    found = [(kind, name) for kind, names in others.items() if name in names]
+    if not found:
+        raise UsageError(f"nothing is called {name!r}{nearest(name, {*solvers(), *ADAPTIVE}.union(*others.values()))}")
+    return found
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")

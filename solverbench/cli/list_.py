@@ -21,6 +21,7 @@ def command(kind: str, as_json: bool) -> None:
 
 def _solvers() -> list[dict[str, Any]]:
     from solverbench.methods.registry import solvers
+    from solverbench.peers import aliases
 
     return [
         {
@@ -33,6 +34,8 @@ def _solvers() -> list[dict[str, Any]]:
             "family": s.family,
             "options": ", ".join(f"{k}={v}" for k, v in s.options.items()),
             "reference": s.reference,
+            "aliases": aliases(str(s)),
+            "special case": s.reason,
             "description": s.doc.splitlines()[0] if s.doc else "",
         }
         for s in solvers().values()

@@ -10,8 +10,9 @@ from solverbench.cli.common import json_option, print_rows
 @click.command("parity")
 @click.argument("library", required=False)
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print docs/parity.md.")
+@click.option("--aliases", "as_aliases", is_flag=True, help="Print solverbench/peers/aliases.json.")
 @json_option
-def command(library: str | None, as_markdown: bool, as_json: bool) -> int:
+def command(library: str | None, as_markdown: bool, as_aliases: bool, as_json: bool) -> int:
     """Run every solver of ours that another library has too beside it, on the same field, noise levels and draws.
 
     Without LIBRARY, all that are installed. The exit code is 1 if one differs.
@@ -23,7 +24,9 @@ def command(library: str | None, as_markdown: bool, as_json: bool) -> int:
     for reason in missing.values():
         click.echo(f"left out: {reason}", err=True)
     found = [parity.compare(peer) for peer in parity.pairs(names)]
-    if as_markdown:
+    if as_aliases:
+        click.echo(parity.alias_file(found), nl=False)
+    elif as_markdown:
         versions = {k: v for name in names for k, v in peers.library(name).versions.items()}
         click.echo(parity.markdown(found, [f"{k} {v}" for k, v in versions.items()]), nl=False)
     else:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from solverbench.errors import UsageError, nearest
+from solverbench.cli.common import called
 from solverbench.methods.registry import Solver
 
 
@@ -15,41 +15,39 @@ from solverbench.methods.registry import Solver
 @click.argument("name")
 def command(name: str) -> None:
     """Explain a solver (a name, or a file of your own), path, grid, field or suite."""
-    from solverbench import pretrained
-    from solverbench.adaptive import ADAPTIVE
-    from solverbench.cli.common import resolve_solver
-    from solverbench.grids import GRIDS
-    from solverbench.methods.registry import solvers
-    from solverbench.methods.user import is_file
+    for kind, found in called(name):
+        click.echo(_EXPLAINED[kind](found))
+
+
+def _path(name: str) -> str:
     from solverbench.paths import PATHS
+
+    return f"path {name}\n\n{PATHS[name].__doc__}"
+
+
+def _field(name: str) -> str:
+    from solverbench import pretrained
+
+    return json.dumps(pretrained.card(name), indent=1)
+
+
+def _suite(name: str) -> str:
     from solverbench.run import suite
 
-    known = list(solvers())
-    if is_file(name) or name.split("[")[0] in known:
-        for resolved in resolve_solver(name):
-            click.echo(_solver(resolved))
-    elif (adaptive := ADAPTIVE.get(name)) is not None:
-        click.echo(_adaptive(adaptive))
-    elif name in PATHS or name in GRIDS:  # edm and ve are both
-        if name in PATHS:
-            click.echo(f"path {name}\n\n{PATHS[name].__doc__}")
-        if name in GRIDS:
-            click.echo(_grid(name))
-    elif name in pretrained.names():
-        click.echo(json.dumps(pretrained.card(name), indent=1))
-    elif name in suite.names():
-        found = suite.load(name)
-        click.echo(f"suite {name}: {found.title}\nbudgets: {', '.join(map(str, found.nfe))}")
-        click.echo(f"solvers: {', '.join(found.solvers)}\nproblems:")
-        for problem in found.problems:
-            click.echo(f"  {problem}")
-    else:
-        known += [*ADAPTIVE, *PATHS, *GRIDS, *pretrained.names(), *suite.names()]
-        raise UsageError(f"nothing is called {name!r}{nearest(name, known)}")
+    found = suite.load(name)
+    lines = [
+        f"suite {name}: {found.title}",
+        f"budgets: {', '.join(map(str, found.nfe))}",
+        f"solvers: {', '.join(found.solvers)}",
+        "problems:",
+        *(f"  {problem}" for problem in found.problems),
+    ]
+    return "\n".join(lines)
 
 
 def _solver(spec: str) -> str:
     from solverbench.methods.registry import SOLVERS
+    from solverbench.peers import aliases
 
     solver = SOLVERS[spec]
     facts = {
@@ -62,11 +60,15 @@ def _solver(spec: str) -> str:
         "special case": solver.reason,
         "reference": solver.reference,
         "same program": ", ".join(_same(spec)) or None,
+        "elsewhere": "; ".join(aliases(str(solver))) or None,
     }
     return _explained(f"solver {solver}", solver.doc, facts)
 
 
-def _adaptive(solver: Solver) -> str:
+def _adaptive(spec: str) -> str:
+    from solverbench.adaptive import ADAPTIVE
+
+    solver = ADAPTIVE[spec]
     facts = {
         "order": f"{solver.order}, of the solution it keeps: {solver.reason}",
         "steps": "chosen by the samples, for each by itself; run with solverbench.sample",
@@ -125,3 +127,13 @@ def _same(spec: str) -> list[str]:
         for name, other in SOLVERS.items()
         if str(other) != str(SOLVERS[spec]) and other.plan(edm, steps).equivalent(plan)
     ]
+
+
+_EXPLAINED = {
+    "solver": _solver,
+    "adaptive": _adaptive,
+    "path": _path,
+    "grid": _grid,
+    "field": _field,
+    "suite": _suite,
+}

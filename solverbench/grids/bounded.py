@@ -28,7 +28,7 @@ def _bounded(
     return np.concatenate([[t_max], path.inverse_sigma_tilde(back(inner)), [t_min]])
 
 
-@rule("tangent", reference="Sabour et al. (2024), arXiv 2404.14507", end="reach", scale=1.0)
+@rule("tangent", cite="sabour2024ays", end="reach", scale=1.0)
 def _tangent(path: Path, n: int, t_max: float, t_min: float, scale: float) -> Array:
     """Equal steps in arctan(sigma~/scale): optimal for DDIM on N(0, scale^2)."""
     return _bounded(path, n, t_max, t_min, lambda y: math.atan(y / scale), lambda u: scale * np.tan(u), math.pi / 2)
@@ -41,19 +41,17 @@ special(
     "tangent",
     "tangent as equal steps in TrigFlow's t for data of deviation 0.5; with t_min=0 the jumps of sCM.",
     scale=0.5,
-    reference="Lu & Song (2025), arXiv 2410.11081",
+    cite="lu2025scm",
 )
 
 
-@rule("shift", reference="Esser et al. (2024), arXiv 2403.03206, eq. 23", end="reach", shift=3.0)
+@rule("shift", cite="esser2024sd3, eq. 23", end="reach", shift=3.0)
 def _shift(path: Path, n: int, t_max: float, t_min: float, shift: float) -> Array:
     """Equal steps in u, where shift u/(1 + (shift - 1) u) is the time of rectified flow; diffusers' linear type too."""
     return _bounded(path, n, t_max, t_min, lambda y: y / (y + shift), lambda u: shift * u / (1 - u))
 
 
-@rule(
-    "dynamic-shift", reference="Black Forest Labs (2024), FLUX.1; diffusers, use_dynamic_shifting", end="reach", mu=1.15
-)
+@rule("dynamic-shift", cite="blackforest2024flux; diffusers2022, use_dynamic_shifting", end="reach", mu=1.15)
 def _dynamic_shift(path: Path, n: int, t_max: float, t_min: float, mu: float) -> Array:
     """The shift e^mu, where mu grows with the size of the picture: 1.15 at 4096 tokens of FLUX.1, 0.5 at 256."""
     return _shift(path, n, t_max, t_min, math.exp(mu))
@@ -63,7 +61,7 @@ def _to_a_tenth(path: Path) -> tuple[float, float]:
     return path.t_max, float(path.inverse_sigma_tilde(0.1 / 0.9))
 
 
-@rule("shift-stretch", reference="Lightricks (2024), LTX-Video", end="reach", ends=_to_a_tenth, shift=3.0)
+@rule("shift-stretch", cite="hacohen2024ltx", end="reach", ends=_to_a_tenth, shift=3.0)
 def _shift_stretch(path: Path, n: int, t_max: float, t_min: float, shift: float) -> Array:
     """Shifted times of u = 1, (n-1)/n, ..., 1/n, stretched in rectified time to end at t_min, 0.1 if not given."""
     u = np.linspace(1, 1 / n, n)
@@ -72,7 +70,7 @@ def _shift_stretch(path: Path, n: int, t_max: float, t_min: float, shift: float)
     return _bounded(path, n, t_max, t_min, lambda y: y / (y + 1), lambda r: r / (1 - r), profile=profile)
 
 
-@rule("logit-normal", reference="Esser et al. (2024), arXiv 2403.03206, section 3.1", end="reach", mean=0.0, std=1.0)
+@rule("logit-normal", cite="esser2024sd3, section 3.1", end="reach", mean=0.0, std=1.0)
 def _logit_normal(path: Path, n: int, t_max: float, t_min: float, mean: float, std: float) -> Array:
     """Quantiles of the density that rectified flows are trained with: log sigma~, the logit of t, is N(mean, std^2)."""
     from scipy.special import ndtr, ndtri

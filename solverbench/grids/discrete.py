@@ -13,7 +13,7 @@ _SPACINGS = ("leading", "linspace", "trailing", "simple")
 
 @rule(
     "discrete",
-    reference="Lin et al. (2024), arXiv 2305.08891, table 2; diffusers, timestep_spacing",
+    cite="lin2024flawed, table 2; diffusers2022, timestep_spacing",
     end="jump",
     indexed=True,
     spacing="leading",
@@ -51,7 +51,7 @@ special(
     "discrete as ComfyUI spaces it: trailing, rounded up.",
     spacing="simple",
     offset=0,
-    reference="ComfyUI",
+    cite="comfyui",
 )
 special(
     "ddim-uniform",
@@ -59,5 +59,5 @@ special(
     "discrete, leading from index 1; ComfyUI makes more steps than asked for where they do not divide N.",
     spacing="leading",
     offset=1,
-    reference="Song et al. (2021), arXiv 2010.02502; ComfyUI",
+    cite="song2021ddim; comfyui",
 )

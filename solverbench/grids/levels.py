@@ -12,24 +12,24 @@ from solverbench.grids.times import beta_quantiles
 from solverbench.paths import Path, VPLinear
 
 
-@rule("exponential", reference="k-diffusion, get_sigmas_polyexponential", end="jump", rho=1.0)
+@rule("exponential", cite="crowson2022kdiffusion, get_sigmas_polyexponential", end="jump", rho=1.0)
 def _exponential(path: Path, n: int, t_max: float, t_min: float, rho: float) -> Array:
     """Positions i/(n - 1) to the power rho in log sigma~, so that rho > 1 is denser at the data."""
     return in_levels(path, n, t_max, t_min, math.log, np.exp, np.linspace(1, 0, n) ** rho)
 
 
 special("polyexponential", "exponential", "k-diffusion's name of exponential.")
-special("log-snr", "exponential", "Equal steps in lambda.", rho=1, reference="Lu et al. (2022), arXiv 2206.00927")
+special("log-snr", "exponential", "Equal steps in lambda.", rho=1, cite="lu2022dpm")
 special("logsnr", "log-snr", "DPM-Solver's and UniPC's name of log-snr.")
 special(
     "ve",
     "log-snr",
     "log-snr seen from VE models, whose levels of training are a geometric sequence.",
-    reference="Song et al. (2021), arXiv 2011.13456; Karras et al. (2022), table 1",
+    cite="song2021sde; karras2022edm, table 1",
 )
 
 
-@rule("edm", reference="Karras et al. (2022), arXiv 2206.00364, eq. 5", end="jump", rho=7.0)
+@rule("edm", cite="karras2022edm, eq. 5", end="jump", rho=7.0)
 def _edm(path: Path, n: int, t_max: float, t_min: float, rho: float) -> Array:
     """Equal steps in sigma~^(1/rho)."""
     return in_levels(path, n, t_max, t_min, lambda y: y ** (1 / rho), lambda u: u**rho)
@@ -38,7 +38,7 @@ def _edm(path: Path, n: int, t_max: float, t_min: float, rho: float) -> Array:
 special("karras", "edm", "k-diffusion's, diffusers' and ComfyUI's name of edm.")
 
 
-@rule("beta-sigma", reference="diffusers, use_beta_sigmas", end="jump", alpha=0.6, beta=0.6)
+@rule("beta-sigma", cite="diffusers2022, use_beta_sigmas", end="jump", alpha=0.6, beta=0.6)
 def _beta_sigma(path: Path, n: int, t_max: float, t_min: float, alpha: float, beta: float) -> Array:
     """Quantiles of the beta distribution in sigma~, where `beta` has them in t."""
     return in_levels(path, n, t_max, t_min, lambda y: y, lambda u: u, beta_quantiles(n, alpha, beta))
@@ -46,7 +46,7 @@ def _beta_sigma(path: Path, n: int, t_max: float, t_min: float, alpha: float, be
 
 @rule(
     "vp",
-    reference="Song et al. (2021), arXiv 2011.13456; Karras et al. (2022), table 1",
+    cite="song2021sde; karras2022edm, table 1",
     end="jump",
     eps=1e-3,
     rho=1.0,
@@ -70,7 +70,7 @@ def _vp(path: Path, n: int, t_max: float, t_min: float, eps: float, rho: float) 
 
 @rule(
     "iddpm",
-    reference="Nichol & Dhariwal (2021), arXiv 2102.09672; Karras et al. (2022), table 1",
+    cite="nichol2021iddpm; karras2022edm, table 1",
     end="jump",
     M=1000,
     C1=0.001,

@@ -9,7 +9,7 @@ import numpy as np
 
 from solverbench.errors import UsageError, nearest
 from solverbench.grids.base import Grid, check_inside
-from solverbench.grids.rules import GRIDS
+from solverbench.grids.rules import GRIDS, Rule
 from solverbench.paths import Path
 from solverbench.paths import path as named_path
 
@@ -43,9 +43,7 @@ def grid(
         if set(options) != {"times"}:
             raise UsageError(f"grid 'explicit' takes times=[...] alone, got {sorted(options)}")
         return Grid(path, tuple(float(t) for t in options["times"]))
-    if name not in GRIDS:
-        raise UsageError(f"unknown grid {name!r}{nearest(name, [*GRIDS, 'explicit'])}")
-    rule = GRIDS[name]
+    rule = named_rule(name)
     if not isinstance(steps, int | np.integer) or steps < 1:
         raise UsageError(f"grid {name!r}: steps must be a positive whole number, got {steps!r}")
     first, last = rule.ends(path) if rule.ends else (path.t_max, path.t_min)
@@ -64,3 +62,10 @@ def grid(
     elif zero:
         times[-1] = 0.0
     return Grid(path, tuple(times), name)
+
+
+def named_rule(name: str) -> Rule:
+    """The rule called `name`. Raises UsageError for an unknown one."""
+    if name not in GRIDS:
+        raise UsageError(f"unknown grid {name!r}{nearest(name, [*GRIDS, 'explicit'])}")
+    return GRIDS[name]

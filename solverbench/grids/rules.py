@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
+from solverbench import references
 from solverbench.errors import UsageError, nearest
 from solverbench.paths import Path
 
@@ -33,7 +34,8 @@ class Rule:
     name: str
     place: Place
     end: End
-    reference: str
+    cite: str
+    """Keys of references.bib with places: "song2021sde; karras2022edm, table 1"."""
     doc: str
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options with defaults. A float must be positive, unless its default is zero: then any number will do."""
@@ -45,6 +47,11 @@ class Rule:
     """The rule's own t_max and t_min, where they are not the path's."""
     indexed: bool = False
     """Whether times are training indices of a discrete path; t_max and t_min then have no say."""
+
+    @property
+    def reference(self) -> str:
+        """Where the rule comes from."""
+        return references.text(self.cite)
 
     @property
     def same(self) -> bool:
@@ -79,7 +86,7 @@ GRIDS: dict[str, Rule] = {}
 def rule(
     name: str,
     *,
-    reference: str,
+    cite: str,
     end: End,
     ends: Callable[[Path], tuple[float, float]] | None = None,
     indexed: bool = False,
@@ -89,15 +96,13 @@ def rule(
 
     def register(place: _Place) -> _Place:
         doc = inspect.cleandoc(place.__doc__ or "")
-        GRIDS[name] = Rule(name, place, end, reference, doc, options, ends=ends, indexed=indexed)
+        GRIDS[name] = Rule(name, place, end, cite, doc, options, ends=ends, indexed=indexed)
         return place
 
     return register
 
 
-def special(
-    name: str, of: str, why: str, *, reference: str | None = None, end: End | None = None, **fixed: Any
-) -> None:
+def special(name: str, of: str, why: str, *, cite: str | None = None, end: End | None = None, **fixed: Any) -> None:
     """Register `name` as the rule `of` with options fixed, or ending otherwise; with neither it is the same rule."""
     general = GRIDS[of]
     GRIDS[name] = replace(
@@ -105,7 +110,7 @@ def special(
         name=name,
         place=partial(general.place, **fixed),
         end=end or general.end,
-        reference=reference or general.reference,
+        cite=cite or general.cite,
         doc=why,
         options={key: value for key, value in general.options.items() if key not in fixed},
         of=of,

@@ -15,8 +15,8 @@ import numpy as np
 from solverbench.grids.rules import Array, End, in_levels, rule
 from solverbench.paths import Path
 
-_AYS = "Sabour et al. (2024), Align Your Steps, arXiv 2404.14507"
-_GITS = "Chen et al. (2024), On the trajectory regularity of ODE-based diffusion sampling, arXiv 2405.11326"
+_AYS = "sabour2024ays"
+_GITS = "chen2024gits"
 
 TABLES: dict[str, tuple[str, End, str, tuple[float, ...]]] = {
     "ays-sd15": (
@@ -36,7 +36,7 @@ TABLES: dict[str, tuple[str, End, str, tuple[float, ...]]] = {
         (80.0, 10.9836, 3.8811, 1.584, 0.5666, 0.1698, 0.002),
     ),
 }  # fmt: skip
-"""Name -> (description, how its authors come to the data, source, levels of sigma~)."""
+"""Name -> (description, how its authors come to the data, citation, levels of sigma~)."""
 
 _ROUNDING = 1e-3
 """Relative; tables are given to three decimals, so a first level that exceeds the path's last by less is that one."""
@@ -54,7 +54,7 @@ def _interpolated(path: Path, n: int, t_max: float, t_min: float, *, levels: tup
     return in_levels(path, n, t_max, t_min, math.log, np.exp, profile)
 
 
-for _name, (_doc, _end, _source, _levels) in TABLES.items():
+for _name, (_doc, _end, _cite, _levels) in TABLES.items():
     _place = partial(_interpolated, levels=_levels)
     _place.__doc__ = _doc
-    rule(_name, reference=_source, end=_end, ends=partial(_ends, _levels))(_place)
+    rule(_name, cite=_cite, end=_end, ends=partial(_ends, _levels))(_place)

@@ -12,7 +12,7 @@ from solverbench.grids.rules import Array, rule, special, spread, with_ends
 from solverbench.paths import Path
 
 
-@rule("power", reference="Zhang & Chen (2023), arXiv 2204.13902, ts_phase t", end="reach", order=2.0)
+@rule("power", cite="zhang2023deis, ts_phase t", end="reach", order=2.0)
 def _power(path: Path, n: int, t_max: float, t_min: float, order: float) -> Array:
     """Equal steps in t^(1/order)."""
     if order == 2:  # the square root is rounded correctly, the power 1/2 is not
@@ -22,23 +22,21 @@ def _power(path: Path, n: int, t_max: float, t_min: float, order: float) -> Arra
     return with_ends(np.linspace(first, last, n) ** order, t_max, t_min)
 
 
-special("uniform", "power", "Equal steps in t.", order=1, reference="Ho et al. (2020), arXiv 2006.11239")
-special("quadratic", "power", "Equal steps in sqrt(t).", order=2, reference="Song et al. (2021), arXiv 2010.02502, D.2")
-special("time-uniform", "uniform", "DPM-Solver's name of uniform.", reference="Lu et al. (2022), arXiv 2206.00927")
-special(
-    "time-quadratic", "quadratic", "DPM-Solver's name of quadratic.", reference="Lu et al. (2022), arXiv 2206.00927"
-)
-special("normal", "uniform", "ComfyUI's name of uniform: equal steps in the model's own time.", reference="ComfyUI")
+special("uniform", "power", "Equal steps in t.", order=1, cite="ho2020ddpm")
+special("quadratic", "power", "Equal steps in sqrt(t).", order=2, cite="song2021ddim, D.2")
+special("time-uniform", "uniform", "DPM-Solver's name of uniform.", cite="lu2022dpm")
+special("time-quadratic", "quadratic", "DPM-Solver's name of quadratic.", cite="lu2022dpm")
+special("normal", "uniform", "ComfyUI's name of uniform: equal steps in the model's own time.", cite="comfyui")
 special(
     "sgm-uniform",
     "uniform",
     "Equal steps in t, the last of which is taken to the data instead of to t_min.",
-    reference="Stability AI's generative-models; ComfyUI",
+    cite="stability2023generative; comfyui",
     end="replace",
 )
 
 
-@rule("beta", reference="Lee et al. (2024), arXiv 2407.12173; ComfyUI", end="replace", alpha=0.6, beta=0.6)
+@rule("beta", cite="lee2024beta; comfyui", end="replace", alpha=0.6, beta=0.6)
 def _beta(path: Path, n: int, t_max: float, t_min: float, alpha: float, beta: float) -> Array:
     """Quantiles of the beta distribution in t: dense at both ends. ComfyUI rounds them to training indices."""
     return with_ends(spread(t_max, t_min, n, beta_quantiles(n, alpha, beta)), t_max, t_min)
@@ -52,7 +50,7 @@ def beta_quantiles(n: int, alpha: float, beta: float) -> Array:
     return np.asarray(quantiles)
 
 
-@rule("linear-quadratic", reference="Genmo (2024), Mochi 1", end="replace", threshold=0.025)
+@rule("linear-quadratic", cite="genmo2024mochi", end="replace", threshold=0.025)
 def _linear_quadratic(path: Path, n: int, t_max: float, t_min: float, threshold: float) -> Array:
     """Half of the steps equal in t over the first `threshold` of the way, then a parabola that goes on from them."""
     if threshold >= 0.5:  # the parabola would turn back

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from solverbench.errors import UsageError
 from solverbench.grids import Grid
-from solverbench.methods.exponential import dpm_2, dpm_3, exp_euler
+from solverbench.methods.exponential import exponential_rk
 from solverbench.methods.registry import solver
 from solverbench.numbers import Number
 from solverbench.paths import Path
@@ -122,9 +122,9 @@ def dpm_fast(x: State, path: Path, grid: Grid, *, remainder: int = 0) -> State:
     """
     if remainder not in (0, 1, 2):
         raise UsageError(f"dpm-fast: the remainder of a number modulo 3 is 0, 1 or 2, got {remainder}")
-    rules = {1: exp_euler, 2: dpm_2, 3: dpm_3}
+    tableaux = {1: "euler", 2: "midpoint", 3: "dpm3"}
     ends = ([2, 1], [1], [2])[remainder]
     orders = [3] * (len(grid.steps) - len(ends)) + ends
     for step, order in zip(grid.steps, orders[-len(grid.steps) :], strict=True):
-        x = rules[order](x, path, Grid(path, step), predicts="noise")
+        x = exponential_rk(x, path, Grid(path, step), tableau=tableaux[order], predicts="noise")
     return x

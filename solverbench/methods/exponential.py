@@ -1,16 +1,19 @@
-"""Exponential Runge-Kutta methods: ETD, and the singlestep DPM-Solver and DPM-Solver++.
+"""Exponential Runge-Kutta methods: ETD, the singlestep DPM-Solver and DPM-Solver++, and SEEDS.
 
-In lambda = log(alpha/sigma) the probability-flow ODE is semilinear in either of two predictions. With
-h = lambda_t - lambda_s and z = -h (data prediction) or z = +h (noise prediction), variation of constants gives
+In lambda = log(alpha/sigma) the reverse process of strength eta (see `stochastic`; eta = 0 is its ODE) is semilinear in
+either of two predictions. With h = lambda_t - lambda_s and z_n standard normal, variation of constants gives
 
-    x_t = ratio x_s + weight int_0^h e^{(z/h)(h - tau)} F(lambda_s + tau) dtau                  (DPM-Solver, eq. 3.4;
-                                                                                                 DPM-Solver++, eq. 8)
-    F = x0:     ratio = sigma_t/sigma_s    weight =  alpha_t    z = -h
-    F = noise:  ratio = alpha_t/alpha_s    weight = -sigma_t    z = +h
+    x_t = ratio x_s + weight int_0^h e^{(z/h)(h - tau)} F(lambda_s + tau) dtau + spread z_n
 
-so the linear part is exact and a constant F gives x_t = ratio x_s + weight h phi_1(z) F, exponential Euler, which is
-DDIM in both predictions. A method of higher order is a tableau whose entries are combinations of phi_1, phi_2, ...
-(Hochbruck & Ostermann 2010, eq. 2.35), mostly phi_k(c_i z) in stage i.
+    F = x0:     ratio = sigma_t/sigma_s e^{-eta^2 h}   weight =  (1 + eta^2) alpha_t   z = -(1 + eta^2) h
+                spread = sigma_t sqrt(1 - e^{-2 eta^2 h})
+    F = noise:  ratio = alpha_t/alpha_s                weight = -(1 + eta^2) sigma_t   z = h
+                spread = eta sigma_t sqrt(e^{2h} - 1)
+
+(DPM-Solver, eq. 3.4; DPM-Solver++, eq. 8 and, with noise, eq. 18 and its twin.) So the linear part is exact and a
+constant F gives x_t = ratio x_s + weight h phi_1(z) F, exponential Euler, which without noise is DDIM in both. A method
+of higher order is a tableau whose entries are combinations of phi_1, phi_2, ... (Hochbruck & Ostermann 2010, eq. 2.35),
+mostly phi_k(c_i z) in stage i.
 """
 
 from __future__ import annotations
@@ -21,27 +24,35 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
-from solverbench.errors import UsageError
+from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
 from solverbench.methods.registry import solver
-from solverbench.numbers import Number, phi
+from solverbench.numbers import Number, exp, expm1, phi, sqrt
 from solverbench.paths import Path
 from solverbench.plans import State
 
+Predicts: TypeAlias = Literal["x0", "noise"]
 Phi: TypeAlias = int | tuple[int, Fraction]
 """k is phi_k(c_i z) in row i, (k, c) is phi_k(c z)."""
 Weights: TypeAlias = Mapping[Phi, Fraction]
-"""{phi: w} stands for the sum of w * phi."""
+"""{function: w} stands for the sum of w * function."""
 
 
-def linear_part(path: Path, predicts: Literal["x0", "noise"], s: Number, t: Number) -> tuple[Number, Number, Number]:
-    """(ratio, weight, z) of the variation-of-constants formula from s to t. Raises UsageError for other predictions."""
-    h = path.lam(t) - path.lam(s)
+def linear_part(
+    path: Path, predicts: Predicts, s: Number, t: Number, eta: float = 0.0
+) -> tuple[Number, Number, Number, Number]:
+    """(ratio, weight, z, spread) of the formulas above from s to t. Raises UsageError for other predictions."""
+    h, strength = path.lam(t) - path.lam(s), eta * eta
     match predicts:
         case "x0":
-            return path.sigma(t) / path.sigma(s), path.alpha(t), -h
+            ratio, weight, z = path.sigma(t) / path.sigma(s), path.alpha(t), -h
+            if not eta:
+                return ratio, weight, z, h * 0
+            spread = path.sigma(t) * sqrt(-expm1(-2 * strength * h))
+            return ratio * exp(-strength * h), (1 + strength) * weight, (1 + strength) * z, spread
         case "noise":
-            return path.alpha(t) / path.alpha(s), -path.sigma(t), h
+            spread = eta * path.sigma(t) * sqrt(expm1(2 * h)) if eta else h * 0
+            return path.alpha(t) / path.alpha(s), -(1 + strength) * path.sigma(t), h, spread
     raise UsageError(f"an exponential integrator predicts 'x0' or 'noise', not {predicts!r}")
 
 
@@ -70,54 +81,55 @@ class ExponentialTableau:
 
 
 def exponential_rk(
-    x: State, path: Path, grid: Grid, tableau: ExponentialTableau, predicts: Literal["x0", "noise"]
+    x: State, path: Path, grid: Grid, *, tableau: str = "euler", predicts: Predicts = "x0", eta: float = 0.0
 ) -> State:
-    """Step a tableau of phi functions over the grid."""
+    """Step a tableau of phi functions over the grid, on the reverse process of strength eta (0: its ODE).
+
+    The noise of [s, t] is that of [s, u], times the ratio from u to t, plus that of [u, t]: all stages are on one path
+    of the process. Raises UsageError for unknown tableaux and predictions.
+    """
+    if tableau not in TABLEAUX:
+        raise UsageError(f"unknown tableau {tableau!r}{nearest(tableau, TABLEAUX)}")
     for s, t in grid.steps:
-        x = combine(x, path, predicts, s, t, tableau.b, stages(x, path, s, t, tableau, predicts))
+        (x,) = step(x, path, s, t, TABLEAUX[tableau], predicts, eta)
     return x
 
 
-def stages(
-    x: State, path: Path, s: Number, t: Number, tableau: ExponentialTableau, predicts: Literal["x0", "noise"]
-) -> list[State]:
-    """The predictions F of one step from s to t."""
-    h = path.lam(t) - path.lam(s)
-    F: list[State] = []
-    for c, row in zip(tableau.c, tableau.a, strict=True):
-        u = s if c == 0 else t if c == 1 else path.inverse_lam(path.lam(s) + h * c.numerator / c.denominator)
-        F.append((x if c == 0 else _combine(x, path, predicts, s, u, h, c, row, F)).predict(predicts, at=u))
-    return F
-
-
-def combine(
-    x: State, path: Path, predicts: Literal["x0", "noise"], s: Number, t: Number, b: tuple[Weights, ...], F: list[State]
-) -> State:
-    """The state at t that weights b make of the predictions of a step from s."""
-    return _combine(x, path, predicts, s, t, path.lam(t) - path.lam(s), Fraction(1), b, F)
-
-
-def _combine(
+def step(
     x: State,
     path: Path,
-    predicts: Literal["x0", "noise"],
     s: Number,
-    u: Number,
-    h: Number,
-    c: Fraction,
-    row: tuple[Weights, ...],
-    F: list[State],
-) -> State:
-    ratio, weight, z = linear_part(path, predicts, s, u)
-    total = ratio * x
-    for entry, F_j in zip(row, F, strict=True):
-        if entry:
-            terms = (value(function, z, c) * w.numerator / w.denominator for function, w in entry.items())
-            total = total + weight * h * sum(terms) * F_j
-    return total
+    t: Number,
+    table: ExponentialTableau,
+    predicts: Predicts,
+    eta: float = 0.0,
+    *others: tuple[Weights, ...],
+) -> list[State]:
+    """The state at t by the weights b of a tableau, and by those of other rows for the same stages."""
+    h = path.lam(t) - path.lam(s)
+    F, ends = [x.predict(predicts, at=s)], []
+    N: State | int = 0  # noise of [s, r]
+    r = s
+    ones = [Fraction(1)] * (1 + len(others))
+    for c, row in zip((*table.c[1:], *ones), (*table.a[1:], table.b, *others), strict=True):
+        u = t if c == 1 else path.inverse_lam(path.lam(s) + h * c.numerator / c.denominator)
+        if eta and u != r:
+            ratio, _, _, spread = linear_part(path, predicts, r, u, eta)
+            N, r = ratio * N + spread * x.noise(r, u), u
+        ratio, weight, z, _ = linear_part(path, predicts, s, u, eta)
+        x_u = ratio * x + N
+        for entry, F_j in zip(row, F, strict=True):
+            if entry:
+                terms = (_value(f, z, c) * w.numerator / w.denominator for f, w in entry.items())
+                x_u = x_u + weight * h * sum(terms) * F_j
+        if len(F) < len(table.c):
+            F.append(x_u.predict(predicts, at=u))
+        else:
+            ends.append(x_u)
+    return ends
 
 
-def value(function: Phi, z: Number, c: Fraction) -> Number:
+def _value(function: Phi, z: Number, c: Fraction) -> Number:
     """A function of phi's in a row whose own argument is z, at c of the step."""
     if isinstance(function, int):
         return phi(function, z)
@@ -188,63 +200,47 @@ HOCHBRUCK_OSTERMANN4 = _tableau(
 )
 
 
-@solver("exp-euler", order=1, integrates="x0", family="exponential", cite="hochbruck2010")
-def exp_euler(x: State, path: Path, grid: Grid, *, predicts: Literal["x0", "noise"] = "x0") -> State:
-    """Exponential Euler: the linear part exactly, the prediction frozen. The same method as ddim with eta = 0."""
-    return exponential_rk(x, path, grid, EXP_EULER, predicts)
+TABLEAUX = {
+    "euler": EXP_EULER,
+    "etd2": ETD2RK,
+    "res2": RES2,
+    "midpoint": DPM2,
+    "etd3": ETD3RK,
+    "dpm3": DPM3,
+    "krogstad4": KROGSTAD4,
+    "strehmel-weiner4": STREHMEL_WEINER4,
+    "hochbruck-ostermann4": HOCHBRUCK_OSTERMANN4,
+}
 
 
-@solver("exp-rk2", order=2, integrates="x0", family="exponential", cite="cox2002etd")
-def exp_rk2(x: State, path: Path, grid: Grid, *, predicts: Literal["x0", "noise"] = "x0") -> State:
-    """ETD2RK: an exponential Euler step, then the prediction's slope between both ends (Cox & Matthews, eq. 22)."""
-    return exponential_rk(x, path, grid, ETD2RK, predicts)
+def _named(
+    name: str, order: int, tableau: str, cite: str, reason: str, predicts: Predicts = "x0", eta: float = 0.0
+) -> None:
+    family = "exponential" if not name.startswith(("dpm", "seeds")) else name.partition("-")[0]
+    solver(name, order=order, integrates=predicts, family=_FAMILIES.get(family, family), cite=cite, reason=reason,
+           tableau=tableau, predicts=predicts, eta=eta)(exponential_rk)  # fmt: skip
 
 
-@solver("res-2s", order=2, integrates="x0", family="exponential", cite="zhang2023res")
-def res_2s(x: State, path: Path, grid: Grid, *, predicts: Literal["x0", "noise"] = "x0") -> State:
-    """RES of two stages, c_2 = 1/2: dpmpp-2s with phi_2 where that has phi_1/2 (Zhang et al. 2023)."""
-    return exponential_rk(x, path, grid, RES2, predicts)
+COMFYUI = "comfyui, comfy/k_diffusion/sampling.py"
+_FAMILIES = {"dpm": "dpm-solver", "dpmpp": "dpm-solver++"}
 
-
-@solver("exp-rk3", order=3, integrates="x0", family="exponential", cite="cox2002etd")
-def exp_rk3(x: State, path: Path, grid: Grid, *, predicts: Literal["x0", "noise"] = "x0") -> State:
-    """ETD3RK: stages at 0, 1/2 and 1, the relative of Kutta's third-order rule (Cox & Matthews, eq. 23-25)."""
-    return exponential_rk(x, path, grid, ETD3RK, predicts)
-
-
-@solver("exp-rk4-krogstad", order=4, integrates="x0", family="exponential", cite="krogstad2005")
-def exp_rk4_krogstad(x: State, path: Path, grid: Grid, *, predicts: Literal["x0", "noise"] = "x0") -> State:
-    """Krogstad's ETDRK4-B: four stages."""
-    return exponential_rk(x, path, grid, KROGSTAD4, predicts)
-
-
-@solver("exp-rk4-sw", order=4, integrates="x0", family="exponential", cite="hochbruck2010")
-def exp_rk4_sw(x: State, path: Path, grid: Grid, *, predicts: Literal["x0", "noise"] = "x0") -> State:
-    """The method of Strehmel & Weiner: four stages (Hochbruck & Ostermann 2010, eq. 2.43)."""
-    return exponential_rk(x, path, grid, STREHMEL_WEINER4, predicts)
-
-
-@solver("exp-rk4-ho", order=4, integrates="x0", family="exponential", cite="hochbruck2010")
-def exp_rk4_ho(x: State, path: Path, grid: Grid, *, predicts: Literal["x0", "noise"] = "x0") -> State:
-    """The method of Hochbruck & Ostermann: five stages, of order four however stiff (2010, eq. 2.46)."""
-    return exponential_rk(x, path, grid, HOCHBRUCK_OSTERMANN4, predicts)
-
-
-@solver("dpmpp-2s", order=2, integrates="x0", family="dpm-solver++", cite="lu2022dpmpp", predicts="x0")
-@solver("dpm-2", order=2, integrates="noise", family="dpm-solver", cite="lu2022dpm")
-def dpm_2(x: State, path: Path, grid: Grid, *, predicts: Literal["x0", "noise"] = "noise") -> State:
-    """Exponential midpoint rule, r_1 = 1/2 (DPM-Solver-2, algorithm 1; with x0 DPM-Solver++(2S), algorithm 1)."""
-    return exponential_rk(x, path, grid, DPM2, predicts)
-
-
-@solver("dpmpp-3s", order=3, integrates="x0", family="dpm-solver++", cite="lu2022dpmpp", predicts="x0")
-@solver("dpm-3", order=3, integrates="noise", family="dpm-solver", cite="lu2022dpm")
-def dpm_3(x: State, path: Path, grid: Grid, *, predicts: Literal["x0", "noise"] = "noise") -> State:
-    """Stages at 0, 1/3 and 2/3 (DPM-Solver-3, algorithm 2): Hochbruck & Ostermann's third-order method, eq. 5.8."""
-    return exponential_rk(x, path, grid, DPM3, predicts)
-
-
-solver("dpm-1", order=1, integrates="noise", family="dpm-solver", cite="lu2022dpm", predicts="noise",
-       reason="DPM-Solver-1 is exponential Euler on the noise prediction (eq. 3.7)")(exp_euler)  # fmt: skip
-solver("dpmpp-1", order=1, integrates="x0", family="dpm-solver++", cite="lu2022dpmpp",
-       reason="DPM-Solver++(1) is exponential Euler on the data prediction")(exp_euler)  # fmt: skip
+_named("exp-euler", 1, "euler", "hochbruck2010", "the prediction frozen: the same method as ddim with eta = 0")
+_named("exp-rk2", 2, "etd2", "cox2002etd", "ETD2RK: an Euler step, then the slope between both ends (eq. 22)")
+_named("res-2s", 2, "res2", "zhang2023res", "c_2 = 1/2: dpmpp-2s with phi_2 where that has phi_1/2")
+_named("exp-rk3", 3, "etd3", "cox2002etd", "ETD3RK: stages at 0, 1/2 and 1, as Kutta's rule of order three (eq. 23-25)")
+_named("exp-rk4-krogstad", 4, "krogstad4", "krogstad2005", "ETDRK4-B: four stages")
+_named("exp-rk4-sw", 4, "strehmel-weiner4", "hochbruck2010", "four stages, of Strehmel & Weiner (eq. 2.43)")
+_named("exp-rk4-ho", 4, "hochbruck-ostermann4", "hochbruck2010", "five stages, of order four however stiff (eq. 2.46)")
+_named("dpm-1", 1, "euler", "lu2022dpm", "exponential Euler on the noise prediction (eq. 3.7)", "noise")
+_named("dpmpp-1", 1, "euler", "lu2022dpmpp", "exponential Euler on the data prediction")
+_named("dpm-2", 2, "midpoint", "lu2022dpm", "the exponential midpoint rule, r_1 = 1/2 (algorithm 1)", "noise")
+_named("dpmpp-2s", 2, "midpoint", "lu2022dpmpp", "the exponential midpoint rule on the data prediction (algorithm 1)")
+_named("dpm-3", 3, "dpm3", "lu2022dpm", "stages at 0, 1/3, 2/3 (algorithm 2): Hochbruck & Ostermann, eq. 5.8", "noise")
+_named("dpmpp-3s", 3, "dpm3", "lu2022dpmpp", "the stages of dpm-3 on the data prediction")
+_named("seeds-1", 1, "euler", "gonzalez2023seeds", "DPM-Solver++(1) on the reverse process", eta=1.0)
+_named("seeds-2", 2, "midpoint", "gonzalez2023seeds", "DPM-Solver-2's stages on the reverse process, r = 1/2; "
+       "the order is the drift's, with noise the paper proves one", eta=1.0)  # fmt: skip
+_named("seeds-3", 3, "dpm3", "gonzalez2023seeds", "DPM-Solver-3's stages on the reverse process; the order is "
+       "the drift's, with noise the paper proves one, and the variance on Gaussians has two", eta=1.0)  # fmt: skip
+_named("exp-heun-2-x0", 2, "etd2", COMFYUI, "ComfyUI's name for ETD2RK on the data prediction")
+_named("exp-heun-2-x0-sde", 2, "etd2", COMFYUI, "SEEDS-2 with its stage at the end of the step, and phi_2", eta=1.0)

@@ -1,101 +1,19 @@
-"""Exponential integrators with noise: SDE-DPM-Solver, SDE-DPM-Solver++ and SEEDS.
-
-The reverse process of strength eta (see `stochastic`) is semilinear in lambda in either prediction, as its ODE is
-(see `exponential`). With h = lambda_t - lambda_s and z standard normal,
-
-    x_t = ratio x_s + weight int_0^h e^{(k/h)(h - tau)} F(lambda_s + tau) dtau + spread z
-
-    F = x0:     ratio = sigma_t/sigma_s e^{-eta^2 h}   weight =  (1 + eta^2) alpha_t   k = -(1 + eta^2) h
-                spread = sigma_t sqrt(1 - e^{-2 eta^2 h})
-    F = noise:  ratio = alpha_t/alpha_s                weight = -(1 + eta^2) sigma_t   k = h
-                spread = eta sigma_t sqrt(e^{2h} - 1)
-
-(DPM-Solver++, eq. 18 and its noise-prediction twin, at eta = 1.) The noise of [s, t] is that of [s, u], times the
-ratio from u to t, plus that of [u, t]: stages within a step share one path of the process.
+"""Exponential multistep methods with noise: SDE-DPM-Solver and SDE-DPM-Solver++ (see `exponential` for the formula).
 
 The polynomials are those of the drift. In the variance, on Gaussian fields, none of these exceeds order two.
 """
 
 from __future__ import annotations
 
-from fractions import Fraction
 from itertools import pairwise
-from typing import Literal, TypeAlias
 
 from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
-from solverbench.methods.exponential import DPM2, DPM3, ETD2RK, ExponentialTableau, linear_part, value
+from solverbench.methods.exponential import Predicts, linear_part
 from solverbench.methods.registry import solver
-from solverbench.numbers import Number, exp, expm1, phi, sqrt
+from solverbench.numbers import Number, phi
 from solverbench.paths import Path
 from solverbench.plans import State
-
-Predicts: TypeAlias = Literal["x0", "noise"]
-
-
-def stochastic_part(
-    path: Path, predicts: Predicts, s: Number, t: Number, eta: float
-) -> tuple[Number, Number, Number, Number]:
-    """(ratio, weight, k, spread) of the formula above from s to t. Raises UsageError for other predictions."""
-    ratio, weight, k = linear_part(path, predicts, s, t)
-    h, strength = path.lam(t) - path.lam(s), eta * eta
-    if predicts == "x0":
-        ratio, k = ratio * exp(-strength * h), (1 + strength) * k
-        spread = path.sigma(t) * sqrt(-expm1(-2 * strength * h))
-    else:
-        spread = eta * path.sigma(t) * sqrt(expm1(2 * h))
-    return ratio, (1 + strength) * weight, k, spread
-
-
-def exponential_sde_rk(
-    x: State, path: Path, grid: Grid, tableau: ExponentialTableau, predicts: Predicts, eta: float
-) -> State:
-    """Step a tableau of phi functions over the grid, every stage on the same path of the process."""
-    for s, t in grid.steps:
-        h = path.lam(t) - path.lam(s)
-        F: list[State] = []
-        N: State | int = 0  # noise of [s, r]
-        r = s
-        for c, row in zip((*tableau.c, Fraction(1)), (*tableau.a, tableau.b), strict=True):
-            u = s if c == 0 else t if c == 1 else path.inverse_lam(path.lam(s) + h * c.numerator / c.denominator)
-            if eta and u != r:
-                ratio, _, _, spread = stochastic_part(path, predicts, r, u, eta)
-                N, r = ratio * N + spread * x.noise(r, u), u
-            ratio, weight, k, _ = stochastic_part(path, predicts, s, u, eta)
-            x_u = ratio * x + N
-            for entry, F_j in zip(row, F, strict=True):
-                terms = (value(f, k, c) * w.numerator / w.denominator for f, w in entry.items())
-                x_u = x_u + weight * h * sum(terms) * F_j
-            if len(F) < len(tableau.c):
-                F.append((x if c == 0 else x_u).predict(predicts, at=u))
-        x = x_u
-    return x
-
-
-@solver("seeds-2", order=2, integrates="x0", family="seeds", cite="gonzalez2023seeds")
-def seeds_2(x: State, path: Path, grid: Grid, *, eta: float = 1.0, predicts: Predicts = "x0") -> State:
-    """SEEDS-2, r = 1/2: DPM-Solver-2's stages on the reverse SDE.
-
-    Its order is that of the drift; what the paper proves with noise is order one.
-    """
-    return exponential_sde_rk(x, path, grid, DPM2, predicts, eta)
-
-
-@solver("seeds-3", order=3, integrates="x0", family="seeds", cite="gonzalez2023seeds")
-def seeds_3(x: State, path: Path, grid: Grid, *, eta: float = 1.0, predicts: Predicts = "x0") -> State:
-    """SEEDS-3, r = 1/3 and 2/3: DPM-Solver-3's stages on the reverse SDE.
-
-    Its order is that of the drift. With noise the paper proves one; the variance on Gaussian fields shows two.
-    """
-    return exponential_sde_rk(x, path, grid, DPM3, predicts, eta)
-
-
-@solver("exp-heun-2-x0", order=2, integrates="x0", family="exponential", cite="cox2002etd", eta=0.0,
-        reason="without noise ComfyUI's name for ETD2RK on the data prediction")  # fmt: skip
-@solver("exp-heun-2-x0-sde", order=2, integrates="x0", family="exponential", cite="comfyui")
-def exp_heun_2_x0_sde(x: State, path: Path, grid: Grid, *, eta: float = 1.0) -> State:
-    """Exponential Heun on the reverse SDE: SEEDS-2 with its stage at the end of the step, and phi_2."""
-    return exponential_sde_rk(x, path, grid, ETD2RK, "x0", eta)
 
 
 def exponential_sde_step(
@@ -103,13 +21,11 @@ def exponential_sde_step(
 ) -> State:
     """x_t for F(lambda_s + tau) whose integral is h sum_n phi_{n+1}(k) F[n]: F[n] is h^n times its n-th derivative."""
     h = path.lam(t) - path.lam(s)
-    ratio, weight, k, spread = stochastic_part(path, predicts, s, t, eta)
+    ratio, weight, k, spread = linear_part(path, predicts, s, t, eta)
     x_t = ratio * x + sum(weight * h * phi(n + 1, k) * F_n for n, F_n in enumerate(F))
     return x_t + spread * x.noise(s, t) if eta else x_t
 
 
-@solver("seeds-1", order=1, integrates="x0", family="seeds", cite="gonzalez2023seeds",
-        reason="SEEDS-1 on the data prediction freezes D in the same formula")  # fmt: skip
 @solver("sde-dpmpp-1", order=1, integrates="x0", family="dpm-solver++", cite="lu2022dpmpp")
 def sde_dpmpp_1(x: State, path: Path, grid: Grid, *, eta: float = 1.0, predicts: Predicts = "x0") -> State:
     """SDE-DPM-Solver++(1): the linear part of the reverse SDE exactly, D frozen. At eta = 1 it is ddpm."""

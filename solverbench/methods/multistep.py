@@ -12,7 +12,7 @@ are those that integrate 1, theta, ..., theta^{n-1} exactly,
     SIGMA   lambda       k! phi_{k+1}(z)/phi_1(z)        DEIS of diffusers, exponential Adams on the noise
     DATA    lambda       k! phi_{k+1}(z)/phi_1(z)        exponential Adams-Bashforth (Norsett), DPM-Solver++(nM)
     TIME    t            1/(k + 1)                       Adams-Bashforth on the velocity
-    ANGLE   lambda       by quadrature                   REAB of azula, a DPM-Solver-v3 without statistics
+    angle   lambda       by quadrature                   REAB of azula, DPM-Solver-v3 with the statistics of a Gaussian
     MIX     u            1/(k + 1)                       vAB of azula
 
 z = -c (lambda_t - lambda_s) where u = e^{c lambda}. All start at order one and gain one order a step.
@@ -27,7 +27,7 @@ from typing import Any, Literal
 from solverbench.errors import UsageError
 from solverbench.grids import Grid
 from solverbench.methods.exponential import linear_part
-from solverbench.methods.forms import ANGLE, DATA, MIX, SIGMA, TIME, Form, Variable, lam, time
+from solverbench.methods.forms import DATA, MIX, SIGMA, TIME, Form, Variable, angle, lam, time
 from solverbench.methods.registry import Shortfall, solver
 from solverbench.numbers import Number, gauss_legendre, phi, solve
 from solverbench.paths import Path
@@ -187,9 +187,15 @@ solver("res-2m", order=2, integrates="x0", family="exponential", cite="zhang2023
 
 @solver("reab3", order=3, attains=STARTED, integrates="v", family="adams", cite="rozet2024azula", points=3)
 @solver("reab2", order=2, integrates="v", family="adams", cite="rozet2024azula", points=2)
-def reab(x: State, path: Path, grid: Grid, *, points: int = 2) -> State:
-    """Adams-Bashforth on the rotated variable: polynomials in lambda, integrated along the angle arctan sigma~."""
-    return adams_bashforth(x, path, grid, points, ANGLE, lam)
+def reab(x: State, path: Path, grid: Grid, *, points: int = 2, scale: float = 1.0) -> State:
+    """Adams-Bashforth on the rotated variable: polynomials in lambda, integrated along the angle arctan(sigma~/scale).
+
+    The linear part of DPM-Solver-v3 (arXiv 2310.13268, eq. 5), l = sigma~^2/(scale^2 + sigma~^2), is that of data of
+    deviation `scale` rather than measured: N(0, scale^2) is followed exactly. Raises UsageError for scale <= 0.
+    """
+    if not scale > 0:
+        raise UsageError(f"reab: scale must be positive, got {scale}")
+    return adams_bashforth(x, path, grid, points, angle(scale), lam)
 
 
 @solver("vab3", order=3, attains=STARTED, integrates="velocity", family="adams", cite="rozet2024azula", points=3)
@@ -228,7 +234,7 @@ def dpmpp_3m(x: State, path: Path, grid: Grid) -> State:
     for s, t in grid.steps:
         past = [(path.lam(s), x.predict("x0", at=s).keep()), *past[:2]]
         h = path.lam(t) - path.lam(s)
-        ratio, alpha_t, z = linear_part(path, "x0", s, t)
+        ratio, alpha_t, z, _ = linear_part(path, "x0", s, t)
         lam_past, D = [u for u, _ in past], [F for _, F in past]
         correction = D[0] * 0
         if len(past) == 2:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVar
 
+from solverbench import references
 from solverbench.errors import UsageError, nearest
-from solverbench.methods.references import REFERENCES
 from solverbench.plans import Plan, State, trace
 from solverbench.predictions import PREDICTIONS, Prediction
 
@@ -40,7 +40,7 @@ class Solver:
     """The prediction whose variation the method approximates: what is exact when this one is constant."""
     family: str = "user"
     cite: str | None = None
-    """Key into `references.REFERENCES`."""
+    """Keys of references.bib with places, "karras2022edm, eq. 5", or a reference in words."""
     reason: str | None = None
     """Why this is a special case of another solver, if it is."""
     takes: frozenset[str] = frozenset()
@@ -75,7 +75,7 @@ class Solver:
     @property
     def reference(self) -> str:
         """Where the method comes from."""
-        return REFERENCES.get(self.cite or "", self.cite or "")
+        return references.text(self.cite or "")
 
     @property
     def doc(self) -> str:
@@ -216,7 +216,8 @@ def solver(
     6. `.keep()` gives a combination that several later steps read a row of its own; it changes memory, not results.
     7. Keyword-only parameters are options; their defaults give their types.
 
-    order is what its authors claim. Where `solverbench order` measures less, attains says so.
+    order is what its authors claim. Where `solverbench order` measures less, attains says so. cite is a key of
+    solverbench/references.bib, "karras2022edm, eq. 5", or a reference in your own words.
 
     The function itself is returned unchanged, so that it can be named again.
     Raises UsageError if the name is taken or an option unknown.

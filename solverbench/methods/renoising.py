@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
-from solverbench.methods.exponential import dpm_2
+from solverbench.methods.exponential import exponential_rk
 from solverbench.methods.registry import Shortfall, solver
 from solverbench.methods.runge_kutta import rk_sigma
 from solverbench.numbers import Number, exp, log, sqrt
@@ -26,8 +26,20 @@ from solverbench.paths import Path
 from solverbench.plans import State
 
 Rule: TypeAlias = Callable[[State, Path, Grid], State]
-EULER: Rule = partial(rk_sigma, tableau="euler")
-HEUN: Rule = partial(rk_sigma, tableau="heun")
+RULES: dict[str, Rule] = {
+    "euler": partial(rk_sigma, tableau="euler"),
+    "heun": partial(rk_sigma, tableau="heun"),
+    "dpm-2": partial(exponential_rk, tableau="midpoint", predicts="noise"),
+    "dpmpp-2s": partial(exponential_rk, tableau="midpoint", predicts="x0"),
+}
+"""Deterministic steps by name."""
+
+
+def rule_of(name: str) -> Rule:
+    """A deterministic step by name. Raises UsageError for unknown ones."""
+    if name not in RULES:
+        raise UsageError(f"unknown rule {name!r}{nearest(name, RULES)}")
+    return RULES[name]
 
 
 def posterior_levels(path: Path, s: Number, t: Number, eta: float) -> tuple[Number, Number]:
@@ -75,32 +87,29 @@ def ancestral(x: State, path: Path, grid: Grid, rule: Rule, eta: float, s_noise:
     return x
 
 
-@solver("euler-ancestral-rf", order=1, integrates="noise", family="ancestral", cite="comfyui", levels="time",
+@solver("dpmpp-2s-ancestral", order=2, attains=BETWEEN, integrates="x0", family="ancestral",
+        cite="crowson2022kdiffusion", rule="dpmpp-2s")  # fmt: skip
+@solver("dpm-2-ancestral", order=2, attains=BETWEEN, integrates="noise", family="ancestral",
+        cite="crowson2022kdiffusion", rule="dpm-2")  # fmt: skip
+@solver("euler-ancestral-rf", order=1, integrates="noise", family="ancestral",
+        cite="comfyui, comfy/k_diffusion/sampling.py", levels="time",
         reason="euler-ancestral with the levels ComfyUI takes on rectified flows")  # fmt: skip
 @solver("euler-ancestral", order=1, integrates="noise", family="ancestral", cite="crowson2022kdiffusion")
-def euler_ancestral(
-    x: State, path: Path, grid: Grid, *, eta: float = 1.0, s_noise: float = 1.0, levels: str = "posterior"
+def ancestral_sampling(
+    x: State,
+    path: Path,
+    grid: Grid,
+    *,
+    rule: str = "euler",
+    eta: float = 1.0,
+    s_noise: float = 1.0,
+    levels: str = "posterior",
 ) -> State:
-    """Euler in sigma~ down to sigma_down, then noise: with s_noise = 1 the same method as ddim of that eta."""
-    return ancestral(x, path, grid, EULER, eta, s_noise, levels)
+    """A step of the rule down to sigma_down, then noise (k-diffusion's *_ancestral).
 
-
-@solver("dpm-2-ancestral", order=2, attains=BETWEEN, integrates="noise", family="ancestral",
-        cite="crowson2022kdiffusion")  # fmt: skip
-def dpm_2_ancestral(
-    x: State, path: Path, grid: Grid, *, eta: float = 1.0, s_noise: float = 1.0, levels: str = "posterior"
-) -> State:
-    """DPM-Solver-2 (the midpoint in log sigma~) down to sigma_down, then noise."""
-    return ancestral(x, path, grid, dpm_2, eta, s_noise, levels)
-
-
-@solver("dpmpp-2s-ancestral", order=2, attains=BETWEEN, integrates="x0", family="ancestral",
-        cite="crowson2022kdiffusion")  # fmt: skip
-def dpmpp_2s_ancestral(
-    x: State, path: Path, grid: Grid, *, eta: float = 1.0, s_noise: float = 1.0, levels: str = "posterior"
-) -> State:
-    """DPM-Solver++(2S) down to sigma_down, then noise."""
-    return ancestral(x, path, grid, partial(dpm_2, predicts="x0"), eta, s_noise, levels)
+    By Euler in sigma~ and with s_noise = 1 it is the same method as ddim of that eta.
+    """
+    return ancestral(x, path, grid, rule_of(rule), eta, s_noise, levels)
 
 
 @solver("sde-dpmpp-2s", order=2, integrates="x0", family="ancestral", cite="crowson2022kdiffusion")
@@ -152,52 +161,30 @@ def churned(
     return x
 
 
+@solver("dpm-2-churn", order=2, integrates="noise", family="edm", cite="crowson2022kdiffusion", rule="dpm-2",
+        s_churn=30.0, s_min=0.01, s_max=1.0,
+        reason="k-diffusion's sample_dpm_2, in edm-stochastic's range")  # fmt: skip
+@solver("euler-churn", order=1, integrates="noise", family="edm", cite="crowson2022kdiffusion", rule="euler",
+        s_churn=30.0, s_min=0.01, s_max=1.0,
+        reason="k-diffusion's sample_euler, in edm-stochastic's range")  # fmt: skip
 @solver("edm-stochastic", order=2, attains=(0, "coefficients"), integrates="noise", family="edm", cite="karras2022edm",
         s_churn=30.0, s_min=0.01, s_max=1.0, s_noise=1.007,
-        reason="the settings of Karras et al. (2022, table 5) for CIFAR-10")  # fmt: skip
+        reason="the settings of Karras et al. (2022, table 5) for CIFAR-10; its s_noise adds variance in every "
+               "step, so that with more steps it tends to another law")  # fmt: skip
 @solver("edm-heun", order=2, integrates="noise", family="edm", cite="karras2022edm")
-def edm_heun(
+def edm_sampler(
     x: State,
     path: Path,
     grid: Grid,
     *,
+    rule: str = "heun",
     s_churn: float = 0.0,
     s_min: float = 0.0,
     s_max: float = math.inf,
     s_noise: float = 1.0,
 ) -> State:
     """EDM's sampler: churn, then a Heun step in sigma~ (algorithm 2). Without churn it is algorithm 1, rho-2heun."""
-    return churned(x, path, grid, HEUN, s_churn, s_min, s_max, s_noise)
-
-
-@solver("euler-churn", order=1, integrates="noise", family="edm", cite="crowson2022kdiffusion")
-def euler_churn(
-    x: State,
-    path: Path,
-    grid: Grid,
-    *,
-    s_churn: float = 30.0,
-    s_min: float = 0.01,
-    s_max: float = 1.0,
-    s_noise: float = 1.0,
-) -> State:
-    """EDM's churn before Euler steps in sigma~ (k-diffusion's sample_euler), in edm-stochastic's range."""
-    return churned(x, path, grid, EULER, s_churn, s_min, s_max, s_noise)
-
-
-@solver("dpm-2-churn", order=2, integrates="noise", family="edm", cite="crowson2022kdiffusion")
-def dpm_2_churn(
-    x: State,
-    path: Path,
-    grid: Grid,
-    *,
-    s_churn: float = 30.0,
-    s_min: float = 0.01,
-    s_max: float = 1.0,
-    s_noise: float = 1.0,
-) -> State:
-    """EDM's churn before DPM-Solver-2 steps (k-diffusion's sample_dpm_2), in edm-stochastic's range."""
-    return churned(x, path, grid, dpm_2, s_churn, s_min, s_max, s_noise)
+    return churned(x, path, grid, rule_of(rule), s_churn, s_min, s_max, s_noise)
 
 
 @solver("restart", order=2, attains=(0, "coefficients"), integrates="noise", family="edm", cite="xu2023restart")
@@ -222,7 +209,7 @@ def restart(
         raise UsageError(f"restart: needs visits >= 0 and points >= 2, got visits={visits}, points={points}")
     low = min((t for _, t in grid.steps), key=lambda t: abs(path.sigma_tilde(t) - s_low), default=None)
     for s, t in grid.steps:
-        x = HEUN(x, path, Grid(path, (s, t)))
+        x = RULES["heun"](x, path, Grid(path, (s, t)))
         sigma_t = path.sigma_tilde(t)
         if t != low or sigma_t >= s_high:
             continue
@@ -232,7 +219,7 @@ def restart(
         added = s_noise * sqrt((levels[0] - sigma_t) * (levels[0] + sigma_t))
         for visit in range(visits):
             x = path.alpha(times[0]) * (x / path.alpha(t) + added * x.noise(t, times[0], visit))
-            x = HEUN(x, path, Grid(path, tuple(times)))
+            x = RULES["heun"](x, path, Grid(path, tuple(times)))
     return x
 
 

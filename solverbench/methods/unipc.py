@@ -9,7 +9,7 @@ uses the p - 1 values before s; the corrector UniC-p also the value at t itself 
 anyway. B cancels in exact arithmetic and decides only where the paper replaces the solution by rho = 1/2: for the
 predictor of order 2 and the corrector of order 1. B = 1 is the paper's B(h) = h (bh1), B = phi_1 its e^h - 1 (bh2).
 
-SA-Solver is the same with the ratio, weight and z of the reverse process of strength eta (its tau, `exponential_sde`)
+SA-Solver is the same with the ratio, weight and z of the reverse process of strength eta (its tau, `exponential`)
 and its noise, drawn once for predictor and corrector; its weights are exact, but for two values rho = 1/2 with B = 1
 (the authors' code, which calls it a modification that does not change the order).
 """
@@ -21,13 +21,13 @@ from typing import Literal
 
 from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
-from solverbench.methods.exponential_sde import stochastic_part
+from solverbench.methods.exponential import linear_part
 from solverbench.methods.registry import solver
 from solverbench.numbers import Number, phi, solve
 from solverbench.paths import Path
 from solverbench.plans import State
 
-VARIANTS = ("bh1", "bh2")
+VARIANTS = ("bh1", "bh2", "vary")
 
 
 def unified_step(
@@ -43,21 +43,43 @@ def unified_step(
 ) -> State:
     """UniP from s to t through the values `past` (latest first, at s), or UniC if the value F_t at t is given."""
     h = path.lam(t) - path.lam(s)
-    ratio, weight, z, spread = stochastic_part(path, predicts, s, t, eta)
-    B = phi(1, z) if variant == "bh2" else 1
+    ratio, weight, z, spread = linear_part(path, predicts, s, t, eta)
     _, F_s = past[0]
     r = [(lam_i - path.lam(s)) / h for lam_i, _ in past[1:]]
     d = [(F_i - F_s) / r_i for r_i, (_, F_i) in zip(r, past[1:], strict=True)]
     if F_t is not None:
         r, d = [*r, h / h], [*d, F_t - F_s]
-    if len(d) == 1:
-        rho = [(h * 0 + 1) / 2]
-    else:
-        n = range(1, len(d) + 1)
-        rho = solve([[r_i ** (k - 1) for r_i in r] for k in n], [math.factorial(k) * phi(k + 1, z) / B for k in n])
-    correction = sum(rho_i * d_i for rho_i, d_i in zip(rho, d, strict=True))
-    x = ratio * x + weight * h * (phi(1, z) * F_s + (B * correction if d else 0))
+    weights = _vary(r, z, F_t is not None) if variant == "vary" else _unified(r, z, variant)
+    x = ratio * x + weight * h * (phi(1, z) * F_s + sum(w_i * d_i for w_i, d_i in zip(weights, d, strict=True)))
     return x + spread * x.noise(s, t) if eta else x
+
+
+def _unified(r: list[Number], z: Number, variant: str) -> list[Number]:
+    """B rho_i, of the formula above."""
+    B = phi(1, z) if variant == "bh2" else 1
+    if len(r) == 1:
+        return [B * (z * 0 + 1) / 2]
+    n = range(1, len(r) + 1)
+    rho = solve([[r_i ** (k - 1) for r_i in r] for k in n], [math.factorial(k) * phi(k + 1, z) / B for k in n])
+    return [B * rho_i for rho_i in rho]
+
+
+def _vary(r: list[Number], z: Number, corrects: bool) -> list[Number]:
+    """Weights of the differences d_i in the authors' variant vary_coeff, as their code has them.
+
+    d_i = sum_k r_i^{k-1}/k! G_k with G_k = h^k F^(k), so G = A d with A the inverse of that matrix, and the integral is
+    h sum_k phi_{k+1} G_k: what the predictor does. The corrector should do it too with the new value among the d_i
+    (its exact weights are those of bh1 and bh2). In the code the new value enters one G_k alone, the last but one of A,
+    with the weight of the last, and the last G_k lacks all others.
+    """
+    K = len(r)
+    C = [[r_i ** (k - 1) / math.factorial(k) for k in range(1, K + 1)] for r_i in r]
+    unit = [[z * 0 + (i == j) for i in range(K)] for j in range(K)]
+    A = [solve(C, e) for e in unit]  # A[j][k] is the share of d_j in G_{k+1}
+    if not corrects:
+        return [sum(phi(k + 2, z) * A[j][k] for k in range(K)) for j in range(K)]
+    old = [sum(phi(k + 2, z) * A[j][k] for k in range(K - 1)) for j in range(K - 1)]
+    return [*old, phi(K + 1, z) * A[K - 1][max(K - 2, 0)]]
 
 
 def predictor_corrector(
@@ -93,6 +115,10 @@ def predictor_corrector(
     return x
 
 
+@solver("unipc-vary-3", order=4, attains=(1, "coefficients"), integrates="x0", family="unipc", cite="zhao2023unipc",
+        p=3, variant="vary")  # fmt: skip
+@solver("unipc-vary-2", order=3, attains=(1, "coefficients"), integrates="x0", family="unipc", cite="zhao2023unipc",
+        p=2, variant="vary")  # fmt: skip
 @solver("unipc-3", order=4, attains=(3, "start-up"), integrates="x0", family="unipc", cite="zhao2023unipc", p=3)
 @solver("unipc-2", order=3, integrates="x0", family="unipc", cite="zhao2023unipc", p=2)
 @solver("unipc-1", order=2, integrates="x0", family="unipc", cite="zhao2023unipc", p=1)
@@ -108,7 +134,8 @@ def unipc(
 ) -> State:
     """UniPC-p: predictor of order p, corrector of order p + 1, one evaluation a step (algorithms 1 and 2).
 
-    variant: bh1 or bh2. corrector=False is the predictor UniP-p alone, whose order is p.
+    variant: bh1, bh2, or vary, the authors' vary_coeff as their code has it, whose corrector leaves order one (see
+    `_vary`). corrector=False is the predictor UniP-p alone, whose order is p.
     """
     if not 1 <= p <= 6:
         raise UsageError(f"unipc: order p must be from 1 to 6, got {p}")

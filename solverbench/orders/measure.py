@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -28,15 +28,17 @@ Verdict: TypeAlias = Literal[
     "inconsistent",
     "failed",
 ]
+Problem: TypeAlias = Literal["nonlinear", "gaussian"]
+COLUMNS: dict[Problem, slice] = {"nonlinear": NONLINEAR, "gaussian": GAUSSIAN}
 SIZES = tuple(3 * 2**k for k in range(1, 7))
+"""Steps of a run: multiples of three, the period of the uneven grid."""
 LAW_SIZES = (48, 96, 192, 384)
+"""Where laws are measured: churn is cut off on coarser grids."""
 PRECISE_SIZES, PRECISE_ENDS, DIGITS = (6, 12, 24), (1.5, 1.4), 40
 """Where double precision ends before a window is found: few steps on a short way, to 40 digits."""
 PRECISE_FLOOR = 10.0 ** (8 - DIGITS)
 PRACTICAL = (80.0, 0.002, 7)
 """First and last noise level and rho of the grid on which the order at practical budgets is measured."""
-
-
 WORSE: tuple[Verdict, ...] = get_args(Verdict)
 """Verdicts from best to worst."""
 
@@ -80,13 +82,13 @@ class Report:
         return _least(s for name, s in self.slopes.items() if not name.startswith("graded"))
 
     @property
-    def unaided(self) -> Slope:
+    def aided(self) -> Slope:
         """The order with a history as good as exact; asked only where a run falls short of the claim."""
         return _least(s for name, s in self.slopes.items() if name.startswith("graded"))
 
     def record(self) -> dict[str, Any]:
         """As a flat row of plain values."""
-        least, aided = self.attained, self.unaided
+        least, aided = self.attained, self.aided
         return {
             "solver": self.name,
             "claimed": self.claimed,
@@ -109,10 +111,10 @@ def _least(slopes: Iterable[Slope]) -> Slope:
     return min(_seen(slopes) or slopes, key=lambda s: s.order, default=Slope(math.nan))
 
 
-def measure(subject: Subject) -> Report:
-    """Measure a sampler; one that raises gets the verdict "failed" with its words."""
+def measure(subject: Subject, problems: Sequence[Problem] = ("nonlinear", "gaussian")) -> Report:
+    """Measure a sampler on these problems; one that raises gets the verdict "failed" with its words."""
     try:
-        return _measure(subject)
+        return _measure(subject, tuple(problems))
     except SolverbenchError as error:
         words = str(error)
     except Exception as error:  # a sampler of somebody else's
@@ -120,28 +122,28 @@ def measure(subject: Subject) -> Report:
     return Report(subject.name, subject.order, "failed", {}, None, math.nan, {}, None, words)
 
 
-def _measure(subject: Subject) -> Report:
+def _measure(subject: Subject, problems: tuple[Problem, ...]) -> Report:
     with np.errstate(all="ignore"):  # what overflows is seen in the errors
         weak, strong = laws(subject, LAW_SIZES) if subject.stochastic else ({}, None)
-        slopes = {} if subject.eta is None else _slopes(subject, ("smooth", "uneven"))
+        slopes = {} if subject.eta is None else _slopes(subject, ("smooth", "uneven"), problems)
         if not all(s.reaches(subject.order or 0) for s in slopes.values()):
-            slopes |= _slopes(subject, ("graded",))
+            slopes |= _slopes(subject, ("graded",), problems)
         local = local_order(subject)
         practical = math.nan if subject.eta is None else _practical(subject)
     verdict = _verdict(subject, slopes, local, weak)
     return Report(subject.name, subject.order, verdict, slopes, local, practical, weak, strong)
 
 
-def _slopes(subject: Subject, names: tuple[str, ...]) -> dict[str, Slope]:
+def _slopes(subject: Subject, names: tuple[str, ...], problems: tuple[Problem, ...]) -> dict[str, Slope]:
     found: dict[str, Slope] = {}
     for name in names:
-        grid = GRIDS[name]
-        errors = np.concatenate([flow_error(subject, grid(N, float, ENDS)) for N in SIZES])
-        measured = [slope(errors[:, part], SIZES) for part in (NONLINEAR, GAUSSIAN)]
-        if subject.numbers and any(s.window is None and not s.exact for s in measured):
-            errors = _precise(subject, grid)
-            measured = [slope(errors[:, part], PRECISE_SIZES, PRECISE_FLOOR) for part in (NONLINEAR, GAUSSIAN)]
-        found[f"{name} nonlinear"], found[f"{name} gaussian"] = measured
+        errors = np.concatenate([flow_error(subject, GRIDS[name](N, float, ENDS)) for N in SIZES])
+        measured = {problem: slope(errors[:, COLUMNS[problem]], SIZES) for problem in problems}
+        if subject.numbers and any(s.window is None and not s.exact for s in measured.values()):
+            errors = _precise(subject, GRIDS[name])
+            precise = {p: slope(errors[:, COLUMNS[p]], PRECISE_SIZES, PRECISE_FLOOR) for p in problems}
+            measured = {p: replace(s, constant=math.nan) for p, s in precise.items()}  # of another way: not to compare
+        found |= {f"{name} {problem}": s for problem, s in measured.items()}
     return found
 
 

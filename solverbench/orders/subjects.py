@@ -89,7 +89,7 @@ def strength(solver: Solver) -> float | None:
     """Of the reverse process a solver follows: its option eta, 1 if it draws noise and has none, and None if its noise
     is not that of a process (churn, restarts, jumps) or one of no constant strength (most scales of ER-SDE)."""
     options = solver.options
-    if "scale" in options:
+    if isinstance(options.get("scale"), str):  # of ER-SDE
         return {"ode": 0.0, "sde": 1.0}.get(options["scale"])
     if solver.stochastic and (options.get("visits") or options.get("s_churn") or solver.integrates == "flow map"):
         return None

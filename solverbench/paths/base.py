@@ -23,6 +23,8 @@ class Path(ABC):
     """
 
     name: ClassVar[str]
+    cite: ClassVar[str] = ""
+    """Keys of references.bib, with places."""
     t_min: float
     t_max: float
 

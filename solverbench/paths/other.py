@@ -16,6 +16,7 @@ class VE(Path):
     """alpha = 1, sigma = t (Song et al. 2021; the range is their CIFAR-10 one)."""
 
     name: ClassVar[str] = "ve"
+    cite: ClassVar[str] = "song2021sde"
     t_min: float = 0.01
     t_max: float = 50.0
 
@@ -46,6 +47,7 @@ class EDM(VE):
     """The VE path with the range of Karras et al. (2022, table 1)."""
 
     name: ClassVar[str] = "edm"
+    cite: ClassVar[str] = "karras2022edm, table 1"
     t_min: float = 0.002
     t_max: float = 80.0
 
@@ -55,6 +57,7 @@ class Rectified(Path):
     """alpha = 1 - r, sigma = r, r = shift t / (1 + (shift - 1) t) (Liu et al. 2023; Esser et al. 2024, eq. 23)."""
 
     name: ClassVar[str] = "rectified"
+    cite: ClassVar[str] = "liu2023rectified; esser2024sd3, eq. 23"
     shift: float = 1.0
     t_min: float = 0.0
     t_max: float = 1.0
@@ -84,6 +87,7 @@ class Trig(Path):
     """alpha = cos t, sigma = sin t on [0, pi/2] (TrigFlow, Lu & Song 2024)."""
 
     name: ClassVar[str] = "trig"
+    cite: ClassVar[str] = "lu2025scm"
     t_min: float = 0.0
     t_max: float = np.pi / 2
 

@@ -53,6 +53,7 @@ class VPLinear(VariancePreserving):
     """beta(t) = beta_0 + t (beta_1 - beta_0) on (0, 1] (Ho et al. 2020; Song et al. 2021, eq. 32)."""
 
     name: ClassVar[str] = "vp-linear"
+    cite: ClassVar[str] = "ho2020ddpm; song2021sde, eq. 32"
     beta_0: float = 0.1
     beta_1: float = 20.0
     t_min: float = 1e-3
@@ -74,6 +75,7 @@ class VPScaledLinear(VariancePreserving):
     """sqrt(beta) linear in t, as latent diffusion uses it (Rombach et al. 2022)."""
 
     name: ClassVar[str] = "vp-scaled-linear"
+    cite: ClassVar[str] = "rombach2022ldm"
     beta_0: float = 0.85
     beta_1: float = 12.0
     t_min: float = 1e-3
@@ -105,6 +107,7 @@ class VPCosine(Path):
     """
 
     name: ClassVar[str] = "vp-cosine"
+    cite: ClassVar[str] = "nichol2021iddpm, eq. 17"
     s: float = 0.008
     t_min: float = 1e-3
     t_max: float = 0.9946
@@ -154,6 +157,7 @@ class VPDiscrete(Path):
     """
 
     name: ClassVar[str] = "vp-discrete"
+    cite: ClassVar[str] = "ho2020ddpm; lu2022dpm, appendix D.4; lin2024flawed, algorithm 1"
     betas: tuple[float, ...] = tuple(np.linspace(1e-4, 2e-2, 1000).tolist())
     zero_terminal_snr: bool = False
     t_max: float = 1.0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from functools import cache
 from importlib import import_module
+from importlib.resources import files
 
 from solverbench.errors import UsageError, nearest
 from solverbench.peers.base import Library, Peer
@@ -30,4 +33,19 @@ def library(name: str) -> Library:
     return found
 
 
-__all__ = ["LIBRARIES", "Library", "Peer", "library"]
+def aliases(solver: str) -> list[str]:
+    """What other libraries call a solver of ours of that name, e.g. "k-diffusion sample_dpmpp_2m".
+
+    With options, what they call it at those; read from what `solverbench parity --aliases` measured to be equal.
+    """
+    return [f"{library} {name}" for library, name in _measured_equal().get(solver, [])]
+
+
+@cache
+def _measured_equal() -> dict[str, list[tuple[str, str]]]:
+    text = (files("solverbench.peers") / "aliases.json").read_text()
+    found: dict[str, list[tuple[str, str]]] = json.loads(text)
+    return found
+
+
+__all__ = ["LIBRARIES", "Library", "Peer", "aliases", "library"]

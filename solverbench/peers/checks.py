@@ -51,7 +51,7 @@ class Record:
     verdict: str = ""
     order: str = ""
     """Of a whole run, with its 95 % interval, on the grid and problem where it is least."""
-    unaided: str = ""
+    aided: str = ""
     """With a history as good as exact, where a run falls short of the claim."""
     local: str = ""
     """Of one step with an exact history, one more than the order of such a method."""
@@ -140,7 +140,7 @@ def _order(peer: Peer, record: Record) -> Iterator[Finding]:
     record.local = str(report.local) if report.local else ""
     if report.slopes:
         record.order = str(report.attained)
-        record.unaided = str(report.unaided) if report.unaided.window else ""
+        record.aided = str(report.aided) if report.aided.window else ""
     elif report.weak:
         record.order = f"law {report.weak['variance']}"
     if report.verdict == "failed":

@@ -6,6 +6,7 @@ uneven, so that a wrong ratio of steps shows.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -77,6 +78,16 @@ def installed() -> tuple[list[str], dict[str, str]]:
 def rows(found: Sequence[Comparison]) -> list[dict[str, Any]]:
     """As plain data, with the outcome."""
     return [{**asdict(c), "equal": c.equal} for c in found]
+
+
+def alias_file(found: Sequence[Comparison]) -> str:
+    """What other libraries call our solvers: of the comparisons that are equal, {solver: [[library, name], ...]}."""
+    aliases: dict[str, list[list[str]]] = {}
+    for c in found:
+        if c.equal:
+            aliases.setdefault(c.solver, []).append([c.library, c.peer])
+    lines = (f" {json.dumps(solver)}: {json.dumps(names)}" for solver, names in sorted(aliases.items()))
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def markdown(found: Sequence[Comparison], versions: Sequence[str]) -> str:

@@ -24,6 +24,9 @@ _LICENCE = (
     "aggregate statistics of the training images and contain none of them."
 )
 
+_CITE = "krizhevsky2009cifar"
+"""Keys of references.bib, where the maker's part of the card gives no others."""
+
 
 @dataclass(frozen=True)
 class Artifact:
@@ -39,6 +42,7 @@ class Artifact:
         content = save(tensors)
         card = {
             "name": self.name,
+            "cite": _CITE,
             **self.card,
             "tensors": {k: {"shape": list(t.shape), "dtype": str(t.dtype)} for k, t in tensors.items()},
             "sha256": hashlib.sha256(content).hexdigest(),

@@ -45,7 +45,7 @@ class Settings:
 
 
 SMOKE = Settings(widths=(8, 16), examples=1000)
-IMAGES, SMOKE_IMAGES = 600_000, 4000
+IMAGES, SMOKE_IMAGES = 1_700_000, 4000
 BATCH, RATE, ADAM_RATE = 100, 0.05, 0.01
 
 

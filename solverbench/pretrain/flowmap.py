@@ -186,6 +186,7 @@ def pretrain(
             jumps, **measured[f"tangent_{jumps}"]))  # fmt: skip
     made_by = f"python -m solverbench.pretrain flowmap --seed {seed}" + (" --smoke" if smoke else "")
     details = {
+        "cite": "krizhevsky2009cifar; karras2022edm; boffi2024flowmap",
         "description": "Flow map x_t = Psi(x_s, s, t) of the probability-flow ODE of its teacher, unconditional: the "
         "flow of the linear optimum plus a U-Net for what is left (solverbench.networks.flow_map).",
         "field": "flowmap",

@@ -143,6 +143,7 @@ def pretrain(
         say("sigma {}: PSNR {psnr_db:.2f} dB, {gain_db:+.2f} dB on the Wiener filter".format(
             sigma, **measured[f"sigma_{sigma}"]))  # fmt: skip
     card = {
+        "cite": "krizhevsky2009cifar; karras2022edm",
         "description": "Denoiser D(x; sigma) of CIFAR-10, unconditional and by class: the linear optimum in a "
         "colour-DCT basis plus a U-Net for what is left (solverbench.networks.denoiser).",
         "field": "unet",

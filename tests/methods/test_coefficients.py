@@ -13,7 +13,7 @@ import solverbench as sb
 from solverbench.engines import numpy as engine
 from solverbench.engines.law import kernel
 from solverbench.errors import UsageError
-from solverbench.methods import er_sde, exponential, forms, multistep
+from solverbench.methods import er_sde, exponential, forms, multistep, runge_kutta
 from solverbench.methods.exponential import ExponentialTableau
 from solverbench.methods.runge_kutta import ButcherTableau
 from solverbench.numbers import phi
@@ -23,8 +23,8 @@ BUTCHER = {
     "rk4": 4, "kutta-38": 4, "dormand-prince-5": 5, "butcher-6": 6, "fehlberg-8": 8,
 }  # fmt: skip
 EXPONENTIAL = {
-    "EXP_EULER": 1, "ETD2RK": 2, "RES2": 2, "ETD3RK": 3, "DPM2": 2, "DPM3": 3, "KROGSTAD4": 4, "STREHMEL_WEINER4": 4,
-    "HOCHBRUCK_OSTERMANN4": 4,
+    "euler": 1, "etd2": 2, "res2": 2, "midpoint": 2, "etd3": 3, "dpm3": 3, "krogstad4": 4, "strehmel-weiner4": 4,
+    "hochbruck-ostermann4": 4,
 }  # fmt: skip
 
 
@@ -33,18 +33,30 @@ def test_trees_are_counted():
     assert [len(trees(p)) for p in range(1, 9)] == [1, 1, 2, 4, 9, 20, 48, 115]
 
 
+def test_every_tableau_is_in_the_table():
+    assert BUTCHER.keys() == runge_kutta.TABLEAUX.keys()
+    assert EXPONENTIAL.keys() == exponential.TABLEAUX.keys()
+
+
+@pytest.mark.parametrize("name", BUTCHER)
+def test_butcher_tableaux(name):
+    t = runge_kutta.TABLEAUX[name]
+    assert [sum(row, Q(0)) for row in t.a] == list(t.c)
+    assert order_of(t.a, t.b, t.c) == BUTCHER[name]
+
+
 @pytest.mark.parametrize("name", EXPONENTIAL)
 def test_exponential_tableaux_are_runge_kutta_methods_without_the_linear_part(name):
-    t = getattr(exponential, name)
+    t = exponential.TABLEAUX[name]
     a, b = [[at_zero(w) for w in row] for row in t.a], [at_zero(w) for w in t.b]
     assert [sum(row, Q(0)) for row in a] == list(t.c)
     assert order_of(a, b, t.c) == EXPONENTIAL[name]
 
 
-@pytest.mark.parametrize(("name", "degree"), [("ETD2RK", 1), ("ETD3RK", 2), ("DPM3", 1), ("EXP_EULER", 0)])
+@pytest.mark.parametrize(("name", "degree"), [("etd2", 1), ("etd3", 2), ("dpm3", 1), ("euler", 0)])
 def test_exponential_quadrature(name, degree):
     """sum_i b_i(z) c_i^k = k! phi_{k+1}(z): polynomials in lambda are integrated exactly at any stiffness."""
-    t = getattr(exponential, name)
+    t = exponential.TABLEAUX[name]
     for z in (-30.0, -1.0, 0.4):
         for k in range(degree + 1):
             total = sum(
@@ -218,6 +230,7 @@ def test_an_adams_method_of_silly_order_is_refused():
         ("rk4[tableau=rk44]", "unknown tableau 'rk44'.*rk4"),
         ("ipndm4[points=5]", "points must be from 1 to 4, got 5"),
         ("ipndm-v4[points=0]", "points must be from 1 to 4, got 0"),
+        ("reab2[scale=0]", "scale must be positive, got 0"),
         ("abm2[points=7]", "order from 1 to 6, got 7"),
         ("sa-solver[corrector=1]", "corrector 0 or 2 to 6"),
         ("sa-solver[predictor=7]", "got predictor=7"),
@@ -227,6 +240,17 @@ def test_an_adams_method_of_silly_order_is_refused():
 def test_options_out_of_range(spec, message):
     with pytest.raises(UsageError, match=message):
         sb.plan(spec, "edm", UNEVEN)
+
+
+@pytest.mark.parametrize("path", ["edm", "vp-linear", "rectified"])
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
+def test_the_rotated_variable_follows_its_gaussian_exactly(scale, path):
+    """In one step of any length; another Gaussian is not."""
+    for variance, exact in ((scale**2, True), (2 * scale**2, False)):
+        field = sb.fields.Gaussian([0.0], [variance], path)
+        grid = [field.path.inverse_sigma_tilde(s) for s in (5.0, 0.3)]
+        law = sb.law(field, f"reab2[scale={scale}]", grid, target="end")
+        assert (law.w2 < 1e-14) == exact
 
 
 def test_gauss_legendre_reaches_rounding_error_in_long_steps():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from solverbench.errors import UsageError
-from solverbench.peers import LIBRARIES, library, parity
+from solverbench.methods.registry import SOLVERS
+from solverbench.peers import LIBRARIES, aliases, library, parity
 
 INSTALLED, MISSING = parity.installed()
 PAIRS = list(parity.pairs(INSTALLED))
@@ -35,10 +38,18 @@ def test_the_committed_page_lists_the_same_rows():
         pytest.skip("; ".join(MISSING.values()))
     page = (Path(__file__).parents[2] / "docs" / "parity.md").read_text()
     listed = {tuple(re.findall(r"`([^`]+)`", line)) for line in page.splitlines() if line.startswith("| `")}
-    from solverbench.methods.registry import SOLVERS
-
     assert listed == {(str(SOLVERS[p.ours]), p.name) for p in PAIRS}
     assert "differs" not in page
+
+
+def test_the_committed_aliases_are_those_measured():
+    """solverbench/peers/aliases.json is what `solverbench parity --aliases` prints."""
+    if MISSING:
+        pytest.skip("; ".join(MISSING.values()))
+    listed = json.loads((files("solverbench.peers") / "aliases.json").read_text())
+    measured = {(str(SOLVERS[p.ours]), p.library, p.name) for p in PAIRS}
+    assert {(solver, *alias) for solver, names in listed.items() for alias in names} == measured
+    assert "k-diffusion sample_dpmpp_2m" in aliases("dpmpp-2m")
 
 
 def test_a_wrong_coefficient_is_seen():

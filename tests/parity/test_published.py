@@ -12,6 +12,8 @@ on theirs; differences are relative to the largest state:
   additional churn (restart_gamma = 0): 3e-16 once its float32 levels are made float64, 2e-7 before.
 * iPNDM and iPNDM_v of two to four values with diff-solvers-main/solvers.py of zju-pi/diff-sampler (commit 68d5ce4), its
   thresholding off: at most 1e-15.
+* UniPC's vary_coeff with uni_pc.py of wl-zhao/UniPC (commit cf9de85), its updates called step by step on vp-linear: at
+  most 1e-15, predictor and corrector.
 * RX-Euler with edm/generate.py of jin01020/rx-dpm (commit 580ecf7), its coefficients in float64, where the step onto
   the data stands alone (skip_last): 7e-16.
 """
@@ -29,6 +31,8 @@ SIGMAS = (14.0, 8.0, 5.5, 2.9, 1.6, 0.9, 0.41, 0.2, 0.07)
 FIELD = Mixture([0.4, 0.6], np.array([[0.9, -0.4], [-0.7, 0.5]]), variances=[0.25, 0.09], path="edm", prediction="x0")
 START = np.array([[13.0, -9.0]])
 PINNED = {
+    "unipc-vary-2": (1.118165353107, -0.5884564217924),
+    "unipc-vary-3": (0.922284315294, -0.4739714516552),
     "ipndm2": (1.051957848311, -0.5458569747148),
     "ipndm3": (1.080225488598, -0.564761452802),
     "ipndm4": (1.086516193303, -0.5690009819499),
