@@ -223,5 +223,10 @@ def library() -> Library:
         import diffusers
 
     versions = {"diffusers": diffusers.__version__, "torch": metadata.version("torch")}
-    own = {name: partial(scheduler.own, options) for name, scheduler, options in _configurations()}
-    return Library(NAME, PIP, _peers(), own, versions)
+    def there(scheduler: str) -> bool:
+        """Not so where a package it needs is missing: a stand-in that raises (DPMSolverSDE without torchsde)."""
+        return not hasattr(getattr(diffusers, scheduler), "_backends")
+
+    peers = tuple(p for p in _peers() if there(p.name.partition("(")[0] + "Scheduler"))
+    own = {n: partial(scheduler.own, o) for n, scheduler, o in _configurations() if there(scheduler.cls)}
+    return Library(NAME, PIP, peers, own, versions)
