@@ -17,3 +17,26 @@ def numpy_on_one_thread() -> Iterator[None]:
 
     with ThreadpoolController().select(internal_api="openblas").limit(limits=1):
         yield
+
+
+def one_thread() -> None:
+    """Give this process one thread for numpy and torch, for good."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """One thread for numpy and torch inside the context: sums are then formed in one order on every machine."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with numpy_on_one_thread():
+            yield
+    finally:
+        torch.set_num_threads(threads)

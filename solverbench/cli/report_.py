@@ -12,8 +12,11 @@ import click
 @click.option("--format", "formats", default="md,csv", show_default=True, help="Tables: md, csv.")
 @click.option("--figures", default="png,pdf", show_default=True, help="Figures: png, pdf, or none.")
 @click.option("--sheets/--no-sheets", default=True, help="Sheets of sample images.")
-def command(run: Path, formats: str, figures: str, sheets: bool) -> None:
-    """Print the tables of the run folder RUN and write its tables, figures and sheets."""
+def command(run: Path, formats: str, figures: str, sheets: bool) -> int:
+    """Print the tables of the run folder RUN and write its tables, figures and sheets.
+
+    Exit code 3 if cells are missing: everything is made of those that are there, and says so.
+    """
     from solverbench import report
     from solverbench.report.records import load
 
@@ -24,3 +27,4 @@ def command(run: Path, formats: str, figures: str, sheets: bool) -> None:
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"wrote {len(written)} files below {run}", err=True)
+    return 0 if loaded.complete else 3

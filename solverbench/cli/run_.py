@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,18 @@ from solverbench.cli.common import Numbers, json_option, print_rows, resolve_sol
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of starts and noise.")
 @click.option("--out", type=click.Path(path_type=Path), default="reports", show_default=True, help="Where runs go.")
 @click.option("--name", help="Name of the run's folder [default: the time].")
+@click.option("--resume", type=click.Path(path_type=Path), help="Finish the run in this folder; all else is as it was.")
+@click.option("--jobs", type=click.IntRange(1), help="Worker processes, of one thread each [default: one per core].")
+@click.option(
+    "--cell-timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=3600.0,
+    show_default=True,
+    help="Seconds a cell may take.",
+)
+@click.option("--memory", type=click.FloatRange(0, min_open=True), help="GB a cell may take.")
+@click.option("--in-process", is_flag=True, help="No workers and no limits: for debugging.")
+@click.option("--no-cache", is_flag=True, help="Neither reuse cells of earlier runs nor keep these.")
 @click.option("--dry-run", is_flag=True, help="Print the cells and stop.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
 @json_option
@@ -35,6 +50,12 @@ def command(
     seed: int,
     out: Path,
     name: str | None,
+    resume: Path | None,
+    jobs: int | None,
+    cell_timeout: float,
+    memory: float | None,
+    in_process: bool,
+    no_cache: bool,
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -44,12 +65,11 @@ def command(
     The folder OUT/SUITE/RUN holds manifest.json, cells.jsonl (one line per finished cell, written at once), tables,
     figures and sheets of samples. --json prints the records instead of tables.
     """
-    from solverbench.run import cells
-    from solverbench.run import suite as suites
+    from solverbench.run.store import RunFolder
 
-    loaded = suites.load(suite, scale=scale)
-    names = [resolved for spec in solvers for resolved in resolve_solver(spec)]
-    selection = cells.select(loaded, solvers=names, problems=problems, nfe=nfe, seed=seed)
+    asked = {"suite": suite, "scale": scale, "solvers": solvers, "problems": problems, "nfe": nfe, "seed": seed}
+    folder = RunFolder.again(resume) if resume else None
+    loaded, selection = _select(**(_asked_before(folder.path) if folder else asked))
     if dry_run:
         rows = [
             {"cell": c.id, "problem": c.problem.spec.name, "solver": str(c.solver), "budget": c.budget, "seed": c.seed}
@@ -57,22 +77,67 @@ def command(
         ]
         print_rows(rows, as_json)
         return 0
-    return _run(loaded, selection, out, name, quiet, as_json)
+    execute = _executor(jobs, cell_timeout, memory, in_process, not no_cache)
+    return _run(loaded, selection, folder or RunFolder(out, loaded.name, name), execute, asked, quiet, as_json)
 
 
-def _run(loaded: Any, selection: Any, out: Path, name: str | None, quiet: bool, as_json: bool) -> int:
+def _select(
+    suite: str, scale: str, solvers: Sequence[str], problems: Sequence[str], nfe: Sequence[int], seed: int
+) -> tuple[Any, Any]:
+    from solverbench.run import cells
+    from solverbench.run import suite as suites
+
+    loaded = suites.load(suite, scale=scale)
+    names = [resolved for spec in solvers for resolved in resolve_solver(spec)]
+    return loaded, cells.select(loaded, solvers=names, problems=problems, nfe=nfe, seed=seed)
+
+
+def _asked_before(folder: Path) -> dict[str, Any]:
+    """What a run that is to be resumed was asked for. Raises UsageError if that would be another run today."""
+    from solverbench.errors import UsageError
+    from solverbench.run import suite as suites
+
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    asked: dict[str, Any] | None = manifest.get("asked")
+    if not asked:
+        raise UsageError(f"{folder} does not say what was asked for (an older version wrote it): start a new run")
+    if suites.load(asked["suite"], scale=asked["scale"]).digest != manifest["suite_hash"]:
+        raise UsageError(f"suite {asked['suite']!r} has changed since {folder} was begun: start a new run")
+    for file, digest in manifest.get("solver_files", {}).items():
+        if not Path(file).is_file() or hashlib.sha256(Path(file).read_bytes()).hexdigest() != digest:
+            raise UsageError(f"{file} has changed since {folder} was begun: start a new run")
+    return asked
+
+
+def _executor(jobs: int | None, seconds: float, memory: float | None, in_process: bool, cached: bool) -> Any:
+    from solverbench.run.cache import Cache
+    from solverbench.run.runner import InProcess
+    from solverbench.run.workers import Limits, Processes
+
+    cache = Cache() if cached else None
+    if in_process:
+        return InProcess(cache)
+    limits = Limits(seconds, None if memory is None else int(memory * 2**30))
+    return Processes(jobs or len(os.sched_getaffinity(0)), limits, cache.root if cache else None)
+
+
+def _run(
+    loaded: Any, selection: Any, folder: Any, execute: Any, asked: dict[str, Any], quiet: bool, as_json: bool
+) -> int:
     from tqdm import tqdm
 
     from solverbench import report
     from solverbench.report.records import load
     from solverbench.run.runner import run
-    from solverbench.run.store import RunFolder
 
-    folder = RunFolder(out, loaded.name, name)
     started = time.perf_counter()
     terminal = sys.stderr.isatty()
     bar: Any = tqdm(
-        total=len(selection.cells), unit="cell", disable=quiet or not terminal, leave=False, dynamic_ncols=True
+        total=len(selection.cells) - len(folder.finished),
+        unit="cell",
+        disable=quiet or not terminal,
+        leave=False,
+        dynamic_ncols=True,
     )
 
     def say(text: str) -> None:
@@ -90,11 +155,11 @@ def _run(loaded: Any, selection: Any, out: Path, name: str | None, quiet: bool, 
         elif not terminal:
             say(f"{_cell(record)} {record['status']} in {record['seconds']:.2f} s")
 
-    outcome = run(loaded, selection, folder, say=say, done=done)
+    outcome = run(loaded, selection, folder, execute=execute, asked=asked, say=say, done=done)
     bar.close()
     if outcome.interrupted:
-        kept = f"{outcome.finished} of {len(selection.cells)} cells"
-        click.echo(f"interrupted: {kept} are kept in {folder.path}", err=True)
+        kept = f"{outcome.finished + len(folder.finished)} of {len(selection.cells)} cells"
+        click.echo(f"interrupted: {kept} are kept; go on with --resume {folder.path}", err=True)
     if outcome.finished:
         loaded_run = load(folder.path)
         if as_json:
@@ -106,6 +171,7 @@ def _run(loaded: Any, selection: Any, out: Path, name: str | None, quiet: bool, 
             report.render(folder.path)
     if not quiet:
         failed = f", {outcome.failed} failed" if outcome.failed else ""
+        failed += f", {outcome.reused} reused from earlier runs" if outcome.reused else ""
         took = time.perf_counter() - started
         click.echo(f"{outcome.finished} cells{failed} in {took:.0f} s: {folder.path}", err=True)
     return outcome.exit_code

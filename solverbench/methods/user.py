@@ -36,6 +36,11 @@ def load_file(spec: str) -> list[str]:
     return [wanted]
 
 
+def files() -> list[Path]:
+    """The files that were run, in order."""
+    return list(_LOADED)
+
+
 _LOADED: dict[Path, list[str]] = {}
 
 

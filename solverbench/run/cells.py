@@ -22,6 +22,8 @@ class Cell:
     solver: Solver
     budget: int
     seed: int
+    before: tuple[Solver, ...] = ()
+    """The solvers judged before it at this budget, whose program it may share."""
 
     @property
     def id(self) -> str:
@@ -74,7 +76,11 @@ def select(
             else:
                 fitting.append(method)
         fitting.sort(key=_evaluations)  # stable; equal grids follow each other
-        cells += [Cell(problem, method, budget, seed) for budget in budgets for method in fitting]
+        cells += [
+            Cell(problem, method, budget, seed, tuple(fitting[:place]))
+            for budget in budgets
+            for place, method in enumerate(fitting)
+        ]
     if not cells:
         raise NothingSelectedError(f"nothing selected: no cell of suite {suite.name!r} passes the given filters")
     return Selection(tuple(cells), tuple(left_out))

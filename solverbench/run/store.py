@@ -4,11 +4,12 @@
     cells.jsonl       one flat record per finished cell, in order of completion
     arrays/           pictures: <cell>.npz, reference-<problem>.npz
 
-A run that is killed keeps every finished cell; what renders it reads these files and nothing else.
+A run that is killed keeps every finished cell and can be resumed; what renders it reads these files and nothing else.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -20,9 +21,10 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from solverbench.errors import StorageError, UsageError
 
@@ -30,7 +32,10 @@ SCHEMA = 1
 
 
 class RunFolder:
-    """Writes one run. Raises UsageError if the folder cannot be made or written, before any work is done."""
+    """Writes one run; nobody else can meanwhile.
+
+    Raises UsageError if the folder cannot be made or written, or is being written, before any work is done.
+    """
 
     def __init__(self, root: Path, suite: str, name: str | None = None) -> None:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
@@ -40,15 +45,53 @@ class RunFolder:
             if name or not folder.exists():
                 break
             folder = parent / f"{stamp}-{n}"
-        try:
+        self.path, self.resumed, self.finished = folder, False, set[str]()
+        self._lock = FileLock(folder / ".lock", blocking=False)
+        with self._opening():
             folder.mkdir(parents=True, exist_ok=bool(name))
             (folder / "arrays").mkdir(exist_ok=True)
-            self._cells = open(folder / "cells.jsonl", "x", encoding="utf-8")  # noqa: SIM115  # closed by close()
+            self._lock.acquire()  # the system lets go of it when this process ends, however that happens
+            self._cells: IO[bytes] = open(folder / "cells.jsonl", "xb")  # noqa: SIM115  # closed by close()
+
+    @classmethod
+    def again(cls, folder: Path) -> RunFolder:
+        """Open a run that was ended early, to finish it. `finished` is what it has; cells that failed are not.
+
+        A last line that was torn when the run died is dropped. Raises UsageError as the constructor does, and if the
+        folder holds no run.
+        """
+        self = cls.__new__(cls)
+        self.path, self.resumed = folder, True
+        if not (folder / "manifest.json").is_file():
+            raise UsageError(f"{folder} holds no run that could be resumed: it has no manifest.json")
+        self._lock = FileLock(folder / ".lock", blocking=False)
+        with self._opening():
+            self._lock.acquire()
+            (folder / "arrays").mkdir(exist_ok=True)
+            self._cells = open(folder / "cells.jsonl", "a+b")  # noqa: SIM115  # closed by close()
+            self._cells.seek(0)
+            content = self._cells.read()
+            whole = content.rfind(b"\n") + 1
+            self._cells.truncate(whole)
+        self.finished = _finished(content[:whole])
+        return self
+
+    @contextmanager
+    def _opening(self) -> Iterator[None]:
+        try:
+            yield
+        except Timeout:
+            raise UsageError(
+                f"{self.path} is being written by another process: wait for it, or choose another --out"
+            ) from None
         except FileExistsError:
-            raise UsageError(f"{folder} already holds a run: choose another --out or remove it") from None
+            self._lock.release()
+            raise UsageError(
+                f"{self.path} already holds a run: finish it with --resume {self.path}, "
+                "choose another --out or remove it"
+            ) from None
         except OSError as error:
-            raise UsageError(f"cannot write results to {folder}: {error.strerror}; choose another --out") from None
-        self.path = folder
+            raise UsageError(f"cannot write results to {self.path}: {error.strerror}; choose another --out") from None
 
     def manifest(self, entries: Mapping[str, Any]) -> None:
         """Write manifest.json: the given entries, and where and with what the run takes place."""
@@ -61,13 +104,14 @@ class RunFolder:
             "versions": _versions(),
             "hardware": _hardware(),
         }
-        (self.path / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+        with self._writing():
+            (self.path / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one finished cell and make sure it is on disk. Numbers that are not finite become null."""
         clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
         with self._writing():
-            self._cells.write(json.dumps(clean) + "\n")
+            self._cells.write(json.dumps(clean).encode() + b"\n")
             self._cells.flush()
             os.fsync(self._cells.fileno())
 
@@ -75,12 +119,17 @@ class RunFolder:
         """Store pictures (m, 3, h, w) in uint8 under a name."""
         if images is not None:
             with self._writing():
-                np.savez_compressed(self.path / "arrays" / f"{name}.npz", images=images)
+                torn = self.path / "arrays" / f".{name}.npz"  # until it is whole
+                np.savez_compressed(torn, images=images)
+                torn.replace(torn.with_name(f"{name}.npz"))
 
     def close(self) -> None:
-        """Close the record file."""
+        """Close the record file and let go of the folder."""
         with suppress(OSError):  # what could not be flushed has been reported by the writing that failed
             self._cells.close()
+        self._lock.release()
+        with suppress(OSError):
+            (self.path / ".lock").unlink()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -88,8 +137,26 @@ class RunFolder:
             yield
         except OSError as error:
             raise StorageError(
-                f"cannot write to {self.path}: {error.strerror or error}; the cells finished before are kept there"
+                f"cannot write to {self.path}: {error.strerror or error}; the cells finished before are kept there: "
+                f"make room, then --resume {self.path}"
             ) from error
+
+
+def _finished(content: bytes) -> set[str]:
+    """The cells of whole lines, the last word on each, but those that failed."""
+    last: dict[str, Any] = {}
+    for line in content.splitlines():
+        with suppress(ValueError, TypeError, KeyError):
+            record = json.loads(line)
+            last[str(record["cell"])] = record["status"]
+    return {cell for cell, status in last.items() if status != "failed"}
+
+
+def solver_files() -> dict[str, str]:
+    """The user's own programs that registered solvers, with their sha256."""
+    from solverbench.methods.user import files
+
+    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files() if file.is_file()}
 
 
 def _versions() -> dict[str, str]:

@@ -43,7 +43,7 @@ def small_suite(request, monkeypatch, tmp_path):
         monkeypatch.setattr("solverbench.report.render", lambda *_, **__: [])
     path = tmp_path / "small.toml"
     path.write_text(SUITE)
-    return ["--suite", str(path), "--out", str(tmp_path / "reports")]
+    return ["--suite", str(path), "--out", str(tmp_path / "reports"), "--in-process", "--no-cache"]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from solverbench.run.store import RunFolder
 
 COMMON = {
     "cell", "problem", "kind", "solver", "family", "order", "budget", "grid", "seed", "nfe", "steps", "rows",
-    "stochastic", "status", "reason", "same_as", "seconds",
+    "stochastic", "status", "reason", "same_as", "seconds", "identity", "reused",
 }  # fmt: skip
 LAW = {
     *(f"{d}{p}" for d in ("w2", "kl") for p in ("", "_initialisation", "_truncation", "_discretisation")),

@@ -1,0 +1,102 @@
+"""Finished cells, kept across runs: <cache>/cells/<first two digits>/<identity>.json, and .npz for pictures.
+
+An entry states its own checksums. One that does not verify is worth nothing: it is said, removed and computed again.
+The cache is a convenience, so a disk that is full or read-only only means that nothing more is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from solverbench.artifacts.store import folder
+from solverbench.problems.base import Judgement
+
+SCHEMA = 1
+
+
+class Cache:
+    """Judgements by identity, below a folder, by default that of everything this package keeps."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or folder() / "cells"
+
+    def get(self, identity: str) -> Judgement | None:
+        """What is known of that identity. Warns of an entry that does not verify."""
+        path = self._place(identity)
+        try:
+            entry = json.loads(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError):
+            entry = None
+        try:
+            return self._verified(path, identity, entry)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            warnings.warn(f"{path} is damaged ({error}): the cell is computed again", RuntimeWarning, stacklevel=2)
+            for file in (path, path.with_suffix(".npz")):
+                with suppress(OSError):
+                    file.unlink()
+            return None
+
+    def put(self, identity: str, judgement: Judgement) -> None:
+        """Keep a judgement: never one that failed. What cannot be written is not kept."""
+        if judgement.status not in ("ok", "diverged"):
+            return
+        path, pictures = self._place(identity), None
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if judgement.images is not None:
+                stream = io.BytesIO()
+                np.savez_compressed(stream, images=judgement.images)
+                pictures = stream.getvalue()
+                _replace(path.with_suffix(".npz"), pictures)
+            told = {"measures": judgement.measures, "status": judgement.status, "reason": judgement.reason}
+            entry = {"schema": SCHEMA, "identity": identity, "judgement": told, "sha256": _checksum(told)}
+            if pictures is not None:
+                entry["pictures"] = hashlib.sha256(pictures).hexdigest()
+            _replace(path, json.dumps(entry).encode())  # last: an entry that is there is whole
+
+    def _verified(self, path: Path, identity: str, entry: Any) -> Judgement | None:
+        if not isinstance(entry, dict):
+            raise ValueError("it is not a record")
+        if entry["schema"] != SCHEMA:
+            return None
+        told = entry["judgement"]
+        if entry["identity"] != identity or entry["sha256"] != _checksum(told):
+            raise ValueError("its checksum is another")
+        images = None
+        if "pictures" in entry:
+            content = path.with_suffix(".npz").read_bytes()
+            if hashlib.sha256(content).hexdigest() != entry["pictures"]:
+                raise ValueError("the checksum of its pictures is another")
+            images = np.load(io.BytesIO(content), allow_pickle=False)["images"]
+        return Judgement(told["measures"], told["status"], told["reason"], images)
+
+    def _place(self, identity: str) -> Path:
+        return self.root / identity[:2] / f"{identity}.json"
+
+
+def _checksum(told: Any) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(name, path)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(name)
+        raise

@@ -1,0 +1,137 @@
+"""Finished cells across runs: what an identity depends on, and entries that cannot be trusted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import solverbench as sb
+from solverbench.numbers import expm1
+from solverbench.problems.base import Judgement, ProblemSpec
+from solverbench.run import runner
+from solverbench.run.cache import Cache
+from solverbench.run.identity import identity
+
+SPEC = ProblemSpec("a", "cifar10-gaussian", "law")
+PICTURES = np.arange(48, dtype=np.uint8).reshape(1, 3, 4, 4)
+
+
+def plan(solver="dpmpp-2m", steps=5, path="edm"):
+    return sb.plan(solver, path, sb.grid("edm", path, steps))
+
+
+def test_an_identity_is_of_all_that_numbers_depend_on():
+    base = identity(SPEC, plan(), 0)
+    others = [
+        identity(SPEC, plan(), 1),
+        identity(SPEC, plan("ddim"), 0),
+        identity(SPEC, plan(steps=6), 0),
+        identity(SPEC, None, 0),
+        identity(replace(SPEC, field="cifar10-mixture"), plan(), 0),
+        identity(replace(SPEC, samples=64), plan(), 0),
+    ]
+    assert len({base, *others}) == 1 + len(others)
+    assert len(base) == 64
+
+
+def test_an_identity_is_of_nothing_else():
+    base = identity(SPEC, plan(), 0)
+    assert base == identity(replace(SPEC, name="b", nfe=(3,), solvers=("ddim",)), plan(), 0)
+
+    @sb.solver("half-step")
+    def half_step(x, path, grid, *, factor: float = 0.5):
+        for s, t in grid.steps:
+            x = path.sigma(t) / path.sigma(s) * x - path.alpha(t) * expm1(
+                (path.lam(s) - path.lam(t)) * factor
+            ) * x.predict("x0", at=s)
+        return x
+
+    before = identity(SPEC, plan("half-step"), 0)
+    assert identity(SPEC, plan("half-step[factor=0.5000000001]"), 0) != before  # any coefficient
+
+
+def test_what_cannot_be_seen_through_has_no_identity(tmp_path):
+    program = tmp_path / "mine.py"
+    program.write_text("")
+    assert identity(replace(SPEC, field=f"{program}:field"), plan(), 0) is None
+    spectrum = tmp_path / "spectrum.npy"
+    np.save(spectrum, np.ones(3))
+    assert identity(replace(SPEC, field=str(spectrum)), plan(), 0) is not None
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Cache(tmp_path / "cells")
+
+
+def test_what_is_kept_comes_back(cache):
+    cache.put("ab12", Judgement({"w2": 0.25, "n": 3, "flops": None}, images=PICTURES))
+    found = cache.get("ab12")
+    assert (found.measures, found.status, found.reason) == ({"w2": 0.25, "n": 3, "flops": None}, "ok", None)
+    assert np.array_equal(found.images, PICTURES)
+    assert cache.get("ab13") is None
+
+
+def test_a_failure_is_not_kept(cache):
+    cache.put("ab12", Judgement({}, "failed", "why"))
+    cache.put("ab13", Judgement({"n": 2}, "diverged", "1 of 2 samples is not finite"))
+    assert cache.get("ab12") is None
+    assert cache.get("ab13").status == "diverged"
+
+
+@pytest.mark.parametrize("suffix", [".json", ".npz"])
+@pytest.mark.parametrize(
+    "how", [lambda c: c[: len(c) // 2], lambda c: c[:-9] + bytes([c[-9] ^ 1]) + c[-8:], lambda c: b"", lambda c: b"[]"]
+)
+def test_a_damaged_entry_is_said_and_forgotten(cache, suffix, how):
+    cache.put("ab12", Judgement({"w2": 0.125}, images=PICTURES))
+    file = (cache.root / "ab" / "ab12").with_suffix(suffix)
+    file.write_bytes(how(file.read_bytes()))
+    with pytest.warns(RuntimeWarning, match="ab12.json is damaged .*computed again"):
+        assert cache.get("ab12") is None
+    assert not list((cache.root / "ab").iterdir())
+    cache.put("ab12", Judgement({"w2": 0.125}, images=PICTURES))
+    assert cache.get("ab12").measures == {"w2": 0.125}
+
+
+def test_pictures_are_part_of_the_entry(cache):
+    cache.put("ab12", Judgement({"w2": 0.125}, images=PICTURES))
+    (cache.root / "ab" / "ab12.npz").unlink()
+    with pytest.warns(RuntimeWarning, match="damaged"):
+        assert cache.get("ab12") is None
+
+
+def test_an_entry_of_another_cell_is_not_taken(cache):
+    cache.put("ab12", Judgement({"w2": 0.125}))
+    (cache.root / "ab" / "ab13.json").write_bytes((cache.root / "ab" / "ab12.json").read_bytes())
+    with pytest.warns(RuntimeWarning, match=r"ab13.json is damaged \(its checksum is another\)"):
+        assert cache.get("ab13") is None
+
+
+def test_a_cache_that_cannot_be_written_is_none(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    cache = Cache(tmp_path / "file" / "cells")
+    cache.put("ab12", Judgement({"w2": 0.125}))
+    assert cache.get("ab12") is None
+
+
+def test_a_second_run_computes_nothing_again(run, cache, monkeypatch):
+    """The small fields go by the names of shipped ones, so their cells have identities."""
+    execute = runner.InProcess(cache)
+    monkeypatch.setattr(runner, "InProcess", lambda: execute)
+    first = run("first")
+    assert first.outcome.reused == 0
+    monkeypatch.setattr("solverbench.problems.law.LawProblem.judge", lambda *_: pytest.fail("judged again"))
+    monkeypatch.setattr("solverbench.problems.paired.PairedProblem.prepare", lambda *_: pytest.fail("prepared again"))
+    again = run("again")
+    assert again.outcome.reused == len(again.records) == 20
+    whose = {"seconds", "reused"}
+    for a, b in zip(first.records, again.records, strict=True):
+        assert {k: v for k, v in a.items() if k not in whose} == {k: v for k, v in b.items() if k not in whose}
+    for folder in ("first", "again"):
+        names = {f.name for f in (first.folder.parent / folder / "arrays").iterdir()}
+        assert {"reference-gaussian.npz", "reference-mixture.npz"} <= names
+    assert json.loads((again.folder / "cells.jsonl").read_text().splitlines()[0])["identity"]

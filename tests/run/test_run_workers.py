@@ -1,0 +1,248 @@
+"""Runs in worker processes: what a solver does to its process costs its own cell, and numbers do not depend on them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import small
+
+FIELDS = f"""
+import sys
+sys.path.insert(0, {str(Path(small.__file__).parent)!r})
+from small import gaussian, mixture
+"""
+SUITE = """
+schema = 1
+name = "small"
+nfe = [3, 4, 6]
+solvers = ["ddim", "dpmpp-1", "heun", "dpmpp-2m", "ddpm"]
+{problems}
+"""
+EVIL = """
+import os, signal, time
+import solverbench
+
+
+def evil(name):
+    return solverbench.solver(name)
+
+
+def steps(x, path, grid, do):
+    if len(grid) == 4:
+        do()
+    for s, t in grid.steps:
+        x = x + (t - s) * x.predict("velocity", at=s)
+    return x
+
+
+@evil("crash")
+def crash(x, path, grid):
+    return steps(x, path, grid, lambda: os.kill(os.getpid(), signal.SIGSEGV))
+
+
+@evil("leave")
+def leave(x, path, grid):
+    return steps(x, path, grid, lambda: os._exit(7))
+
+
+@evil("hang")
+def hang(x, path, grid):
+    return steps(x, path, grid, lambda: time.sleep(1000))
+
+
+@evil("eat")
+def eat(x, path, grid):
+    return steps(x, path, grid, lambda: bytearray(1 << 40))
+
+
+@evil("fine")
+def fine(x, path, grid):
+    return steps(x, path, grid, lambda: None)
+"""
+TIMINGS = {"seconds", "sampling_seconds", "field_seconds", "overhead_seconds", "reused"}
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """command(*arguments): `solverbench run` on the small suite, as the list of its words."""
+    monkeypatch.setenv("SOLVERBENCH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "fields.py").write_text(FIELDS)
+    problems = small.PROBLEMS
+    for name in ("gaussian", "mixture"):
+        problems = problems.replace(f'"cifar10-{name}"', f'"{tmp_path}/fields.py:{name}"')
+    (tmp_path / "small.toml").write_text(SUITE.format(problems=problems))
+    (tmp_path / "evil.py").write_text(EVIL)
+    fixed = ["--suite", str(tmp_path / "small.toml"), "--out", str(tmp_path / "reports"), "--json"]
+    return lambda *arguments: [sys.executable, "-m", "solverbench", "run", *fixed, *map(str, arguments)]
+
+
+def ended(words, code=0):
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def numbers(text):
+    """Everything in records but what time it took."""
+    found = {r["cell"]: {k: v for k, v in r.items() if k not in TIMINGS} for r in text}
+    return dict(sorted(found.items()))
+
+
+def kept(folder):
+    return [json.loads(line) for line in (folder / "cells.jsonl").read_text().splitlines()]
+
+
+def test_numbers_do_not_depend_on_how_many_processes_there_are(command):
+    runs = [json.loads(ended(command("--name", f"{n}", *how)).stdout) for n, how in enumerate(
+        (["--in-process"], ["--jobs", 1], ["--jobs", 3])
+    )]  # fmt: skip
+    assert len(runs[0]) == 30
+    assert numbers(runs[0]) == numbers(runs[1]) == numbers(runs[2])
+    assert {r["same_as"] for r in runs[2] if r["solver"] == "dpmpp-1"} == {"ddim"}
+
+
+def test_what_a_solver_does_to_its_process_costs_its_own_cell(command, tmp_path):
+    evil = tmp_path / "evil.py"
+    words = command("--solver", evil, "--solver", "ddim", "--problem", "gaussian", "--nfe", "4,6", "--cell-timeout", 4,
+                    "--memory", 2, "--jobs", 2, "--name", "r")  # fmt: skip
+    records = {(r["solver"], r["budget"]): r for r in json.loads(ended(words, 3).stdout)}
+    assert len(records) == 12
+    reasons = {solver: r["reason"] for (solver, budget), r in records.items() if r["status"] == "failed"}
+    assert set(reasons) == {"crash", "leave", "hang", "eat"}
+    assert "killed by SIGSEGV" in reasons["crash"]
+    assert "exited with code 7" in reasons["leave"]
+    assert "no result within 4 s" in reasons["hang"]
+    assert "MemoryError" in reasons["eat"]
+    assert {status for (s, _), r in records.items() for status in [r["status"]] if s in ("fine", "ddim")} == {"ok"}
+    # nothing that failed is kept for later: it is tried again, and fails again
+    again = ended([*words[:-2], "--resume", tmp_path / "reports" / "small" / "r"], 3)
+    assert "4 cells, 4 failed" in again.stderr
+
+
+def test_a_killed_run_is_resumed_to_the_same_numbers(command, tmp_path):
+    whole = json.loads(ended(command("--name", "whole", "--no-cache")).stdout)
+    for seed in range(2):
+        _killed_and_resumed(command, tmp_path, whole, seed)
+
+
+@pytest.mark.slow  # 50 runs of several seconds
+def test_fifty_killed_runs_are_resumed_to_the_same_numbers(command, tmp_path):
+    whole = json.loads(ended(command("--name", "whole", "--no-cache")).stdout)
+    for seed in range(50):
+        _killed_and_resumed(command, tmp_path, whole, seed)
+
+
+def _killed_and_resumed(command, tmp_path, whole, seed):
+    """Kill the run (even seeds) or a worker of it (odd ones) when some random number of cells is finished."""
+    chance, name = random.Random(seed), f"killed-{seed}"
+    folder = tmp_path / "reports" / "small" / name
+    words = command("--name", name, "--no-cache", "--jobs", 2)
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    until = chance.randrange(len(whole))
+    lines = 0
+    while process.poll() is None and lines < until:
+        time.sleep(0.002)
+        cells = folder / "cells.jsonl"
+        lines = cells.read_bytes().count(b"\n") if cells.exists() else 0
+    workers = _children(process.pid)
+    if seed % 2 and workers:
+        os.kill(chance.choice(workers), signal.SIGKILL)
+        process.communicate(timeout=120)
+    else:
+        process.kill()
+        process.communicate(timeout=120)
+        assert process.returncode in (-signal.SIGKILL, 0)
+        with open(folder / "cells.jsonl", "ab") as cells:
+            cells.write(b'{"cell": "torn')  # as a crash of the machine may leave it
+    before = (
+        kept(folder) if seed % 2 else [json.loads(s) for s in (folder / "cells.jsonl").read_bytes().split(b"\n")[:-1]]
+    )
+    ended([*command("--no-cache"), "--resume", str(folder)])
+    after = kept(folder)
+    assert after[: len(before)] == before  # nothing is lost
+    assert numbers(after) == numbers(whole)
+
+
+def _children(pid):
+    """The worker processes of a run: its children that run Python's spawn."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            if parent == pid and b"spawn_main" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except (OSError, ValueError, IndexError):
+            continue
+    return found
+
+
+def test_a_disk_that_is_full_loses_nothing(command, tmp_path):
+    """A limit on the size of files stands in for the disk: the ninth kilobyte of cells.jsonl cannot be written."""
+    words = command("--name", "r", "--no-cache", "--jobs", 1)
+    done = ended(["bash", "-c", 'ulimit -f 8; exec "$@"', "bash", *words], 3)
+    folder = tmp_path / "reports" / "small" / "r"
+    assert len(done.stderr.splitlines()[-1]) < 400
+    assert done.stderr.splitlines()[-1].startswith(
+        f"error: cannot write to {folder}: File too large; the cells finished"
+    )
+    written = (folder / "cells.jsonl").read_bytes()
+    before = [json.loads(line) for line in written[: written.rfind(b"\n")].splitlines()]
+    assert 3 < len(before) < 30
+    ended([*command(), "--resume", str(folder)])
+    assert kept(folder)[: len(before)] == before
+    assert len(kept(folder)) == 30
+
+
+def test_ctrl_c_says_how_to_go_on(command, tmp_path):
+    folder = tmp_path / "reports" / "small" / "r"
+    (tmp_path / "evil.py").write_text(EVIL)
+    words = command("--solver", "ddim", "--solver", f"{tmp_path}/evil.py:hang", "--name", "r", "--jobs", 1)
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    cells = folder / "cells.jsonl"
+    while process.poll() is None and not (cells.exists() and cells.read_bytes().count(b"\n")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"go on with --resume {folder}" in err
+    assert kept(folder)
+
+
+def test_two_runs_into_one_folder(command, tmp_path):
+    from solverbench.errors import UsageError
+    from solverbench.run.store import RunFolder
+
+    folder = RunFolder(tmp_path, "small", "x")
+    folder.manifest({"cells": 1})
+    with pytest.raises(UsageError, match="x is being written by another process"):
+        RunFolder.again(folder.path)
+    folder.close()
+    RunFolder.again(folder.path).close()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda p: (p / "small.toml").write_text((p / "small.toml").read_text() + "\n# changed"),
+            "small.toml' has changed",
+        ),
+        (lambda p: (p / "evil.py").write_text(EVIL + "\n# changed"), r"evil.py has changed"),
+        (lambda p: (p / "reports/small/r/manifest.json").unlink(), "holds no run that could be resumed"),
+    ],
+)
+def test_what_has_changed_is_not_resumed(command, tmp_path, change, message):
+    import re
+
+    ended(command("--solver", f"{tmp_path}/evil.py:fine", "--problem", "gaussian", "--name", "r", "--in-process"))
+    change(tmp_path)
+    done = ended([*command(), "--resume", str(tmp_path / "reports/small/r")], 2)
+    assert re.search(message, done.stderr)
