@@ -1,7 +1,7 @@
 """The command line: one small module per verb, imported when it is used.
 
-stdout carries data, stderr messages. Exit codes: 0 ok, 1 worse than claimed or unlike its peer, 2 usage, 3 some cells
-failed, 5 nothing selected, 130 interrupted.
+stdout carries data, stderr messages. Exit codes: 0 ok, 1 worse than claimed, than the baseline or unlike its peer, 2
+usage, 3 some cells failed, 4 no baseline or of something else, 5 nothing selected, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ VERBS = {
     "order": "Measure the order of convergence of solvers.",
     "audit": "Judge another library's samplers, or a file of your own.",
     "parity": "Compare our solvers with other libraries' number by number.",
+    "baseline": "Keep a suite's numbers, or show those that are kept, for `check`.",
+    "check": "Compare a suite's numbers with the baseline: the gate for CI.",
     "fetch": "Download public checkpoints, statistics and data, verified; or list them.",
 }
 

@@ -69,7 +69,7 @@ def command(
 
     asked = {"suite": suite, "scale": scale, "solvers": solvers, "problems": problems, "nfe": nfe, "seed": seed}
     folder = RunFolder.again(resume) if resume else None
-    loaded, selection = _select(**(_asked_before(folder.path) if folder else asked))
+    loaded, selection = select(**(_asked_before(folder.path) if folder else asked))
     if dry_run:
         rows = [
             {"cell": c.id, "problem": c.problem.spec.name, "solver": str(c.solver), "budget": c.budget, "seed": c.seed}
@@ -77,13 +77,14 @@ def command(
         ]
         print_rows(rows, as_json)
         return 0
-    execute = _executor(jobs, cell_timeout, memory, in_process, not no_cache)
+    execute = executor(jobs, cell_timeout, memory, in_process, not no_cache)
     return _run(loaded, selection, folder or RunFolder(out, loaded.name, name), execute, asked, quiet, as_json)
 
 
-def _select(
+def select(
     suite: str, scale: str, solvers: Sequence[str], problems: Sequence[str], nfe: Sequence[int], seed: int
 ) -> tuple[Any, Any]:
+    """The suite and the cells that options of this verb mean."""
     from solverbench.run import cells
     from solverbench.run import suite as suites
 
@@ -109,7 +110,8 @@ def _asked_before(folder: Path) -> dict[str, Any]:
     return asked
 
 
-def _executor(jobs: int | None, seconds: float, memory: float | None, in_process: bool, cached: bool) -> Any:
+def executor(jobs: int | None, seconds: float, memory: float | None, in_process: bool, cached: bool) -> Any:
+    """Where cells are finished, by the options of this verb."""
     from solverbench.run.cache import Cache
     from solverbench.run.runner import InProcess
     from solverbench.run.workers import Limits, Processes

@@ -96,13 +96,19 @@ def _evaluations(method: Solver) -> int:
 
 def _solvers(suite: Suite, own: Sequence[str], patterns: Sequence[str]) -> list[Solver]:
     """Of a problem's `own` solvers those that match a pattern, and solvers named outright whether they are or not."""
-    names = list(own) if not patterns else []
+    own = [name for entry in own for name in ([entry] if "*" not in entry else _shipped(entry))]
+    names = own if not patterns else []
     for pattern in patterns:
         matches = [name for name in own if fnmatchcase(name, pattern)] if "[" not in pattern else []
         elsewhere = any(fnmatchcase(name, pattern) for name in suite.solvers) and pattern not in suite.solvers
         names += matches or ([] if elsewhere else [pattern])
     found = (SOLVERS[name] for name in names)
     return list({str(solver): solver for solver in found}.values())  # named twice, or by a default: still one solver
+
+
+def _shipped(pattern: str) -> list[str]:
+    """The solvers a suite means by a pattern: never the user's own."""
+    return [name for name in SOLVERS if fnmatchcase(name, pattern) and SOLVERS[name].family != "user"]
 
 
 def _wanted(name: str, patterns: Iterable[str]) -> bool:

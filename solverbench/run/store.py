@@ -100,9 +100,7 @@ class RunFolder:
             "run": self.path.name,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             **entries,
-            **_commit(),
-            "versions": _versions(),
-            "hardware": _hardware(),
+            **surroundings(),
         }
         with self._writing():
             (self.path / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
@@ -157,6 +155,11 @@ def solver_files() -> dict[str, str]:
     from solverbench.methods.user import files
 
     return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files() if file.is_file()}
+
+
+def surroundings() -> dict[str, Any]:
+    """Commit, versions and hardware: what a number's circumstances are."""
+    return {**_commit(), "versions": _versions(), "hardware": _hardware()}
 
 
 def _versions() -> dict[str, str]:

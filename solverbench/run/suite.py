@@ -3,7 +3,7 @@
 schema = 1
 name, title          identity and heading
 nfe                  budgets of model evaluations, everything counted
-solvers              names with options, "unipc-2[variant=bh1]"
+solvers              names with options, "unipc-2[variant=bh1]", or patterns of shipped names, "dpmpp-*"
 [[problems]]         the fields of `ProblemSpec`
 [quick], [paper]     what these scales change: nfe, solvers, and any number of `problems.<name>` tables
 """

@@ -41,7 +41,7 @@ def test_title_and_quick_may_be_missing(suite_file):
 def test_shipped_suites_read_and_name_known_solvers(scale):
     from solverbench.methods import SOLVERS
 
-    assert suite.names() == ["cifar10"]
+    assert suite.names() == ["ci", "cifar10"]
     made = suite.load("cifar10", scale=scale)
     assert len(made.problems) == 4
     assert len({str(SOLVERS[name]) for name in made.solvers}) == len(made.solvers)

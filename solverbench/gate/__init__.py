@@ -1,0 +1,1 @@
+"""The gate: is a run as good as the one that was kept as baseline?"""
