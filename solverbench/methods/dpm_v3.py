@@ -23,6 +23,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
+from importlib.resources import files
 from pathlib import Path as File
 
 from numpy.polynomial import chebyshev
@@ -37,7 +38,7 @@ from solverbench.plans import State
 
 Series = tuple[float, ...]
 """Chebyshev coefficients on an interval of lambda."""
-SHIPPED = File(__file__).with_name("statistics")
+SHIPPED = File(str(files("solverbench.methods"))) / "statistics"
 
 
 @dataclass(frozen=True)

@@ -89,13 +89,15 @@ def _angles(scheduler: Any, levels: list[float]) -> Any:
 
 def _lcm(scheduler: Any, t: Any, s: float, y: Tensor, landing: Callable[[float], Tensor]) -> Tensor:
     c_skip, c_out = scheduler.get_scalings_for_boundary_condition_discrete(t)
-    return (landing(0.0) - c_skip * ALPHA["vp"](s) * y) / c_out
+    said: Tensor = (landing(0.0) - c_skip * ALPHA["vp"](s) * y) / c_out
+    return said
 
 
 def _consistency(scheduler: Any, t: Any, s: float, y: Tensor, landing: Callable[[float], Tensor]) -> Tensor:
     c_skip, c_out = scheduler.get_scalings_for_boundary_condition(torch.tensor(s, dtype=torch.float64))
     floor = scheduler.config.sigma_min
-    return (landing(floor) - c_skip * y) / c_out if s > floor else y
+    said: Tensor = (landing(floor) - c_skip * y) / c_out if s > floor else y
+    return said
 
 
 def _tcd(eta: float, scheduler: Any, t: Any, s: float, y: Tensor, landing: Callable[[float], Tensor]) -> Tensor:

@@ -19,7 +19,7 @@ from solverbench.errors import PlanError
 from solverbench.methods import SOLVERS, exponential, runge_kutta
 from solverbench.orders import measure, subject
 from solverbench.orders.grids import smooth
-from solverbench.orders.local import A, InTime
+from solverbench.orders.local import A, InTime, local_order
 from solverbench.orders.measure import WORSE, expected
 
 OPTIONS = [
@@ -107,6 +107,9 @@ FAULTS = [
     ("exp-rk4-sw", 'p2="-2"), _phi(p2="4")', 'p2="-1"), _phi(p2="3")', "weights that sum but do not fit"),
     ("deis-rhoab2", "(t * 0 + 1) / (k + 1)", "(t * 0 + 1) / (k + 1 + (k == 2))", "a wrong moment"),
     ("deis-tab3", "(x / form.m(path, s) +", "(x / form.m(path, s) * 0.999 +", "a leak in the state"),
+    ("rx-euler", "/ sum(h) ** 2", "/ sum(h) ** 2 * 0.9", "a wrong ratio of errors"),
+    ("dpm-v3", "[(lam - lam_s) / h for", "[(lam_s - lam) / h for", "a sign"),
+    ("dpm-v3", "exp(L - LS) * f", "exp(LS - L) * f", "a sign in the exponent"),
     ("rho-2heun", "(y + increment(a, k, h))", "(y + increment(a, k, h) * 0.97)", "a wrong stage"),
     ("rk4", "form.slope(states[-1], path, r)", "form.slope(states[-1], path, s)", "stages not at their times"),
     ("heun", "form.slope(states[-1], path, r)", "form.slope(states[-1], path, s)", "s for t"),
@@ -187,6 +190,14 @@ def test_published_churn_does_not_converge():
     excess = [sb.law(field, "edm-stochastic", grid, target="end").std_error for grid in grids]
     assert np.all(excess[1] > 1e-3)
     np.testing.assert_allclose(excess[0], excess[1], rtol=0.15)
+
+
+def test_local_order_of_blocks():
+    """Of both steps that Richardson extrapolation joins, or of all that Picard's iteration sweeps together."""
+    for name, p in (("rx-euler", 2), ("rx-euler[every=3]", 2), ("picard", 1), ("picard[window=3]", 1)):
+        assert abs(local_order(subject(sb.solvers()[name])).order - (p + 1)) < 0.15
+    for name in ("picard[window=5]", "dpm-fast", "restart", "flow-map"):  # too long, uneven, no process, a jump
+        assert local_order(subject(sb.solvers()[name])) is None
 
 
 def test_local_order_on_fields_with_another_exact_step():
