@@ -105,7 +105,8 @@ def _tcd(eta: float, scheduler: Any, t: Any, s: float, y: Tensor, landing: Calla
     following = [int(u) for u in scheduler.timesteps if u < t]
     a = float(scheduler.alphas_cumprod[int((1 - eta) * following[0]) if following else 0])
     level = (1 / a - 1) ** 0.5
-    return (y - landing(level)) / (s - level)
+    said: Tensor = (y - landing(level)) / (s - level)
+    return said
 
 
 def _flow(scheduler: Any, t: Any, s: float, y: Tensor, landing: Callable[[float], Tensor]) -> Tensor:
