@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -91,6 +92,15 @@ def phi(k: int, z: Number) -> Number:
 
 def gauss_legendre(n: int, like: Number) -> tuple[list[Number], list[Number]]:
     """Nodes and weights on [-1, 1] in the type of `like`: numpy's, refined by Newton's iteration on P_n."""
+    return _in_double(n) if isinstance(like, float) else _refined(n, like)
+
+
+@cache
+def _in_double(n: int) -> tuple[list[Number], list[Number]]:
+    return _refined(n, 0.0)
+
+
+def _refined(n: int, like: Number) -> tuple[list[Number], list[Number]]:
     nodes, weights = [], []
     for start in np.polynomial.legendre.leggauss(n)[0].tolist():
         x = like * 0 + start

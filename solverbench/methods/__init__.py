@@ -4,6 +4,7 @@ from solverbench.methods import (  # noqa: I001  # order of `list`
     runge_kutta,
     exponential,
     multistep,
+    dpm_v3,
     pndm,
     unipc,
     stochastic,
@@ -16,6 +17,6 @@ from solverbench.methods import (  # noqa: I001  # order of `list`
 from solverbench.methods.registry import SOLVERS, Solver, solver
 
 __all__ = [
-    "SOLVERS", "Solver", "combinations", "er_sde", "exponential", "exponential_sde", "flow_map", "multistep", "pndm",
-    "renoising", "runge_kutta", "solver", "stochastic", "unipc",
+    "SOLVERS", "Solver", "combinations", "dpm_v3", "er_sde", "exponential", "exponential_sde", "flow_map", "multistep",
+    "pndm", "renoising", "runge_kutta", "solver", "stochastic", "unipc",
 ]  # fmt: skip

@@ -1,10 +1,12 @@
-"""First-order steps combined: gradient estimation, PFDiff, Richardson extrapolation, Picard sweeps; DPM-Solver-fast.
+"""First-order steps combined: gradient estimation, Heun++, PFDiff, Richardson extrapolation, Picard; DPM-Solver-fast.
 
 All but the last take Euler steps in canonical coordinates, x~_t = x~_s + (sigma~_t - sigma~_s) eps, which are DDIM, and
 differ in which eps a step is given.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 from solverbench.errors import UsageError
 from solverbench.grids import Grid
@@ -32,6 +34,27 @@ def gradient_estimation(x: State, path: Path, grid: Grid, *, gamma: float = 2.0)
         eps = x.predict("noise", at=s).keep()
         x = ddim_step(x, path, s, t, eps if eps_old is None else gamma * eps + (1 - gamma) * eps_old)
         eps_old = eps
+    return x
+
+
+@solver("heunpp2", order=2, attains=(1, "coefficients"), integrates="noise", family="combined",
+        cite="comfyui, comfy/k_diffusion/sampling.py")  # fmt: skip
+def heunpp2(x: State, path: Path, grid: Grid) -> State:
+    """Heun++: eps at s, and after Euler steps at t and at the level after it, in one average; the last step has two.
+
+    Those at later levels u weigh sigma~_u/(n sigma~_0), n the number of values, sigma~_0 the first level, and that at s
+    the rest: nearly all of it at low noise. Order two would take values whose mean level is the middle of the step.
+    """
+    sigma_0 = path.sigma_tilde(grid.steps[0][0])
+    ends = [t for _, t in grid.steps]
+    for i, (s, t) in enumerate(grid.steps):
+        past, y = [x.predict("noise", at=s)], x
+        for a, b in pairwise([s, *ends[i : i + 2]]):
+            y = ddim_step(y, path, a, b, past[-1])
+            past.append(y.predict("noise", at=b))
+        w = [path.sigma_tilde(u) / (len(past) * sigma_0) for u in ends[i : i + 2]]
+        eps = (1 - sum(w)) * past[0] + sum(w_u * eps_u for w_u, eps_u in zip(w, past[1:], strict=True))
+        x = ddim_step(x, path, s, t, eps)
     return x
 
 

@@ -15,7 +15,6 @@ The authors sum w_k over 100 or 200 points; here it is a Gauss-Legendre rule in 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
@@ -75,7 +74,7 @@ def er_sde(x: State, path: Path, grid: Grid, derivatives: int, scale: str, inter
 
 def _moments(phi: Callable[[Number], Number], sigma_s: Number, sigma_t: Number, n: int) -> list[Number]:
     """w_1 .. w_n of the formula above, n <= 2, where (k - 1)! is 1."""
-    node, weight = _in_double() if isinstance(sigma_t, float) else gauss_legendre(32, sigma_t)
+    node, weight = gauss_legendre(32, sigma_t)
     half = log(sigma_t / sigma_s) / 2  # < 0: the integral runs from sigma_t up to sigma_s
     total = [half * 0] * n
     for y, q in zip(node, weight, strict=True):
@@ -84,11 +83,6 @@ def _moments(phi: Callable[[Number], Number], sigma_s: Number, sigma_t: Number, 
         for k in range(n):
             total[k] = total[k] + integrand * (sigma - sigma_s) ** k
     return total
-
-
-@cache
-def _in_double() -> tuple[list[float], list[float]]:
-    return gauss_legendre(32, 0.0)
 
 
 @solver("er-sde-3-newton", order=3, attains=TWO, integrates="x0", family="er-sde", cite="cui2023ersde",

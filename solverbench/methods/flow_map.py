@@ -43,6 +43,10 @@ def flow_map(x: State, path: Path, grid: Grid) -> State:
 
 @solver("lcm", integrates="flow map", family="flow-map", cite="luo2023lcm", takes=("head", "tail"),
         reason="the consistency rule on a variance-preserving path (algorithm 3)")  # fmt: skip
+@solver("scm", integrates="flow map", family="flow-map", cite="lu2025scm", takes=("head", "tail"),
+        reason="the consistency rule on the trigonometric path")  # fmt: skip
+@solver("dmd2", integrates="flow map", family="flow-map", cite="yin2024dmd2, sec. 4.4", takes=("head", "tail"),
+        reason="a generator of data in place of the map, its output made noisy anew: the consistency rule")  # fmt: skip
 @solver("consistency", integrates="flow map", family="flow-map", cite="song2023consistency", takes=("head", "tail"))
 def consistency(x: State, path: Path, grid: Grid) -> State:
     """Multistep consistency sampling: to the data, then noise of level t (algorithm 1).

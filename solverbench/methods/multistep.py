@@ -12,7 +12,7 @@ are those that integrate 1, theta, ..., theta^{n-1} exactly,
     SIGMA   lambda       k! phi_{k+1}(z)/phi_1(z)        DEIS of diffusers, exponential Adams on the noise
     DATA    lambda       k! phi_{k+1}(z)/phi_1(z)        exponential Adams-Bashforth (Norsett), DPM-Solver++(nM)
     TIME    t            1/(k + 1)                       Adams-Bashforth on the velocity
-    angle   lambda       by quadrature                   REAB of azula, DPM-Solver-v3 with the statistics of a Gaussian
+    angle   lambda       by quadrature                   REAB of azula, DPM-Solver-v3 (`dpm_v3`) for white data
     MIX     u            1/(k + 1)                       vAB of azula
 
 z = -c (lambda_t - lambda_s) where u = e^{c lambda}. All start at order one and gain one order a step.
@@ -21,7 +21,6 @@ z = -c (lambda_t - lambda_s) where u = e^{c lambda}. All start at order one and 
 from __future__ import annotations
 
 import math
-from functools import cache
 from typing import Any, Literal
 
 from solverbench.errors import UsageError
@@ -55,18 +54,13 @@ def moments(form: Form, w: Variable, path: Path, s: Number, t: Number, n: int) -
 def _by_quadrature(form: Form, w: Variable, path: Path, s: Number, t: Number, n: int) -> list[Number]:
     """By Gauss-Legendre in lambda, where du is entire or nearly: 32 nodes reach rounding error for any step in use."""
     assert form.density is not None
-    node, weight = _in_double() if isinstance(t, float) else gauss_legendre(32, t)
+    node, weight = gauss_legendre(32, t)
     lam_s, lam_t = path.lam(s), path.lam(t)
     at = [lam_s + (lam_t - lam_s) * (1 + y) / 2 for y in node]
     theta = [(w(path, path.inverse_lam(y)) - w(path, s)) / (w(path, t) - w(path, s)) for y in at]
     measure = [q * form.density(y) for q, y in zip(weight, at, strict=True)]
     mass = sum(measure)
     return [sum(m * th**k for m, th in zip(measure, theta, strict=True)) / mass for k in range(n)]
-
-
-@cache
-def _in_double() -> tuple[list[float], list[float]]:
-    return gauss_legendre(32, 0.0)
 
 
 Values = list[tuple[Number, State]]

@@ -93,7 +93,7 @@ def predictor_corrector(
     eta: float = 0.0,
     again: bool = False,
 ) -> State:
-    """Predict through `predictor` values, correct through `corrector` (the new one counted, at least 2; 0: not at all).
+    """Predict through `predictor` values, correct through `corrector` (the new one counted; 0: not at all).
 
     again: evaluate once more at the corrected state (PECE, two evaluations a step; the last step is corrected too).
     Otherwise the evaluation at the predicted state serves the next step (PEC). Raises UsageError for orders outside 1
@@ -111,7 +111,9 @@ def predictor_corrector(
         x = unified_step(before, path, s, t, past[:predictor], None, predicts, variant, eta)
         if corrector and (again or t != grid.steps[-1][1]):
             F = x.predict(predicts, at=t).keep()
-            x = unified_step(before, path, s, t, past[: corrector - 1], F, predicts, variant, eta).keep()
+            alone = corrector == 1  # frozen over the step, as a predictor's only value is
+            values, new = ([(path.lam(t), F)], None) if alone else (past[: corrector - 1], F)
+            x = unified_step(before, path, s, t, values, new, predicts, variant, eta).keep()
     return x
 
 
@@ -162,9 +164,8 @@ def sa_solver(
     The orders are those of the drift: with noise the strong error is O(eta^2 h + h^order) (theorem 5.2). eta: its tau,
     a constant here. again: PECE.
     """
-    if not (1 <= predictor <= 6 and (corrector == 0 or 2 <= corrector <= 6)):
+    if not (1 <= predictor <= 6 and 0 <= corrector <= 6):
         raise UsageError(
-            f"sa-solver: predictor must be 1 to 6, corrector 0 or 2 to 6 (the new value and the last at least), got "
-            f"predictor={predictor}, corrector={corrector}"
+            f"sa-solver: predictor must be 1 to 6, corrector 0 to 6, got predictor={predictor}, corrector={corrector}"
         )
     return predictor_corrector(x, path, grid, predictor, corrector, "bh1", "x0", eta, again)

@@ -2,9 +2,10 @@
 
 On a field that depends on time alone the past is exact whatever the state is. There are two of them, since a method
 keeps either data or noise predictions: D = sin(a lambda + b), and eps = sin(a lambda + b), that is D = x - sigma~ eps.
-Both have closed solutions. The last step of a run is compared with the exact step from where the run stood before it,
-on steps of uneven length that shrink together. A method of order p leaves h^{p + 1} on the field of its own prediction.
-This sees what a whole run can hide: errors that alternate or telescope from step to step.
+Both have closed solutions. The last step of a run (the last block, of a method that works in blocks of steps) is
+compared with the exact step from where the run stood before it, on steps of uneven length that shrink together. A
+method of order p leaves h^{p + 1} on the field of its own prediction. This sees what a whole run can hide: errors that
+alternate or telescope from step to step.
 """
 
 from __future__ import annotations
@@ -65,10 +66,10 @@ def _forced(c: float, lam_s: Number, lam_t: Number) -> Array:
 def local_order(subject: Subject) -> Slope | None:
     """The order of the defect: of both fields the higher one, which is that of the prediction the method keeps.
 
-    None for a sampler that jumps, since these fields have no flow map, that works in blocks of steps, or that follows
-    no process of one strength.
+    None for a sampler that jumps, since these fields have no flow map, that follows no process of one strength, or
+    whose steps are not alike.
     """
-    if subject.jumps or subject.blocks or subject.eta is None:
+    if subject.jumps or subject.eta is None or subject.block is None or 2 * subject.block > len(PATTERN):
         return None
     found = [_slope(subject, InTime(noise, 1 + subject.eta**2)) for noise in (False, True)]
     return max(found, key=lambda s: -math.inf if math.isnan(s.order) else s.order)
@@ -86,9 +87,11 @@ def _slope(subject: Subject, field: InTime) -> Slope:
 
 
 def _defect(subject: Subject, field: InTime, size: int, number: Callable[[float], Number]) -> Array:
-    lam = [number(y) / size for y in (0.0, *np.cumsum(PATTERN).tolist())]
+    assert subject.block is not None
+    n = len(PATTERN) // subject.block * subject.block
+    lam = [number(y) / size for y in (0.0, *np.cumsum(PATTERN[-n:]).tolist())]
     sigmas = tuple(exp(-y) for y in lam)
     x = np.array([[number(1)] * A.size], dtype=float if number is float else object)
-    before, after = (subject.run(field, x, grid, lambda _: 0 * x) for grid in (sigmas[:-1], sigmas))
-    defect: Array = field.defect(before, after, lam[-2], lam[-1])[0]
+    before, after = (subject.run(field, x, grid, lambda _: 0 * x) for grid in (sigmas[: n + 1 - subject.block], sigmas))
+    defect: Array = field.defect(before, after, lam[-1 - subject.block], lam[-1])[0]
     return defect

@@ -14,6 +14,7 @@ Gaussians contract to the power 1 + eta^2 and the mixture is integrated numerica
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -52,17 +53,18 @@ class Mixed:
         return np.concatenate([_denoise_mixture(x[:, NONLINEAR], sigma * sigma), gaussian(x[:, GAUSSIAN], sigma)], 1)
 
     def jump(self, x: Array, sigma_s: Number, sigma_t: Number, eta: float = 0.0) -> Array:
-        """Where the flow of strength eta takes the states (1, columns) from sigma_s to sigma_t."""
+        """Where the flow of strength eta takes the states (n, columns) from sigma_s to sigma_t."""
         flow = _quantile if eta == 0 else _integrate
-        moved = flow(tuple(x[0, NONLINEAR].tolist()), sigma_s, sigma_t, eta)
-        line = np.array([moved], dtype=x.dtype)
+        moved = [flow(tuple(row), sigma_s, sigma_t, eta) for row in x[:, NONLINEAR].tolist()]
+        line = np.array(moved, dtype=x.dtype)
         return np.concatenate([line, gaussian.jump(x[:, GAUSSIAN], sigma_s, sigma_t, eta)], axis=1)
 
 
+@dataclass(frozen=True)
 class Directions:
-    """The Gaussian alone; states (n, directions)."""
+    """A Gaussian alone; states (n, directions)."""
 
-    variance = VARIANCE
+    variance: tuple[float, ...] = VARIANCE
 
     def __call__(self, x: Array, sigma: Number) -> Array:
         """D = v/(v + u) x."""

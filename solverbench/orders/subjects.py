@@ -42,8 +42,8 @@ class Subject:
     """Whether it runs in any number type, mpmath included."""
     corrects: bool = False
     """Whether a step is corrected by the next one's evaluation, so that a run ends on a step of one order less."""
-    blocks: bool = False
-    """Whether several steps make up one of its own, so that one alone says nothing."""
+    block: int | None = 1
+    """Steps that make up one of its own; None if that depends on where they are."""
     jumps: bool = False
     """Whether it asks the field for its flow map, `denoise.jump(x~, sigma~_s, sigma~_t)`."""
     intervals: Callable[[tuple[Number, ...]], list[tuple[float, float]]] | None = None
@@ -79,7 +79,7 @@ def subject(solver: Solver, path: Path | str = "edm") -> Subject:
         solver.evaluations,
         numbers=True,
         corrects=bool(solver.options.get("corrector")),
-        blocks=bool({"every", "window", "remainder"} & solver.options.keys()),
+        block=None if "remainder" in solver.options else solver.options.get("every", solver.options.get("window", 1)),
         jumps=solver.integrates == "flow map",
         intervals=intervals,
     )

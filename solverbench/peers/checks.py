@@ -18,7 +18,7 @@ from solverbench.errors import in_words
 from solverbench.measures import gaussians
 from solverbench.orders import Slope, Subject, measure
 from solverbench.orders.impulse import respond
-from solverbench.orders.problems import GAUSSIAN, VARIANCE, gaussian, mixed
+from solverbench.orders.problems import GAUSSIAN, VARIANCE, Directions, gaussian, mixed
 from solverbench.peers.base import Array, Denoise, Draw, Owned, Peer, Run, scaled
 
 SIGMAS = (14.0, 8.0, 5.5, 2.9, 1.6, 0.9, 0.41, 0.2, 0.07)
@@ -106,6 +106,11 @@ class Watched:
     def __call__(self, x: Array, sigma: Any) -> Array:
         self.calls.append((float(sigma), len(x), str(x.dtype)))
         return self.denoise(x, sigma)
+
+    def jump(self, x: Array, sigma_s: Any, sigma_t: Any) -> Array:
+        """A jump counts as an evaluation."""
+        self.calls.append((float(sigma_s), len(x), str(x.dtype)))
+        return np.asarray(self.denoise.jump(x, sigma_s, sigma_t))  # type: ignore[attr-defined]
 
 
 def spent(peer: Peer, steps: int) -> float:
@@ -205,7 +210,7 @@ def _spectrum() -> Array:
 
 
 def _affine(variance: Array) -> Denoise:
-    return lambda x, sigma: x * (variance / (variance + float(sigma) ** 2))
+    return Directions(tuple(variance.tolist()))
 
 
 def _drawn(peer: Peer, sigmas: tuple[float, ...]) -> int:
@@ -216,7 +221,7 @@ def _drawn(peer: Peer, sigmas: tuple[float, ...]) -> int:
         asked.append(k)
         return np.zeros((1, 2))
 
-    peer.run(lambda x, sigma: 0 * x, np.zeros((1, 2)), sigmas, draw)
+    peer.run(_affine(np.ones(2)), np.zeros((1, 2)), sigmas, draw)
     return max(asked) + 1
 
 

@@ -10,6 +10,7 @@ from importlib import metadata
 from itertools import product
 from typing import Any
 
+from solverbench.peers import few_step
 from solverbench.peers.base import Library, Peer
 from solverbench.peers.schedulers import (
     ALPHAS,
@@ -113,7 +114,7 @@ def _sa() -> Iterator[Peer]:
                           hidden={"lower_order_final": False},
                           shown={"predictor_order": p, "corrector_order": c, "tau": tau}),
                 eta=tau, stochastic=tau > 0, zero=False, corrects=True,
-                ours=f"sa-solver[predictor={p},corrector={c},eta={tau}]" if c > 1 else None,
+                ours=f"sa-solver[predictor={p},corrector={c},eta={tau}]",
             )  # fmt: skip
 
 
@@ -227,6 +228,6 @@ def library() -> Library:
         """Not so where a package it needs is missing: a stand-in that raises (DPMSolverSDE without torchsde)."""
         return not hasattr(getattr(diffusers, scheduler), "_backends")
 
-    peers = tuple(p for p in _peers() if there(p.name.partition("(")[0] + "Scheduler"))
+    peers = tuple(p for p in (*_peers(), *few_step.peers(NAME)) if there(p.name.partition("(")[0] + "Scheduler"))
     own = {n: partial(scheduler.own, o) for n, scheduler, o in _configurations() if there(scheduler.cls)}
     return Library(NAME, PIP, peers, own, versions)

@@ -18,7 +18,7 @@ from solverbench.errors import PlanError
 from solverbench.methods import SOLVERS, exponential, runge_kutta
 from solverbench.orders import measure, subject
 from solverbench.orders.grids import smooth
-from solverbench.orders.local import A, InTime
+from solverbench.orders.local import A, InTime, local_order
 from solverbench.orders.measure import WORSE, expected
 
 OPTIONS = [
@@ -143,6 +143,14 @@ def test_published_churn_does_not_converge():
     excess = [sb.law(field, "edm-stochastic", grid, target="end").std_error for grid in grids]
     assert np.all(excess[1] > 1e-3)
     np.testing.assert_allclose(excess[0], excess[1], rtol=0.15)
+
+
+def test_local_order_of_blocks():
+    """Of both steps that Richardson extrapolation joins, or of all that Picard's iteration sweeps together."""
+    for name, p in (("rx-euler", 2), ("rx-euler[every=3]", 2), ("picard", 1), ("picard[window=3]", 1)):
+        assert abs(local_order(subject(sb.solvers()[name])).order - (p + 1)) < 0.15
+    for name in ("picard[window=5]", "dpm-fast", "restart", "flow-map"):  # too long, uneven, no process, a jump
+        assert local_order(subject(sb.solvers()[name])) is None
 
 
 def test_local_order_on_fields_with_another_exact_step():

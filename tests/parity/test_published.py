@@ -26,13 +26,19 @@ import pytest
 import solverbench as sb
 from solverbench.engines import numpy as numpy_engine
 from solverbench.fields import Mixture
+from solverbench.paths import VPLinear
 
 SIGMAS = (14.0, 8.0, 5.5, 2.9, 1.6, 0.9, 0.41, 0.2, 0.07)
-FIELD = Mixture([0.4, 0.6], np.array([[0.9, -0.4], [-0.7, 0.5]]), variances=[0.25, 0.09], path="edm", prediction="x0")
+MEANS = np.array([[0.9, -0.4], [-0.7, 0.5]])
+FIELD = Mixture([0.4, 0.6], MEANS, variances=[0.25, 0.09], path="edm", prediction="x0")
 START = np.array([[13.0, -9.0]])
 PINNED = {
     "unipc-vary-2": (1.118165353107, -0.5884564217924),
     "unipc-vary-3": (0.922284315294, -0.4739714516552),
+    "heunpp2": (0.9533581162484, -0.4828141376459),
+    "dpm-v3": (0.9862066839585, -0.5121174004262),
+    "dpm-v3-2": (1.103154030361, -0.5816039721109),
+    "dpm-v3[corrector=False]": (1.060021236076, -0.5542721570803),
     "ipndm2": (1.051957848311, -0.5458569747148),
     "ipndm3": (1.080225488598, -0.564761452802),
     "ipndm4": (1.086516193303, -0.5690009819499),
@@ -62,3 +68,21 @@ def end(solver):
 @pytest.mark.parametrize("solver", PINNED)
 def test_output_has_not_changed(solver):
     np.testing.assert_allclose(end(solver), PINNED[solver], rtol=1e-10)
+
+
+TAB = {
+    1: (1.036667068601, -0.5349326270935),
+    2: (1.075002198565, -0.5590721432653),
+    3: (1.089276442366, -0.5684465326216),
+}
+
+
+@pytest.mark.parametrize("degree", TAB)
+def test_tab_deis_has_not_changed(degree):
+    """On the path in whose time diff-sampler's polynomials are."""
+    path = VPLinear(beta_0=-0.004768986493722593, beta_1=17.53318800077773)
+    field = Mixture([0.4, 0.6], MEANS, variances=[0.25, 0.09], path=path, prediction="x0")
+    times = tuple(path.inverse_sigma_tilde(s) for s in SIGMAS)
+    plan = sb.plan(f"deis-tab{degree}", path, times, prediction="x0")
+    end = numpy_engine.run(plan, field, START * path.alpha(times[0]))[0] / path.alpha(times[-1])
+    np.testing.assert_allclose(end, TAB[degree], rtol=1e-10)
