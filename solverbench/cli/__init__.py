@@ -26,6 +26,7 @@ VERBS = {
     "order": "Measure the order of convergence of solvers.",
     "new-solver": "Write a solver of your own to start from, and its test.",
     "check-solver": "Ask a solver all of the contract, and say what fails.",
+    "compare": "Say where a solver wins, ties and loses, or what changed between two runs.",
     "audit": "Judge another library's samplers, or a file of your own.",
     "parity": "Compare our solvers with other libraries' number by number.",
     "fetch": "Download public checkpoints, statistics and data, verified; or list them.",

@@ -36,8 +36,9 @@ def order(solver: Solver) -> Iterator[Finding]:
         yield Finding("order", "fail", f"{seen}: {report.error or report.verdict}", remedy)
     elif report.verdict == "undetermined":
         yield Finding("order", "note", f"{seen}: no verdict ({report.attained.remark})")
-    elif solver.order is None and not report.attained.exact:
-        yield Finding("order", "note", seen, "claim it with order=, so that it is held to it")
+    elif solver.order is None:
+        remedy = "" if report.attained.exact else "claim it with order=, so that it is held to it"
+        yield Finding("order", "note", seen, remedy)
     else:
         yield Finding("order", "pass", f"{seen}: {report.verdict}")
         least = report.attained

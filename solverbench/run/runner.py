@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,8 +39,12 @@ def run(
     *,
     say: Callable[[str], None],
     done: Callable[[dict[str, Any]], None],
+    notes: Mapping[str, Any] | None = None,
 ) -> Outcome:
-    """Judge all cells into the folder; Ctrl-C ends it and keeps what is done. `say` takes messages, `done` records."""
+    """Judge the cells that the folder does not have yet; Ctrl-C ends it and keeps what is done.
+
+    `say` takes messages, `done` records; notes go into the manifest.
+    """
     seed = selection.cells[0].seed
     folder.manifest(
         {
@@ -54,6 +58,7 @@ def run(
             "nfe": sorted({cell.budget for cell in selection.cells}),
             "problems": [vars(problem.spec) for problem in selection.problems],
             "left_out": list(selection.left_out),
+            **(notes or {}),
         }
     )
     outcome = Outcome()
@@ -62,7 +67,7 @@ def run(
     try:
         with numpy_on_one_thread():
             for problem in selection.problems:
-                cells = [cell for cell in selection.cells if cell.problem is problem]
+                cells = [c for c in selection.cells if c.problem is problem and c.id not in folder.finished]
                 for record in _records(problem, cells, folder, say):
                     outcome.finished += 1
                     outcome.failed += record["status"] == "failed"
@@ -78,6 +83,8 @@ def _records(
     problem: Problem, cells: Sequence[Cell], folder: RunFolder, say: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
     """Prepare a problem and finish its cells one by one; a problem that cannot be prepared fails its own cells only."""
+    if not cells:
+        return
     started = time.perf_counter()
     broken = None
     try:

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -49,6 +50,7 @@ class RunFolder:
         except OSError as error:
             raise UsageError(f"cannot write results to {folder}: {error.strerror}; choose another --out") from None
         self.path = folder
+        self.finished: set[str] = set()
 
     def manifest(self, entries: Mapping[str, Any]) -> None:
         """Write manifest.json: the given entries, and where and with what the run takes place."""
@@ -70,6 +72,16 @@ class RunFolder:
             self._cells.write(json.dumps(clean) + "\n")
             self._cells.flush()
             os.fsync(self._cells.fileno())
+
+    def adopt(self, record: Mapping[str, Any], source: Path) -> None:
+        """Add a cell that another run has finished, with what it has kept of it."""
+        with self._writing():
+            for name in (record["cell"], f"reference-{record['problem']}"):
+                kept = source / "arrays" / f"{name}.npz"
+                if kept.is_file():
+                    shutil.copyfile(kept, self.path / "arrays" / kept.name)
+        self.append(record)
+        self.finished.add(str(record["cell"]))
 
     def images(self, name: str, images: np.ndarray[Any, Any] | None) -> None:
         """Store pictures (m, 3, h, w) in uint8 under a name."""
