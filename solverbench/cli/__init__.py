@@ -1,7 +1,7 @@
 """The command line: one small module per verb, imported when it is used.
 
-stdout carries data, stderr messages. Exit codes: 0 ok, 1 worse than claimed, than the baseline or unlike its peer, 2
-usage, 3 some cells failed, 4 no baseline or of something else, 5 nothing selected, 130 interrupted.
+stdout carries data, stderr messages. Exit codes: 0 ok, 1 worse than claimed, than the baseline, against the contract or
+unlike its peer, 2 usage, 3 some cells failed, 4 no baseline or of something else, 5 nothing selected, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ VERBS = {
     "plan": "Print the linear program a solver is.",
     "law": "Print the exact error of a solver on a Gaussian field.",
     "order": "Measure the order of convergence of solvers.",
+    "new-solver": "Write a solver of your own to start from, and its test.",
+    "check-solver": "Ask a solver all of the contract, and say what fails.",
+    "compare": "Say where a solver wins, ties and loses, or what changed between two runs.",
     "audit": "Judge another library's samplers, or a file of your own.",
     "parity": "Compare our solvers with other libraries' number by number.",
     "baseline": "Keep a suite's numbers, or show those that are kept, for `check`.",
@@ -41,7 +44,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        module = import_module(f"solverbench.cli.{cmd_name}_")
+        module = import_module(f"solverbench.cli.{cmd_name.replace('-', '_')}_")
         command: click.Command = module.command
         return command
 

@@ -46,6 +46,7 @@ def _suite(name: str) -> str:
 
 
 def _solver(spec: str) -> str:
+    from solverbench.contract.twins import same_program
     from solverbench.methods.registry import SOLVERS
     from solverbench.peers import aliases
 
@@ -59,7 +60,7 @@ def _solver(spec: str) -> str:
         "options": ", ".join(f"{k}={v}" for k, v in solver.options.items()) or "none",
         "special case": solver.reason,
         "reference": solver.reference,
-        "same program": ", ".join(_same(spec)) or None,
+        "same program": ", ".join(same_program(solver)) or None,
         "elsewhere": "; ".join(aliases(str(solver))) or None,
     }
     return _explained(f"solver {solver}", solver.doc, facts)
@@ -111,22 +112,6 @@ def _order(solver: Solver) -> str:
     attained, shortfall = solver.attains
     runs = f"a run attains {attained}" if attained else "a run does not converge"
     return f"{solver.order} (claimed); {runs}, because of its {shortfall}"
-
-
-def _same(spec: str) -> list[str]:
-    """Other registered solvers whose plan on the EDM grid is the same program, compared on the spot."""
-    from solverbench.grids import grid
-    from solverbench.methods.registry import SOLVERS
-    from solverbench.paths import path
-
-    edm = path("edm")
-    steps = grid("edm", edm, 6)
-    plan = SOLVERS[spec].plan(edm, steps)
-    return [
-        name
-        for name, other in SOLVERS.items()
-        if str(other) != str(SOLVERS[spec]) and other.plan(edm, steps).equivalent(plan)
-    ]
 
 
 _EXPLAINED = {

@@ -47,11 +47,13 @@ class Look:
     colour: tuple[float, float, float]
     marker: str
     dashed: bool
+    own: bool = False
+    """Whether it is the user's, which is drawn black and thick."""
 
     def line(self) -> dict[str, Any]:
         """Properties of its line, and of its entry in the legend."""
         look = {"color": self.colour, "marker": self.marker, "ls": "--" if self.dashed else "-"}
-        return {**look, "ms": 3.8, "mew": 0.5, "mec": "white", "lw": 1.4}
+        return {**look, "ms": 3.8, "mew": 0.5, "mec": "white", "lw": 2.4 if self.own else 1.4}
 
 
 def figures(run: Run) -> dict[str, Callable[[], Figure]]:
@@ -183,7 +185,7 @@ def split(run: Run, problem: str, quantity: Quantity) -> Figure:
 
 
 def leaders(records: pd.DataFrame, quantity: Quantity, most: int = MOST) -> list[str]:
-    """Solvers that win at some budget, most wins first, then the best of each family at the usual budget.
+    """Solvers of one's own, winners at some budget, most wins first, then the best of each family at the usual budget.
 
     Of identical programs the first stands for all; where solvers are few, they all lead.
     """
@@ -197,7 +199,8 @@ def leaders(records: pd.DataFrame, quantity: Quantity, most: int = MOST) -> list
     winners = sorted((str(n) for n in wins.index), key=lambda n: (-wins[n], names.index(n)))
     usual = data[data["budget"] == usual_budget(records)].sort_values("rank", kind="stable")
     best = usual.drop_duplicates("family")["label"].astype(str)
-    return list(dict.fromkeys([*winners, *best]))[:most]
+    own = pd.unique(data.loc[data["family"] == "user", "label"]).tolist()
+    return list(dict.fromkeys([*own, *winners, *best]))[:most]
 
 
 def _looks(records: pd.DataFrame, names: list[str], rainbow: bool = False) -> dict[str, Look]:
@@ -215,7 +218,9 @@ def _looks(records: pd.DataFrame, names: list[str], rainbow: bool = False) -> di
         alike = [name, *(twin for twin, root in same.items() if root == name)]
         every_name = rainbow or len(alike) < 4  # the figure of families names them all
         joint = " = ".join(alike) if every_name else f"{name} and {len(alike) - 1} twins"
-        looks[name] = Look(joint, colour, MARKERS[i % len(MARKERS)], bool(known["stochastic"][name]))
+        own = family == "user"
+        colour = (0.0, 0.0, 0.0) if own and not rainbow else colour
+        looks[name] = Look(joint, colour, MARKERS[i % len(MARKERS)], bool(known["stochastic"][name]), own)
     return looks
 
 

@@ -180,7 +180,8 @@ def _headed(records: pd.DataFrame, body: pd.DataFrame) -> pd.DataFrame:
     same = twins(records)[0]
     known = records.drop_duplicates("label").set_index("label")
     names = [
-        f"{name}{' †' if known['stochastic'][name] else ''}{f' = {same[name]}' if name in same else ''}"
+        f"{'→ ' if known['family'][name] == 'user' else ''}{name}{' †' if known['stochastic'][name] else ''}"
+        f"{f' = {same[name]}' if name in same else ''}"
         for name in body.index
     ]
     orders = ["-" if np.isnan(known["order"][name]) else f"{known['order'][name]:g}" for name in body.index]
@@ -245,6 +246,8 @@ def _footnotes(records: pd.DataFrame, body: pd.DataFrame) -> list[str]:
     if records["stochastic"].any():
         follows = "; its samples are not meant to follow the reference trajectory of the ODE"
         notes.append(f"†: stochastic{follows if (records['kind'] == 'paired').any() else ''}.")
+    if (records["family"] == "user").any():
+        notes.append("→: a solver of your own.")
     same, sometimes = twins(records)
     notes += [
         f"Identical programs: {' = '.join([root, *(name for name, r in same.items() if r == root)])}."

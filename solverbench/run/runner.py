@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -64,15 +64,16 @@ def run(
     asked: dict[str, Any] | None = None,
     say: Callable[[str], None],
     done: Callable[[dict[str, Any]], None],
+    notes: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Finish the cells that the folder does not have yet; Ctrl-C ends it and keeps what is done.
 
     execute: where, in this process by default. asked: what `--resume` needs to select the same cells again.
-    `say` takes messages, `done` records.
+    `say` takes messages, `done` records; notes go into the manifest.
     """
     todo = [cell for cell in selection.cells if cell.id not in folder.finished]
     if not folder.resumed:
-        folder.manifest(_manifest(suite, selection, asked) | {"jobs": getattr(execute, "jobs", 1)})
+        folder.manifest({**_manifest(suite, selection, asked), "jobs": getattr(execute, "jobs", 1), **(notes or {})})
     outcome = Outcome()
     for text in selection.left_out:
         say(f"not run: {text}")

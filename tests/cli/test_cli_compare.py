@@ -1,0 +1,159 @@
+"""`compare`: a solver against others with no more work than needed, and two runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from solverbench.report import load
+from solverbench.report.changes import changes
+from solverbench.report.duel import duels, verdict_of
+
+BETTER = """
+import solverbench
+from solverbench.numbers import expm1
+
+
+@solverbench.solver("mine", order=1)
+def mine(x, path, grid):
+    for s, t in grid.steps:
+        x = path.sigma(t) / path.sigma(s) * x - path.alpha(t) * expm1(path.lam(s) - path.lam(t)) * x.predict("x0", at=s)
+    return x
+"""
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """folders(name): where a run of that name is."""
+    return lambda name: tmp_path / "reports" / "small" / name
+
+
+def edited(folder, to, change):
+    """A copy of a run with every record changed."""
+    shutil.copytree(folder, to)
+    lines = [json.loads(line) for line in (folder / "cells.jsonl").read_text().splitlines()]
+    (to / "cells.jsonl").write_text("".join(json.dumps({**r, **change(r)}) + "\n" for r in lines))
+    return to
+
+
+def test_a_solver_against_others(solverbench, small, write, folders):
+    shown = solverbench("compare", write(BETTER), *small, "--against", "ddim,heun", "--name", "r")
+    assert shown.code == 0
+    assert "gaussian: W2, mine against others by NFE" in shown.out
+    assert "ties 2" in shown.out  # it is ddim
+    assert "mine is the same program as" in shown.err
+    assert "12 cells run, 0 reused" in shown.err
+    rows = duels(load(folders("r")), ["mine"])
+    assert set(rows.loc[rows["against"] == "ddim", "verdict"]) == {"ties"}
+    assert json.loads((folders("r") / "manifest.json").read_text())["mine"] == ["mine"]
+    assert {f.name for f in (folders("r") / "compare").glob("*.md")} >= {"gaussian-w2-mine.md", "mixture-rmse-mine.md"}
+
+
+def test_only_what_is_missing_is_run(solverbench, small, write, folders, monkeypatch, tmp_path):
+    monkeypatch.setenv("SOLVERBENCH_CACHE", str(tmp_path / "cache"))
+    small.remove("--no-cache")
+    before = solverbench("run", *small, "--name", "base", "--json", "--solver", "ddim", "--solver", "heun")
+    shown = solverbench("compare", write(BETTER.replace("* x.predict", "* 1.001 * x.predict")), *small, "--against",
+                        "ddim,heun", "--name", "r")  # fmt: skip
+    assert "4 cells run, 8 reused" in shown.err
+    reused = {r["cell"]: r for r in json.loads(before.out)}
+    lines = [json.loads(line) for line in (folders("r") / "cells.jsonl").read_text().splitlines()]
+    assert len(lines) == 12
+    assert {r["solver"] for r in lines if not r["reused"]} == {"mine"}
+    times = {"seconds", "reused"}
+    for line in lines:
+        if line["solver"] != "mine":
+            was = reused[line["cell"]]
+            assert {k: v for k, v in line.items() if k not in times} == {k: v for k, v in was.items() if k not in times}
+    assert load(folders("r")).complete
+
+
+def test_verdicts_are_intervals():
+    assert verdict_of(1.0, 0.0, 2.0, 0.0)[3] == "wins"
+    assert verdict_of(2.0, 0.0, 1.0, 0.0)[3] == "loses"
+    assert verdict_of(1.0, 0.0, 1 + 1e-10, 0.0)[3] == "ties"
+    ratio, low, high, verdict = verdict_of(1.0, 0.3, 2.0, 0.4)
+    assert (ratio, verdict) == (0.5, "wins")
+    assert (low, high) == pytest.approx((0.5 - 0.49, 0.5 + 0.49), abs=1e-6)
+    assert verdict_of(1.0, 0.3, 1.9, 0.4)[3] == "ties"
+
+
+def test_the_verdicts_keep_their_level():
+    """Equals are told apart in one comparison of twenty."""
+    rng = np.random.default_rng(0)
+    pairs = 10 + rng.normal(size=(4000, 2)) * [0.3, 0.4]
+    told = np.mean([verdict_of(a, 0.3, b, 0.4)[3] != "ties" for a, b in pairs])
+    assert 0.04 < told < 0.06
+
+
+def test_two_runs(solverbench, small, folders, tmp_path):
+    solverbench("run", *small, "--name", "a", "-q")
+
+    def change(record):
+        if (record["solver"], record["budget"]) == ("heun", 3) and record["problem"] == "gaussian":
+            return {"w2": record["w2"] * (1 + 1e-8)}
+        if record["solver"] == "ddim" and record["problem"] == "mixture":
+            return {"rmse": record["rmse"] / 9}
+        return {"status": "failed"} if (record["solver"], record["budget"]) == ("ddpm", 6) else {}
+
+    other = edited(folders("a"), folders("b"), change)
+    same = changes(load(folders("a")), load(folders("a")))
+    assert set(same.rows["change"]) == {"same"}
+    assert same.remarks == []
+    found = changes(load(folders("a")), load(other))
+    changed = found.rows[found.rows["change"] != "same"]
+    told = {(r.problem, r.quantity, r.solver, r.budget, r.change) for r in changed.itertuples()}
+    assert ("gaussian", "w2", "heun", 3, "worse") in told
+    assert {("gaussian", "w2", "ddpm", 6, "worse"), ("gaussian", "kl", "ddpm", 6, "worse")} <= told
+    assert {c for p, q, s, _, c in told if (p, q, s) == ("mixture", "rmse", "ddim")} <= {"better"}
+    shown = solverbench("compare", folders("a"), other)
+    assert shown.code == 0
+    assert "What changed" in shown.out
+    rows = json.loads(solverbench("compare", folders("a"), other, "--json").out)
+    assert len(rows) == len(found.rows)
+
+
+def test_two_runs_of_other_seeds_or_settings(solverbench, small, folders, tmp_path):
+    for name, seed in (("a", 0), ("b", 1)):
+        solverbench("run", *small, "--name", name, "-q", "--solver", "ddim", "--seed", seed)
+    found = changes(load(folders("a")), load(folders("b")))
+    assert set(found.rows["problem"]) == {"gaussian"}
+    assert set(found.rows["change"]) == {"same"}
+    assert "mixture is not compared: the seeds differ, so do the starts." in found.remarks
+    path = folders("b") / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["seed"] = 0
+    manifest["problems"][1]["samples"] = 99
+    path.write_text(json.dumps(manifest))
+    remarks = changes(load(folders("a")), load(folders("b"))).remarks
+    assert "mixture is not compared: samples 6 became 99." in remarks
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ddimm"], "unknown solver 'ddimm'"),
+        (["ddim", "--against", "heunn"], "unknown solver 'heunn'"),
+        (["absent.py"], "no such solver file"),
+        (["FOLDER"], "give two run folders"),
+        (["FOLDER", "ddim"], "give two run folders"),
+        (["FOLDER", "FOLDER"], "no manifest.json"),
+    ],
+)
+def test_what_cannot_be_compared(solverbench, small, tmp_path, arguments, message):
+    shown = solverbench("compare", *[str(tmp_path) if a == "FOLDER" else a for a in arguments], *small)
+    assert (shown.code, shown.out) == (2, "")
+    assert message in shown.err
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize("small", [True], indirect=True)
+def test_the_report_marks_what_is_mine(solverbench, small, write, folders):
+    solverbench("compare", write(BETTER), *small, "--against", "heun", "--name", "r", "-q", "--problem", "gaussian")
+    table = (folders("r") / "tables" / "gaussian-w2.md").read_text("utf-8")
+    assert "| → mine" in table
+    assert "→: a solver of your own." in table
+    assert list((folders("r") / "figures").glob("*.png"))
