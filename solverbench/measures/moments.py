@@ -84,7 +84,7 @@ class Normal:
         C, rounding = self.covariance, self.d * np.finfo(np.float64).eps
         with blas_for(self.d):
             try:
-                L: Array = np.linalg.cholesky(C)
+                L = np.asarray(np.linalg.cholesky(C), np.float64)
                 if L.diagonal().min() ** 2 > rounding * C.diagonal().max():
                     return L
             except np.linalg.LinAlgError:
@@ -99,9 +99,8 @@ class Normal:
         """Eigenvalues of C that are not zero by construction, ascending."""
         with blas_for(self.d):
             if self.low_rank:
-                squares: Array = np.linalg.svd(self.factor, compute_uv=False)[::-1] ** 2
-                return squares
-            return np.maximum(np.linalg.eigvalsh(self.covariance), 0.0)
+                return np.asarray(np.linalg.svd(self.factor, compute_uv=False)[::-1] ** 2, np.float64)
+            return np.asarray(np.maximum(np.linalg.eigvalsh(self.covariance), 0), np.float64)
 
 
 class Running:

@@ -28,10 +28,10 @@ def null(spectrum: Any, n: int, m: int | None = None) -> Estimate:
 
     spectrum: eigenvalues (d,) of the covariance, `Normal.spectrum`. m: samples of the reference, where it is not known.
     """
-    l = np.asarray(spectrum, np.float64)  # noqa: E741  # the letter of the formula
-    l = l[l > 0]
-    p = l[:, None] * (l / (l[:, None] + l))
-    bias = l.sum() + (p.sum() + l.sum() / 2) / 2
-    variance = 2.25 * np.sum(l * l) + np.sum(p * p)
+    lam = np.asarray(spectrum, np.float64)
+    lam = lam[lam > 0]
+    p = lam[:, None] * (lam / (lam[:, None] + lam))
+    bias = lam.sum() + (p.sum() + lam.sum() / 2) / 2
+    variance = 2.25 * np.sum(lam * lam) + np.sum(p * p)
     per = 1 / n + (1 / m if m else 0)
     return Estimate(float(bias * per), n, float(np.sqrt(variance) * per), "Gaussian null, second order")

@@ -27,6 +27,8 @@ from solverbench.measures.error import paired_error
 from solverbench.measures.features import SHAPE, Extractor
 from solverbench.measures.frechet import frechet
 from solverbench.measures.moments import Array, Normal
+from solverbench.measures.resampling import halves
+from solverbench.measures.subsets import ToLaw, ToPartners
 from solverbench.methods import SOLVERS, Solver
 from solverbench.pictures import as_pictures
 from solverbench.plans import Plan
@@ -65,7 +67,8 @@ class TrajectoryProblem(OnField):
         self._known: dict[str, Any] = {"n": n, "n_paired": paired, "reference_error": _rms(self._reference - coarse)}
         if self._extract:
             ends = self._run(SOLVERS[SET_REFERENCE], SET_STEPS, self._start)
-            self._ends = Normal.of(self._extract(ends))
+            self._features = self._extract(ends)
+            self._ends = Normal.of(self._features)
             self._known["set_error"] = _rms(ends[:paired] - self._reference)
             self._known["fd_data_floor"] = frechet(self._ends, self._extract.data)
 
@@ -85,9 +88,14 @@ class TrajectoryProblem(OnField):
             return Judgement(measures, "diverged", f"{bad} of {len(x)} samples are not finite", pictures)
         measures |= paired_error(x[: self.spec.paired], self._reference)
         if self._extract:
-            law = Normal.of(self._extract(x))
+            features = self._extract(x)
+            law = Normal.of(features)
             measures["fd_reference"] = frechet(law, self._ends)
             measures["fd_data"] = frechet(law, self._extract.data)
+            if 4 <= len(features) <= law.d:  # where parts of the set cost little
+                both, data = ToPartners(features, self._features), ToLaw(features, self._extract.data)
+                measures["fd_reference_se"] = halves(both, len(features)).se
+                measures["fd_data_se"] = halves(data, len(features)).se
         return Judgement(measures, images=pictures)
 
     def _run(self, solver: Solver, steps: int, x: Any) -> Array:

@@ -62,9 +62,9 @@ def test_differences_on_the_same_starts_are_covered_and_sharper_than_either(rng,
     law, estimates, alone = target(4), [], []
     s = np.sqrt(np.diag(law.covariance))
     for seed in range(draws):
-        z, own = rng.normal(size=(2, 100, 4))
+        z, own = rng.normal(size=(2, 300, 4))
         one, other = ToLaw(1.3 * s * z, law), ToLaw(1.25 * s * (0.95 * z + math.sqrt(1 - 0.95**2) * own), law)
-        estimates.append(difference(one, other, 40, seed))
+        estimates.append(difference(one, other, 60, seed))
         alone.append(at_n(one, seed=seed).se)
     truth = (0.3**2 - 0.25**2) * np.sum(s**2)
     assert holds(estimates, truth)

@@ -120,3 +120,11 @@ def test_fields_that_are_no_pictures_have_no_distances(problem):
     measures = judge(problem("trajectory", samples=40, paired=8), "ddim", 5).measures
     assert "fd_reference" not in measures
     assert measures["n"] == 8
+
+
+def test_distances_of_sets_carry_standard_errors(problem, extractor_file, monkeypatch):
+    monkeypatch.setattr("solverbench.pretrained.path", lambda name: extractor_file)
+    made = problem("trajectory", field=small.pictures(), samples=12, paired=4, steps=16)
+    measures = judge(made, "ddim", 6).measures
+    assert 0 < measures["fd_reference_se"] < measures["fd_reference"]
+    assert 0 < measures["fd_data_se"] < measures["fd_data"]
