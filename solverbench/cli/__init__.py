@@ -26,6 +26,7 @@ VERBS = {
     "order": "Measure the order of convergence of solvers.",
     "audit": "Judge another library's samplers, or a file of your own.",
     "parity": "Compare our solvers with other libraries' number by number.",
+    "distance": "Print the distance of one set of pictures to another, with its error.",
     "fetch": "Download public checkpoints, statistics and data, verified; or list them.",
 }
 
