@@ -90,6 +90,12 @@ def test_the_null_has_the_mean_and_spread_of_its_formula(rng, m):
     assert 0.92 <= np.mean(np.abs(drawn - np.float64(expected.value)) < 1.96 * expected.se) <= 0.98
 
 
+def test_the_null_in_one_dimension_by_hand():
+    """delta^2 + (s - 1)^2 with delta ~ N(0, 1/n), s - 1 ~ N(0, 1/2n): mean 3/2n, variance (2 + 1/2)/n^2."""
+    assert null([1.0], 50).value == pytest.approx(1.5 / 50)
+    assert null([1.0, 0.0], 50).se == pytest.approx(math.sqrt(2.5) / 50)
+
+
 def test_subsets_are_the_distances_of_those_samples(rng):
     """Below full rank by inner products, repeated samples included; of a law given by products alone as well."""
     for n, d in ((12, 30), (40, 6)):
