@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+WORTH_THREADS = 512
+"""Side of a matrix from which on its factorisation is faster on several threads; at 192, two are five times slower."""
 
 
 @contextmanager
@@ -40,3 +45,22 @@ def on_one_thread() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def blas_for(side: int) -> Iterator[None]:
+    """Linear algebra on matrices of this side: on one thread where more would only wait for each other."""
+    if side > WORTH_THREADS:
+        yield
+    else:
+        with _openblas().limit(limits=1):
+            yield
+
+
+@cache
+def _openblas() -> Any:
+    """Looking for libraries takes longer than a small factorisation; numpy's is there from the start."""
+    import scipy.linalg  # noqa: F401  # brings its own
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(internal_api="openblas")

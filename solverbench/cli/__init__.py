@@ -31,6 +31,7 @@ VERBS = {
     "parity": "Compare our solvers with other libraries' number by number.",
     "baseline": "Keep a suite's numbers, or show those that are kept, for `check`.",
     "check": "Compare a suite's numbers with the baseline: the gate for CI.",
+    "distance": "Print the distance of one set of pictures to another, with its error.",
     "fetch": "Download public checkpoints, statistics and data, verified; or list them.",
 }
 

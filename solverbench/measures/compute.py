@@ -1,8 +1,16 @@
-"""What a model evaluation costs: floating-point operations, counted by torch on a real call."""
+"""What things cost: floating-point operations of a model, counted by torch on a real call, and seconds side by side."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from solverbench.errors import UsageError
 from solverbench.fields.base import Field
+from solverbench.measures.estimate import Estimate
 
 
 def flops_per_evaluation(field: Field, batch: int = 64) -> float | None:
@@ -20,3 +28,37 @@ def flops_per_evaluation(field: Field, batch: int = 64) -> float | None:
         field(x, t)
     total = counter.get_total_flops()
     return total / batch if total else None
+
+
+def interleaved(
+    candidates: Mapping[str, Callable[[], object]],
+    rounds: int = 11,
+    warmup: int = 2,
+    synchronise: Callable[[], object] | None = None,
+) -> dict[str, Estimate]:
+    """Seconds of each candidate: the median over rounds in which all take turns, so a slow moment falls on all alike.
+
+    Standard errors are those of a median by the spread about it. `synchronise`, for instance torch.cuda.synchronize,
+    is waited for before each clock reading. Raises UsageError for fewer than three rounds.
+    """
+    if rounds < 3:
+        raise UsageError(f"a median of times needs three rounds or more, got {rounds}")
+    wait = synchronise or (lambda: None)
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for turn in range(warmup + rounds):
+        for name, function in candidates.items():
+            wait()
+            started = time.perf_counter()
+            function()
+            wait()
+            if turn >= warmup:
+                seconds[name].append(time.perf_counter() - started)
+    return {name: _median(np.array(values)) for name, values in seconds.items()}
+
+
+def _median(values: np.ndarray[Any, np.dtype[np.float64]]) -> Estimate:
+    """With its standard error for a normal law of the observed median absolute deviation: 1.4826 MAD sqrt(pi/2n)."""
+    median = float(np.median(values))
+    deviation = 1.4826 * float(np.median(np.abs(values - median)))
+    se = deviation * float(np.sqrt(np.pi / (2 * len(values))))
+    return Estimate(median, len(values), se, "median of interleaved rounds")

@@ -14,7 +14,7 @@ import numpy as np
 
 from solverbench import pretrained
 from solverbench.errors import ArtifactError
-from solverbench.measures.frechet import Array, frechet_squared
+from solverbench.measures.moments import Array, Normal
 from solverbench.pictures import as_pictures, as_states
 
 NAME = "cifar10-features"
@@ -35,7 +35,7 @@ class Extractor:
         path = path or pretrained.path(NAME)
         tensors = pretrained.read_tensors(path)
         try:
-            self.data = Moments(*(tensors.pop(f"statistics.{key}") for key in ("mean", "covariance")))
+            self.data = Normal(*(tensors.pop(f"statistics.{key}") for key in ("mean", "covariance")))
         except KeyError as error:
             raise ArtifactError(f"{path} has no {error.args[0]}: it is no feature extractor") from None
         self._network = filled(built(Classifier, pretrained.read_card(path), path), tensors, path)
@@ -49,19 +49,3 @@ class Extractor:
             features = torch.cat([self._network.features(part) for part in images.split(_CHUNK)])
         found: Array = features.double().numpy()
         return found
-
-
-class Moments:
-    """Mean (d,) and covariance (d, d) that distances are taken to."""
-
-    def __init__(self, mean: Any, covariance: Any) -> None:
-        self.mean, self.covariance = np.asarray(mean, np.float64), np.asarray(covariance, np.float64)
-
-    @classmethod
-    def of(cls, features: Array) -> Moments:
-        """Those of features (n, d), the covariance divided by n - 1."""
-        return cls(features.mean(0), np.cov(features.T))
-
-    def distance(self, features: Array) -> float:
-        """Squared Frechet distance of features (n, d) to the normal law with these moments."""
-        return frechet_squared(features, self.mean, float(np.trace(self.covariance)), lambda A: A @ self.covariance)

@@ -6,7 +6,7 @@ has the solution (Zheng et al. 2023, eq. 5 and 8, with b = 0)
     x_t = alpha_t e^{-L_t} (e^{L_s} x_s/alpha_s - int e^{L + S} g dlambda),     g = e^{-S} f,
 
 whatever l and s are; g is then replaced by the polynomial in lambda through its latest values. The authors take the l
-for which f depends least on x and the s for which f' = s f holds best along trajectories (`measures.statistics`).
+for which f depends least on x and the s for which f' = s f holds best along trajectories (`measures.ems`).
 
     l                        s       g is, up to a factor
     1                        0       x0                        DPM-Solver++
@@ -130,7 +130,7 @@ def dpm_v3(
 ) -> State:
     """DPM-Solver-v3: predict through the latest values of g, correct with the next step's evaluation (algorithm 2).
 
-    statistics: a .json file of `measures.statistics`, or a name of those that ship. points: values of g, 1 to 6. The
+    statistics: a .json file of `measures.ems`, or a name of those that ship. points: values of g, 1 to 6. The
     corrector has the order of the predictor and no evaluation of its own; as published, the g that is kept is that of
     the predicted state. The authors' pseudo-orders, which leave terms of the polynomial out, are not here.
     """

@@ -18,6 +18,7 @@ from solverbench.engines.torch import Runner
 from solverbench.measures.compute import flops_per_evaluation
 from solverbench.measures.error import paired_error
 from solverbench.measures.frechet import frechet_squared
+from solverbench.measures.subsets import ToLaw, at_n
 from solverbench.methods import Solver
 from solverbench.pictures import as_pictures
 from solverbench.plans import Plan
@@ -26,6 +27,8 @@ from solverbench.problems.base import Judgement, OnField
 from solverbench.problems.reference import Reference, reference_solution
 
 FLOOR_DRAWS = 8
+SPLITS = 8
+"""Of the halves behind the standard error of the Frechet distance: it is then known to a quarter."""
 PICTURES = 8
 START_SEED, FLOOR_SEED = 1, 2  # added to 1000 x the run's seed: starts and floor samples must not be the same draws
 
@@ -78,7 +81,7 @@ class PairedProblem(OnField):
         if not plan.draws:
             measures |= paired_error(x[: self.spec.paired], self.reference.x)
             measures["rmse_truncation"] = self._truncation(plan)
-        measures["fd"] = self._frechet(x)
+        measures |= self._distance(x)
         return Judgement(measures, images=self._pictures(x))
 
     def _denoised_error(self) -> float:
@@ -97,8 +100,18 @@ class PairedProblem(OnField):
         return self._perfect if tail is not None and math.isclose(tail[0], self.reference.end) else None
 
     def _frechet(self, x: np.ndarray[Any, Any]) -> float:
-        z = self.field.basis.forward(np.asarray(x, dtype=np.float64))  # a rotation: distances are those of the pixels
-        return frechet_squared(z, self._mean, self._trace, self.field.covariance_times)
+        return frechet_squared(self._coordinates(x), self._mean, self._trace, self.field.covariance_times)
+
+    def _distance(self, x: np.ndarray[Any, Any]) -> dict[str, float]:
+        """The Frechet distance, with its standard error where parts of the set cost little: n <= d."""
+        z = self._coordinates(x)
+        if not 4 <= len(z) <= z.shape[1]:
+            return {"fd": self._frechet(x)}
+        found = at_n(ToLaw.implicit(z, self._mean, self._trace, self.field.covariance_times), SPLITS)
+        return {"fd": found.value, "fd_se": found.se}
+
+    def _coordinates(self, x: np.ndarray[Any, Any]) -> Any:
+        return self.field.basis.forward(np.asarray(x, dtype=np.float64))  # a rotation: distances are those of pixels
 
     def _pictures(self, x: np.ndarray[Any, Any]) -> Any:
         return as_pictures(x[:PICTURES])

@@ -24,8 +24,11 @@ from solverbench.engines.torch import Meter, Runner
 from solverbench.errors import UsageError
 from solverbench.grids import grid
 from solverbench.measures.error import paired_error
-from solverbench.measures.features import SHAPE, Extractor, Moments
-from solverbench.measures.frechet import Array
+from solverbench.measures.features import SHAPE, Extractor
+from solverbench.measures.frechet import frechet
+from solverbench.measures.moments import Array, Normal
+from solverbench.measures.resampling import halves
+from solverbench.measures.subsets import ToLaw, ToPartners
 from solverbench.methods import SOLVERS, Solver
 from solverbench.pictures import as_pictures
 from solverbench.plans import Plan
@@ -64,10 +67,10 @@ class TrajectoryProblem(OnField):
         self._known: dict[str, Any] = {"n": n, "n_paired": paired, "reference_error": _rms(self._reference - coarse)}
         if self._extract:
             ends = self._run(SOLVERS[SET_REFERENCE], SET_STEPS, self._start)
-            features = self._extract(ends)
-            self._ends = Moments.of(features)
+            self._features = self._extract(ends)
+            self._ends = Normal.of(self._features)
             self._known["set_error"] = _rms(ends[:paired] - self._reference)
-            self._known["fd_data_floor"] = self._extract.data.distance(features)
+            self._known["fd_data_floor"] = frechet(self._ends, self._extract.data)
 
     def judge(self, solver: Solver, plan: Plan) -> Judgement:
         """Run the plan in float32 on all starting states."""
@@ -86,8 +89,13 @@ class TrajectoryProblem(OnField):
         measures |= paired_error(x[: self.spec.paired], self._reference)
         if self._extract:
             features = self._extract(x)
-            measures["fd_reference"] = self._ends.distance(features)
-            measures["fd_data"] = self._extract.data.distance(features)
+            law = Normal.of(features)
+            measures["fd_reference"] = frechet(law, self._ends)
+            measures["fd_data"] = frechet(law, self._extract.data)
+            if 4 <= len(features) <= law.d:  # where parts of the set cost little
+                both, data = ToPartners(features, self._features), ToLaw(features, self._extract.data)
+                measures["fd_reference_se"] = halves(both, len(features)).se
+                measures["fd_data_se"] = halves(data, len(features)).se
         return Judgement(measures, images=pictures)
 
     def _run(self, solver: Solver, steps: int, x: Any) -> Array:

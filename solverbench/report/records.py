@@ -20,7 +20,8 @@ MEASURED = (
     "kl", "kl_initialisation", "kl_truncation", "kl_discretisation",
     "mean_error", "std_error_min", "std_error_max",
     "rmse", "rmse_se", "rmse_max", "rmse_truncation", "reference_error",
-    "fd", "fd_floor", "fd_floor_sd", "fd_reference", "fd_data", "fd_data_floor", "set_error", "n", "n_paired",
+    "fd", "fd_se", "fd_floor", "fd_floor_sd", "fd_reference", "fd_reference_se", "fd_data", "fd_data_se",
+    "fd_data_floor", "set_error", "n", "n_paired",
 )  # fmt: skip
 NUMBERS = (
     "order", "budget", "nfe", "steps", "seed", "seconds", "field_seconds", "overhead_seconds", "flops", "rows",

@@ -10,7 +10,9 @@ import scipy.linalg
 import small
 
 from solverbench.errors import ArtifactError
-from solverbench.measures.features import Extractor, Moments
+from solverbench.measures.features import Extractor
+from solverbench.measures.frechet import frechet
+from solverbench.measures.moments import Normal
 from solverbench.pictures import as_pictures, as_states
 
 
@@ -36,13 +38,13 @@ def test_the_distance_is_the_textbook_formula(extract):
     mean, covariance = features.mean(0), np.cov(features.T)
     root = scipy.linalg.sqrtm(covariance @ extract.data.covariance).real
     expected = np.sum((mean - extract.data.mean) ** 2) + np.trace(covariance + extract.data.covariance - 2 * root)
-    assert extract.data.distance(features) == pytest.approx(expected, rel=1e-6)
-    assert Moments.of(features).distance(features) == pytest.approx(0, abs=1e-9)
+    assert frechet(Normal.of(features), extract.data) == pytest.approx(expected, rel=1e-6)
+    assert frechet(Normal.of(features), Normal.of(features)) == pytest.approx(0, abs=1e-9)
 
 
 def test_samples_of_the_data_are_nearer_than_others(extract):
     same, other = extract(small.pictures().sample(200, seed=4)), extract(small.pictures().sample(200, seed=4) * 0.7)
-    assert 5 * extract.data.distance(same) < extract.data.distance(other)
+    assert 5 * frechet(Normal.of(same), extract.data) < frechet(Normal.of(other), extract.data)
 
 
 @pytest.mark.parametrize(("change", "message"), [

@@ -9,7 +9,7 @@ from numpy.polynomial import chebyshev
 import solverbench as sb
 from solverbench.errors import UsageError
 from solverbench.fields import Gaussian, Mixture
-from solverbench.measures.statistics import statistics
+from solverbench.measures.ems import statistics
 from solverbench.methods.dpm_v3 import Statistics, read, value
 from solverbench.numbers import phi
 

@@ -186,3 +186,10 @@ def test_a_gaussian_is_no_paired_problem(problem):
 def test_pictures_clip_and_show_what_is_not_finite_as_black():
     pixels = np.array([-2.0, -1.0, 0.0, 1.0, 7.0, np.nan, np.inf, -np.inf])
     assert as_pictures(pixels).tolist() == [0, 0, 128, 255, 255, 0, 0, 0]
+
+
+def test_the_frechet_distance_comes_with_the_spread_it_has_over_starts(problem):
+    """Below full rank (6 to 12 samples in twelve dimensions), where parts of the set are cheap; else without."""
+    found = [judge(problem("paired", samples=12, paired=2, seed=seed), "ddim", 4).measures for seed in range(20)]
+    assert np.mean([m["fd_se"] for m in found]) == pytest.approx(np.std([m["fd"] for m in found]), rel=0.6)
+    assert "fd_se" not in judge(problem("paired", samples=40), "ddim", 4).measures

@@ -9,6 +9,8 @@ import small
 import solverbench as sb
 from solverbench.errors import BudgetError, UsageError
 from solverbench.fields.network import NetworkField
+from solverbench.measures.frechet import frechet
+from solverbench.measures.moments import Normal
 from solverbench.methods import SOLVERS
 from solverbench.problems.base import ProblemSpec
 from solverbench.problems.budget import plan_within
@@ -109,12 +111,20 @@ def test_sets_are_compared_with_what_a_perfect_solver_reaches(pictured):
 
 def test_the_reference_of_sets_scores_nothing_and_the_goal(pictured):
     ends = pictured._run(SOLVERS["unipc-3"], 60, pictured._start)
-    features = pictured._extract(ends)
-    assert pictured._ends.distance(features) == pytest.approx(0, abs=1e-9)
-    assert pictured._extract.data.distance(features) == pictured._known["fd_data_floor"]
+    law = Normal.of(pictured._extract(ends))
+    assert frechet(law, pictured._ends) == pytest.approx(0, abs=1e-9)
+    assert frechet(law, pictured._extract.data) == pictured._known["fd_data_floor"]
 
 
 def test_fields_that_are_no_pictures_have_no_distances(problem):
     measures = judge(problem("trajectory", samples=40, paired=8), "ddim", 5).measures
     assert "fd_reference" not in measures
     assert measures["n"] == 8
+
+
+def test_distances_of_sets_carry_standard_errors(problem, extractor_file, monkeypatch):
+    monkeypatch.setattr("solverbench.pretrained.path", lambda name: extractor_file)
+    made = problem("trajectory", field=small.pictures(), samples=12, paired=4, steps=16)
+    measures = judge(made, "ddim", 6).measures
+    assert 0 < measures["fd_reference_se"] < measures["fd_reference"]
+    assert 0 < measures["fd_data_se"] < measures["fd_data"]

