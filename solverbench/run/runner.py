@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from solverbench.errors import BudgetError, SolverbenchError, StorageError, in_words
+from solverbench.errors import BudgetError, SolverbenchError, StorageError, UndefinedError, in_words
 from solverbench.plans import Plan
 from solverbench.problems.base import Judgement, Problem
-from solverbench.problems.budget import plan_within
 from solverbench.run.cells import Cell, Selection
 from solverbench.run.store import RunFolder, command_line
 from solverbench.run.suite import Suite
@@ -110,9 +109,8 @@ def _finish(cell: Cell, judged: _Judged, folder: RunFolder, broken: str | None) 
     }
     try:
         problem = cell.problem
-        field, cost = problem.field, problem.evaluations
-        plan = plan_within(cell.solver, field.path, problem.grid, cell.budget, field.prediction, cost)
-        record |= {"nfe": plan.nfe * cost, "steps": len(plan.grid), "rows": plan.rows, "stochastic": plan.draws > 0}
+        plan = problem.plan(cell.solver, cell.budget)
+        record |= {"nfe": plan.nfe * problem.evaluations, "steps": len(plan.grid), "rows": plan.rows, "stochastic": plan.draws > 0}
         if broken is None:
             same, judgement = judged.by(cell, plan)
             record |= {"status": judgement.status, "reason": judgement.reason, "same_as": same, **judgement.measures}
@@ -121,7 +119,7 @@ def _finish(cell: Cell, judged: _Judged, folder: RunFolder, broken: str | None) 
             record |= {"status": "failed", "reason": f"the problem could not be prepared: {broken}"}
     except StorageError:
         raise
-    except BudgetError as error:
+    except (BudgetError, UndefinedError) as error:
         record |= {"status": "skipped", "reason": str(error)}
     except SolverbenchError as error:
         record |= {"status": "failed", "reason": str(error)}
