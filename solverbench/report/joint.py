@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from solverbench.report.layout import Table, short
+from solverbench.report.layout import Table, listed, short
 
 if TYPE_CHECKING:
     from solverbench.report.records import Run
@@ -56,7 +56,7 @@ def joint_table(run: Run, name: str) -> Table:
         f"{FIRST}: the exact process (the reverse SDE for solvers that draw noise, the ODE for others) on the same grid.",
         *_spent(records, budgets),
         *dict.fromkeys(str(spec["about"]) for spec in specs if spec.get("about")),
-        *dict.fromkeys(str(r) for r in records.loc[records["status"] == "skipped", "reason"].dropna()),
+        *_skipped(records),
     ]
     data = records[["problem", "solver", "budget", "nfe", "steps", "status", *STARTS.values(), *CONTINUOUS.values()]]
     return Table(name, run.titled(f"{name}: W2 by NFE and start"), body, none, data, notes + run.warnings, 2)
@@ -65,6 +65,15 @@ def joint_table(run: Run, name: str) -> Table:
 def _text(values: pd.Series) -> str:
     value = float(values.iloc[0]) if len(values) else np.nan
     return "0" if abs(value) < 1e-12 else short(value)
+
+
+def _skipped(records: pd.DataFrame) -> list[str]:
+    """Why cells have no number."""
+    found = records[(records["status"] == "skipped") & records["reason"].notna()]
+    return [
+        f"- {listed([f'{r.label} on {r.problem}' for r in rows.itertuples()], 8)}: {reason}"
+        for reason, rows in found.groupby("reason", sort=False)
+    ]
 
 
 def _spent(records: pd.DataFrame, budgets: list[int]) -> list[str]:
