@@ -12,7 +12,7 @@ of its parts is a cancellation, not a merit.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from solverbench.engines.law import Kernel, Vector, kernel
 from solverbench.errors import UsageError
 from solverbench.fields.base import LinearField
 from solverbench.measures import gaussians
-from solverbench.plans import Jump
+from solverbench.plans import Eval, Input, Jump, LinComb, Noise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,6 +142,66 @@ def error_split(plan: Plan, field: LinearField, eta: float = 0.0, K: Kernel | No
         name: {part: distance(*law, *reference) for part, (law, reference) in pairs.items()}
         for name, distance in (("w2", gaussians.w2), ("kl", gaussians.kl))
     }
+
+
+@dataclass(frozen=True)
+class History:
+    """The joint law of the states a plan evaluates and of its output, per direction."""
+
+    times: tuple[float, ...]
+    """Of the m states: those of the evaluations, then the last of the grid."""
+    responses: np.ndarray[Any, np.dtype[np.float64]]
+    """(m, 1 + draws, d): what the start and every draw weigh in each state."""
+    offsets: np.ndarray[Any, np.dtype[np.float64]]
+    """(m, d)."""
+    start: Moments
+
+    @property
+    def mean(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """(m, d)."""
+        return self.responses[:, 0] * self.start[0] + self.offsets
+
+    @property
+    def covariance(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """(m, m, d): of each state with each other, direction by direction."""
+        scaled = self.responses.copy()
+        scaled[:, 0] *= np.sqrt(self.start[1])
+        product: np.ndarray[Any, np.dtype[np.float64]] = np.einsum("ikd,jkd->ijd", scaled, scaled)
+        return product
+
+
+def history(plan: Plan, field: LinearField, start: Start = "exact") -> History:
+    """The joint law of all evaluated states and the output: for processes, not only their ends.
+
+    A forward sweep with a row for the start and for every draw, so memory is that of (live values) (2 + draws) d
+    numbers. Raises UsageError as `kernel` does.
+    """
+    if not plan.linear:
+        raise UsageError(f"solver {plan.solver!r} maps states by a nonlinear function, so its law is not Gaussian")
+    if plan.prediction != field.prediction:
+        raise UsageError(f"the plan expects {plan.prediction!r}, the field predicts {field.prediction!r}")
+    moments = start_moments(field, float(plan.grid.times[0]), start)
+    rows, d = 2 + plan.draws, moments[0].size  # the offset comes last
+    value: dict[int, np.ndarray[Any, np.dtype[np.float64]]] = {}
+    kept, times = [], []
+    for v, instruction in enumerate(plan.code):
+        match instruction:
+            case Input() | Noise():
+                value[v] = np.zeros((rows, d))
+                value[v][0 if isinstance(instruction, Input) else 1 + instruction.draw] = 1
+            case LinComb(terms):
+                value[v] = sum((float(c) * value[u] for u, c in terms), np.zeros((rows, d)))
+            case Eval(u, t) | Jump(u, t, _):
+                last = instruction.t
+                slope, offset = field.affine(t) if isinstance(instruction, Eval) else field.jump_affine(t, last)
+                value[v] = slope * value[u]
+                value[v][-1] += offset
+                kept.append(value[u])
+                times.append(float(t))
+        for u in plan.schedule.dead[v]:
+            value.pop(u, None)
+    found = np.stack([*kept, value[plan.output]])
+    return History((*times, float(plan.grid.times[-1])), found[:, :-1], found[:, -1], moments)
 
 
 def ideal_kernel(plan: Plan, field: LinearField, eta: float = 0.0) -> Kernel:

@@ -126,13 +126,16 @@ def exp_score(x: State, path: Path, grid: Grid, *, eta: float = 1.0) -> State:
 
 
 def _mean_alpha(path: Path, s: Number, t: Number) -> Number:
-    """int alpha d(sigma~^2) from t to s by Gauss's rule in sigma~, in which it is smooth also where sigma~_t = 0."""
-    first, last = path.sigma_tilde(t), path.sigma_tilde(s)
+    """int alpha d(sigma~^2) from t to s by Gauss's rule in y = sqrt(1 + sigma~^2), d(sigma~^2) = 2 y dy.
+
+    On a variance-preserving path alpha = 1/y, on an exploding one alpha = 1, and the rule is exact.
+    """
+    first, last = (sqrt(1 + path.sigma_tilde(r) ** 2) for r in (t, s))
     half = (last - first) / 2
 
-    def term(y: Number, weight: Number) -> Number:
-        w = first + half * (1 + y)
-        return weight * 2 * w * path.alpha(path.inverse_sigma_tilde(w))
+    def term(node: Number, weight: Number) -> Number:
+        y = first + half * (1 + node)
+        return weight * 2 * y * path.alpha(path.inverse_sigma_tilde(sqrt((y - 1) * (y + 1))))
 
     if isinstance(half, float):
         return half * float(term(*_in_double()).sum())
