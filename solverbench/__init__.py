@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from solverbench import fields
     from solverbench.adaptive import adaptive_solvers
-    from solverbench.api import law, plan
+    from solverbench.api import law, log_likelihood, plan
     from solverbench.errors import SolverbenchError, UsageError
     from solverbench.grids import Grid, grid
     from solverbench.measures.law import Law
@@ -41,6 +41,7 @@ _HOME = {
     "fields": "",
     "grid": "grids",
     "law": "api",
+    "log_likelihood": "api",
     "order": "orders",
     "path": "paths",
     "plan": "api",
@@ -51,7 +52,7 @@ _HOME = {
 
 __all__ = [
     "Grid", "Law", "Path", "Plan", "Samples", "Solver", "SolverbenchError", "UsageError", "adaptive_solvers", "fields",
-    "grid", "law", "order", "path", "plan", "sample", "solver", "solvers",
+    "grid", "law", "log_likelihood", "order", "path", "plan", "sample", "solver", "solvers",
 ]  # fmt: skip
 
 

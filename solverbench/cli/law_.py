@@ -34,11 +34,11 @@ def command(
 ) -> None:
     """Print distances of SOLVER's output law to the data by budget, W2 split into initialisation, truncation and
     discretisation."""
+    from solverbench.engines.law import kernel
     from solverbench.errors import UsageError
     from solverbench.fields import load
     from solverbench.fields.base import LinearField
     from solverbench.grids import grid
-    from solverbench.engines.law import kernel
     from solverbench.measures.law import error_split, law_of
     from solverbench.measures.law import transfer as gains
     from solverbench.methods.registry import SOLVERS

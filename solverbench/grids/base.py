@@ -88,6 +88,17 @@ class Grid:
         return np.array(self.times, dtype=dtype)
 
 
+@dataclass(frozen=True)
+class Rising(Grid):
+    """Strictly increasing times, from data to noise: the way likelihoods are computed. Solvers take every step."""
+
+    def __post_init__(self) -> None:
+        Grid(self.path, self.times[::-1])
+
+    head = None  # type: ignore[assignment]
+    tail = None  # type: ignore[assignment]
+
+
 def check_inside(path: Path, t: Number) -> None:
     """Raise UsageError for a time after the path's last."""
     if float(t) > path.t_end * (1 + SINGULAR):

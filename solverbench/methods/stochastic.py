@@ -38,7 +38,7 @@ def ddim(x: State, path: Path, grid: Grid, *, eta: float = 0.0) -> State:
     for s, t in grid.steps:
         D, eps = x.predict("x0", at=s), x.predict("noise", at=s)
         sigma_s, sigma_t = path.sigma_tilde(s), path.sigma_tilde(t)
-        c = eta * sigma_t * sqrt((1 - sigma_t / sigma_s) * (1 + sigma_t / sigma_s))
+        c = eta * sigma_t * sqrt((1 - sigma_t / sigma_s) * (1 + sigma_t / sigma_s)) if eta else sigma_t * 0
         x = path.alpha(t) * (D + sqrt((sigma_t - c) * (sigma_t + c)) * eps)
         if eta:
             x = x + path.alpha(t) * c * x.noise(s, t)

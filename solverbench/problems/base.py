@@ -49,6 +49,8 @@ class ProblemSpec:
     """A table that problems share, of errors by start as well as budget, in place of tables of their own."""
     about: str | None = None
     """A sentence for the notes of that table."""
+    likelihood: bool = False
+    """Whether solvers of the ODE are also judged by the log-likelihood they compute (kinds "law" and "paired")."""
     pictures: bool = True
     """Whether cells keep pictures."""
     nfe: tuple[int, ...] = ()

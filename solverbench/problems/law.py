@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from solverbench.engines.law import Kernel, kernel
 from solverbench.engines.noise import START, normals
-from solverbench.measures.law import error_split, law_of
+from solverbench.errors import PlanError
 from solverbench.measures.gaussians import DISTANCES
+from solverbench.measures.law import error_split, law_of
+from solverbench.measures.likelihood import mean_bits
 from solverbench.methods import Solver
 from solverbench.orders.subjects import strength
 from solverbench.pictures import as_pictures
@@ -35,6 +38,10 @@ class LawProblem(OnField):
         # churn and the like follow no process; what the start costs is then stated for the ODE
         for name, parts in error_split(plan, self.field, strength(solver) or 0.0, K).items():
             measures |= {f"{name}_{part}": value for part, value in parts.items() if part != "total"}
+        if self.spec.likelihood and not solver.stochastic and solver.integrates != "flow map":
+            with suppress(PlanError):  # a method that cannot go upwards has no likelihood, and a law all the same
+                measures["bits"], measures["bits_exact"] = mean_bits(self.field, solver, plan.grid)
+                measures["bits_error"] = abs(measures["bits"] - measures["bits_exact"])
         measures["mean_error"] = float(np.sqrt(np.sum(law.mean_error**2)))
         measures["std_error_min"] = float(law.std_error.min())
         measures["std_error_max"] = float(law.std_error.max())

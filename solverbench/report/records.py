@@ -20,7 +20,7 @@ MEASURED = (
     "w2_initialisation_truncation", "w2_initialisation_discretisation", "w2_truncation_discretisation",
     "kl", "kl_initialisation", "kl_truncation", "kl_discretisation",
     "kl_initialisation_truncation", "kl_initialisation_discretisation", "kl_truncation_discretisation",
-    "frechet", "reverse_kl", "hellinger",
+    "frechet", "reverse_kl", "hellinger", "bits", "bits_exact", "bits_error",
     "mean_error", "std_error_min", "std_error_max",
     "rmse", "rmse_se", "rmse_max", "rmse_truncation", "reference_error",
     "fd", "fd_floor", "fd_floor_sd", "fd_reference", "fd_data", "fd_data_floor", "set_error", "n", "n_paired",

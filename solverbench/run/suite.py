@@ -168,6 +168,7 @@ _PROBLEM_VALUES: dict[str, tuple[tuple[type, ...], str]] = {
     "guidance": ((float, int), "a number"),
     "points": ((bool,), "true or false"),
     "charge": ((dict,), "a table of whole numbers"),
+    "likelihood": ((bool,), "true or false"),
     "pictures": ((bool,), "true or false"),
     "nfe": ((list, tuple), "a list of positive whole numbers"),
     "solvers": ((list, tuple), "a list of names"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def recursion(scheme, N, eps, V):
     def f(t):
         return rate(t) * (1 - 1 / marginal(t))
 
-    for s, t in zip(times[:-1], times[1:], strict=True):
+    for s, t in pairwise(times):
         L, b = marginal(s), rate(s)
         match scheme:
             case "euler-maruyama":
@@ -204,5 +205,5 @@ def test_first_order_in_the_law(solver):
 def test_steps_too_long_for_a_rate_are_refused():
     with pytest.raises(UsageError, match=r"step from 1 to 0.5 is too long for beta=rate"):
         sb.plan("ddpm-large[beta=rate]", "vp-linear", [1.0, 0.5])
-    with pytest.raises(UsageError, match="unknown beta 'rat'.*rate"):
+    with pytest.raises(UsageError, match=r"unknown beta 'rat'.*rate"):
         sb.plan("ddpm-large[beta=rat]", "vp-linear", [1.0, 0.5])
