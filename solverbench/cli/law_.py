@@ -19,9 +19,7 @@ from solverbench.cli.common import Numbers, json_option, print_rows, resolve_sol
 )
 @click.option("--path", "path_name", show_default="edm", help="Gaussian path; a file.py has its own.")
 @click.option("--grid", "grid_name", default="edm", show_default=True, help="Rule of the time grid.")
-@click.option(
-    "--transfer", is_flag=True, help="Instead, what the solver does to every direction, as CSV (one budget)."
-)
+@click.option("--transfer", is_flag=True, help="Instead, what the solver does to every direction, as CSV (one budget).")
 @json_option
 def command(
     solver: str,

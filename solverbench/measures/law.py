@@ -121,7 +121,9 @@ def law_of(
     return Law(mean, variance, *reference, plan.nfe, K)
 
 
-def error_split(plan: Plan, field: LinearField, eta: float = 0.0, K: Kernel | None = None) -> dict[str, dict[str, float]]:
+def error_split(
+    plan: Plan, field: LinearField, eta: float = 0.0, K: Kernel | None = None
+) -> dict[str, dict[str, float]]:
     """{"w2": parts, "kl": parts}: total, initialisation, truncation, discretisation and, joined by _, pairs of them.
 
     eta: strength of the exact process the solver discretises, 0 for ODE solvers. K: as in `law_of`.
@@ -225,8 +227,8 @@ def transfer(plan: Plan, field: LinearField, start: Start = "exact", eta: float 
     """What a sampler does to each direction of the spectrum, beside the exact process of strength eta.
 
     One row per direction, in the order of decreasing data variance: `variance` of the data; `gain` and `noise`, A and
-    sqrt(Q) of x_out = A x_start + b + sqrt(Q) z, and `exact_gain`, `exact_noise` of a perfect solver that ends where the
-    grid does; `std` and `exact_std`, the deviations from the given start and of the data, with `ratio` of the two (nan
+    sqrt(Q) of x_out = A x_start + b + sqrt(Q) z, and `exact_gain`, `exact_noise` of the exact process to where the grid
+    ends; `std` and `exact_std`, the deviations from the given start and of the data, with `ratio` of the two (nan
     where the data are a point) and `mean_error`.
     """
     import pandas as pd

@@ -6,9 +6,9 @@ first time of a grid,
 
     log p(x) = log p_T(x_T) + l,        l = int div v dt,
 
-and (x, l) is one more state with a velocity, so that a solver needs to know nothing of it. Where the divergence is exact
-all that is left is the solver's error, of the solver's order. On a Gaussian the map is affine and the mean over exact
-samples is in closed form, by the same law engine that propagates samples.
+and (x, l) is one more state with a velocity, so that a solver needs to know nothing of it. Where the divergence is
+exact all that is left is the solver's error, of the solver's order. On a Gaussian the map is affine, and the mean over
+exact samples is in closed form by the engine that propagates laws.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def bits(log_p: Any, d: int) -> Any:
 def log_likelihood(field: Field, x: Any, solver: Solver, grid: Grid, start: Start = "prior") -> Likelihood:
     """log p of states x (n, *shape) at the grid's last time with noise, in float64, by an ODE solver.
 
-    start: the law at the grid's first time, the path's "prior" or the field's "exact" one. Raises UsageError for a field
-    without `divergence(x, t)`, solvers that draw noise or jump, and states of another shape.
+    start: the law at the grid's first time, the path's "prior" or the field's "exact" one. Raises UsageError for a
+    field without `divergence(x, t)`, solvers that draw noise or jump, and states of another shape.
     """
     if not hasattr(field, "divergence"):
         raise UsageError(f"a log-likelihood needs divergence(x, t), which {type(field).__name__} does not have")
@@ -93,9 +93,9 @@ def mean_bits(field: LinearField, solver: Solver, grid: Grid, start: Start = "pr
     first, last = float(plan.grid.times[0]), float(plan.grid.times[-1])
     mean, V = field.moments(first)
     m, s2 = start_moments(field, last, start)
-    A, b, l = K.A[:-1], K.b[:-1], float(K.b[-1])
+    A, b, integral = K.A[:-1], K.b[:-1], float(K.b[-1])
     squares = ((A * mean + b - m) ** 2 + A * A * V) / s2
-    found = l - 0.5 * float(np.sum(squares + np.log(2 * np.pi * s2)))
+    found = integral - 0.5 * float(np.sum(squares + np.log(2 * np.pi * s2)))
     exact = -0.5 * float(np.sum(1 + np.log(2 * np.pi * V)))
     return bits(found, V.size), bits(exact, V.size)
 

@@ -53,7 +53,8 @@ def joint_table(run: Run, name: str) -> Table:
     notes = [
         "W2: Wasserstein-2 distance of the exact output law from the data law; computed, not sampled.",
         "p_T: from the exact law at the first time. N_0: from the path's prior there. Numbers are budgets of NFE; "
-        f"{FIRST}: the exact process (the reverse SDE for solvers that draw noise, the ODE for others) on the same grid.",
+        f"{FIRST}: the exact process, the reverse SDE for solvers that draw noise and the ODE for others, to where the "
+        "grid ends.",
         *_spent(records, budgets),
         *dict.fromkeys(str(spec["about"]) for spec in specs if spec.get("about")),
         *_skipped(records),

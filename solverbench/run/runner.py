@@ -110,7 +110,8 @@ def _finish(cell: Cell, judged: _Judged, folder: RunFolder, broken: str | None) 
     try:
         problem = cell.problem
         plan = problem.plan(cell.solver, cell.budget)
-        record |= {"nfe": plan.nfe * problem.evaluations, "steps": len(plan.grid), "rows": plan.rows, "stochastic": plan.draws > 0}
+        record |= {"nfe": plan.nfe * problem.evaluations, "steps": len(plan.grid)}
+        record |= {"rows": plan.rows, "stochastic": plan.draws > 0}
         if broken is None:
             same, judgement = judged.by(cell, plan)
             record |= {"status": judgement.status, "reason": judgement.reason, "same_as": same, **judgement.measures}

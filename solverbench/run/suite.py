@@ -40,7 +40,6 @@ class Suite:
     digest: str
     """sha256 of the file's text and of the scale."""
 
-
     def on(self, spectrum: str | None) -> Suite:
         """The suite with the Gaussian of all its problems of kind law replaced; None leaves them as they are.
 
