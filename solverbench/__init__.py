@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from solverbench.measures.law import Law
     from solverbench.methods.registry import Solver, solver, solvers
     from solverbench.orders import order
+    from solverbench.orders.impulse import black_box_law
     from solverbench.paths import Path, path
     from solverbench.plans import Plan
     from solverbench.sampling import Samples, sample
@@ -38,6 +39,7 @@ _HOME = {
     "SolverbenchError": "errors",
     "UsageError": "errors",
     "adaptive_solvers": "adaptive",
+    "black_box_law": "orders.impulse",
     "fields": "",
     "grid": "grids",
     "law": "api",
@@ -51,7 +53,8 @@ _HOME = {
 }
 
 __all__ = [
-    "Grid", "Law", "Path", "Plan", "Samples", "Solver", "SolverbenchError", "UsageError", "adaptive_solvers", "fields",
+    "Grid", "Law", "Path", "Plan", "Samples", "Solver", "SolverbenchError", "UsageError", "adaptive_solvers",
+    "black_box_law", "fields",
     "grid", "law", "log_likelihood", "order", "path", "plan", "sample", "solver", "solvers",
 ]  # fmt: skip
 

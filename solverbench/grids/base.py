@@ -95,8 +95,8 @@ class Rising(Grid):
     def __post_init__(self) -> None:
         Grid(self.path, self.times[::-1])
 
-    head = None  # type: ignore[assignment]
-    tail = None  # type: ignore[assignment]
+    head = None
+    tail = None
 
 
 def check_inside(path: Path, t: Number) -> None:

@@ -48,7 +48,8 @@ class Likelihood:
     @property
     def bits(self) -> Vector:
         """Bits per dimension, -log2 p/d (n,); of densities, so that scaling the states adds a constant."""
-        return bits(self.log_p, self.x[0].size)
+        per_dimension: Vector = bits(self.log_p, self.x[0].size)
+        return per_dimension
 
 
 def bits(log_p: Any, d: int) -> Any:
@@ -89,7 +90,8 @@ def mean_bits(field: LinearField, solver: Solver, grid: Grid, start: Start = "pr
     Raises UsageError as `log_likelihood` does.
     """
     plan = rising_plan(solver, field.path, grid)
-    K = kernel(plan, _LinearBoth(field))
+    both: Any = _LinearBoth(field)
+    K = kernel(plan, both)
     first, last = float(plan.grid.times[0]), float(plan.grid.times[-1])
     mean, V = field.moments(first)
     m, s2 = start_moments(field, last, start)

@@ -33,7 +33,7 @@ class LawProblem(OnField):
     def judge(self, solver: Solver, plan: Plan) -> Judgement:
         """Propagate the law through the plan, from the path's prior and from the exact marginal."""
         K = kernel(plan, self.field)
-        law, total = (law_of(plan, self.field, start, K=K) for start in ("exact", "prior"))  # type: ignore[arg-type]
+        law, total = (law_of(plan, self.field, start, K=K) for start in ("exact", "prior"))
         measures: dict[str, Any] = {name: total.distance(name) for name in DISTANCES}
         # churn and the like follow no process; what the start costs is then stated for the ODE
         for name, parts in error_split(plan, self.field, strength(solver) or 0.0, K).items():
