@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from solverbench import fields
     from solverbench.adaptive import adaptive_solvers
-    from solverbench.api import law, plan
+    from solverbench.api import law, log_likelihood, plan
     from solverbench.errors import SolverbenchError, UsageError
     from solverbench.grids import Grid, grid
     from solverbench.measures.law import Law
     from solverbench.methods.registry import Solver, solver, solvers
     from solverbench.orders import order
+    from solverbench.orders.impulse import black_box_law
     from solverbench.paths import Path, path
     from solverbench.plans import Plan
     from solverbench.sampling import Samples, sample
@@ -38,9 +39,11 @@ _HOME = {
     "SolverbenchError": "errors",
     "UsageError": "errors",
     "adaptive_solvers": "adaptive",
+    "black_box_law": "orders.impulse",
     "fields": "",
     "grid": "grids",
     "law": "api",
+    "log_likelihood": "api",
     "order": "orders",
     "path": "paths",
     "plan": "api",
@@ -50,8 +53,9 @@ _HOME = {
 }
 
 __all__ = [
-    "Grid", "Law", "Path", "Plan", "Samples", "Solver", "SolverbenchError", "UsageError", "adaptive_solvers", "fields",
-    "grid", "law", "order", "path", "plan", "sample", "solver", "solvers",
+    "Grid", "Law", "Path", "Plan", "Samples", "Solver", "SolverbenchError", "UsageError", "adaptive_solvers",
+    "black_box_law", "fields",
+    "grid", "law", "log_likelihood", "order", "path", "plan", "sample", "solver", "solvers",
 ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from solverbench.predictions import Prediction
 
 if TYPE_CHECKING:
     from solverbench.measures.law import Law
+    from solverbench.measures.likelihood import Likelihood
 
 SolverLike: TypeAlias = str | Solver | Callable[..., State]
 GridLike: TypeAlias = Grid | Sequence[float] | np.ndarray[Any, Any]
@@ -59,6 +60,21 @@ def on_path(grid: GridLike, path: Path) -> Grid:
     if made.path != path:
         raise UsageError(f"the grid was made for path {made.path}, the field is on {path}: make it on the field's path")
     return made
+
+
+def log_likelihood(
+    field: Any, x: Any, solver: SolverLike, grid: GridLike, *, start: Literal["exact", "prior"] = "prior"
+) -> Likelihood:
+    """log p of states x (n, *shape), along the probability-flow ODE by any solver of it; float64.
+
+    grid: as for sampling; x are states at its last time with noise, and the solver goes up to its first, where the
+    law is the path's "prior" or the field's "exact" one. The field needs `divergence(x, t)`, which Gaussians and
+    mixtures have. Returns a Likelihood with log_p and bits (per dimension), (n,). Raises UsageError for other fields,
+    and for solvers that draw noise or jump.
+    """
+    from solverbench.measures.likelihood import log_likelihood as compute
+
+    return compute(field, x, find_solver(solver), on_path(grid, field.path), start)
 
 
 def law(

@@ -24,6 +24,10 @@ class PlanError(UsageError):
     """A solver function raised, or did what is not a linear program, or made a coefficient that is not finite."""
 
 
+class UndefinedError(PlanError):
+    """A solver evaluates the field where it is not defined, at sigma = 0."""
+
+
 class BudgetError(UsageError):
     """A method cannot do with so few evaluations; the message says what it needs."""
 

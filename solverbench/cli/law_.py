@@ -19,18 +19,28 @@ from solverbench.cli.common import Numbers, json_option, print_rows, resolve_sol
 )
 @click.option("--path", "path_name", show_default="edm", help="Gaussian path; a file.py has its own.")
 @click.option("--grid", "grid_name", default="edm", show_default=True, help="Rule of the time grid.")
+@click.option("--transfer", is_flag=True, help="Instead, what the solver does to every direction, as CSV (one budget).")
 @json_option
 def command(
-    solver: str, nfe: tuple[int, ...], field_name: str, path_name: str | None, grid_name: str, as_json: bool
+    solver: str,
+    nfe: tuple[int, ...],
+    field_name: str,
+    path_name: str | None,
+    grid_name: str,
+    transfer: bool,
+    as_json: bool,
 ) -> None:
-    """Print W2 and KL of SOLVER's output law to the data by budget, split into initialisation, truncation and
+    """Print distances of SOLVER's output law to the data by budget, W2 split into initialisation, truncation and
     discretisation."""
+    from solverbench.engines.law import kernel
     from solverbench.errors import UsageError
     from solverbench.fields import load
     from solverbench.fields.base import LinearField
     from solverbench.grids import grid
-    from solverbench.measures.law import error_split
+    from solverbench.measures.law import error_split, law_of
+    from solverbench.measures.law import transfer as gains
     from solverbench.methods.registry import SOLVERS
+    from solverbench.orders.subjects import strength
     from solverbench.problems.budget import plan_within
 
     names = resolve_solver(solver)  # first, so that a file of solvers and a field is run once
@@ -39,12 +49,20 @@ def command(
         raise UsageError(
             f"field {field_name!r} has no exact laws; cifar10-gaussian has, and eigenvalues in a .npz file"
         )
+    if transfer and len(names) * len(nfe) > 1:
+        raise UsageError("--transfer is of one solver at one budget: give --nfe 10, say")
     rows = []
     for name in names:
         found = SOLVERS[name]
         for budget in nfe:
             plan = plan_within(found, field.path, lambda n: grid(grid_name, field.path, n), budget, field.prediction)
-            split = error_split(plan, field, float(found.options.get("eta", 0.0)))
+            eta = strength(found) or 0.0
+            if transfer:
+                table = gains(plan, field, "prior", eta)
+                click.echo(table.to_json(orient="records") if as_json else table.to_csv(), nl=as_json)
+                return
+            K = kernel(plan, field)
+            split, law = error_split(plan, field, eta, K), law_of(plan, field, "prior", K=K)
             rows.append(
                 {
                     "solver": str(found),
@@ -54,7 +72,9 @@ def command(
                     "initialisation": split["w2"]["initialisation"],
                     "truncation": split["w2"]["truncation"],
                     "discretisation": split["w2"]["discretisation"],
-                    "KL": split["kl"]["total"],
+                    "KL": law.kl,
+                    "reverse KL": law.reverse_kl,
+                    "Hellinger": law.hellinger,
                 }
             )
     print_rows(rows, as_json)

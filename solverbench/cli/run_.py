@@ -22,6 +22,9 @@ from solverbench.cli.common import Numbers, json_option, print_rows, resolve_sol
 @click.option("--quick", "scale", flag_value="quick", help="--scale quick: a first look in under a minute.")
 @click.option("--solver", "solvers", multiple=True, help="Only these: names, patterns, mine.py or mine.py:name.")
 @click.option("--problem", "problems", multiple=True, help="Only these problems (patterns allowed).")
+@click.option(
+    "--spectrum", metavar="NAME|FILE", help="Gaussian of problems of kind law: cifar10-gaussian, power-law, file.npy."
+)
 @click.option("--nfe", type=Numbers(), default="", help="Only these budgets of model evaluations.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of starts and noise.")
 @click.option("--out", type=click.Path(path_type=Path), default="reports", show_default=True, help="Where runs go.")
@@ -46,6 +49,7 @@ def command(
     scale: str,
     solvers: tuple[str, ...],
     problems: tuple[str, ...],
+    spectrum: str | None,
     nfe: tuple[int, ...],
     seed: int,
     out: Path,
@@ -67,7 +71,15 @@ def command(
     """
     from solverbench.run.store import RunFolder
 
-    asked = {"suite": suite, "scale": scale, "solvers": solvers, "problems": problems, "nfe": nfe, "seed": seed}
+    asked = {
+        "suite": suite,
+        "scale": scale,
+        "solvers": solvers,
+        "problems": problems,
+        "nfe": nfe,
+        "seed": seed,
+        "spectrum": spectrum,
+    }
     folder = RunFolder.again(resume) if resume else None
     loaded, selection = select(**(_asked_before(folder.path) if folder else asked))
     if dry_run:
@@ -82,13 +94,19 @@ def command(
 
 
 def select(
-    suite: str, scale: str, solvers: Sequence[str], problems: Sequence[str], nfe: Sequence[int], seed: int
+    suite: str,
+    scale: str,
+    solvers: Sequence[str],
+    problems: Sequence[str],
+    nfe: Sequence[int],
+    seed: int,
+    spectrum: str | None = None,
 ) -> tuple[Any, Any]:
     """The suite and the cells that options of this verb mean."""
     from solverbench.run import cells
     from solverbench.run import suite as suites
 
-    loaded = suites.load(suite, scale=scale)
+    loaded = suites.load(suite, scale=scale).on(spectrum)
     names = [resolved for spec in solvers for resolved in resolve_solver(spec)]
     return loaded, cells.select(loaded, solvers=names, problems=problems, nfe=nfe, seed=seed)
 

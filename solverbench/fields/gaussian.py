@@ -130,6 +130,12 @@ class Gaussian:
         s, t = time_for(x, s), time_for(x, t)
         return self._about_means(x, self.path.alpha(s), each(sqrt, self._growth(s, t)), self.path.alpha(t))
 
+    def divergence(self, x: Array, t: Number) -> Array:
+        """The trace of the prediction's Jacobian at states x (n, *shape), shape (n,) in float64."""
+        check_states(x, self.shape)
+        slope = self._response(float(t))[1]
+        return like(np.full(len(x), float(slope.sum())), double(x))
+
     def affine(self, t: float) -> tuple[Vector, Vector]:
         """(slope, offset), each (d,): the prediction is slope z + offset in coordinates z = U^T x."""
         _, slope, rest = self._response(float(t))

@@ -33,6 +33,7 @@ from solverbench.fields.posterior import Coefficients, Covariances, Full, LowRan
 from solverbench.numbers import Number, exp, log
 from solverbench.paths import Path
 from solverbench.paths import path as find_path
+from solverbench.predictions import convert
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,6 +118,12 @@ class Mixture:
     def log_density(self, x: Array, t: float = 0.0) -> Array:
         """log p_t(x), float64 (n,), for states x (n, *shape); UsageError where the law has no density."""
         return self._of_law(x, t, lambda c, y: c.log_density(y))
+
+    def divergence(self, x: Array, t: float) -> Array:
+        """The trace of the prediction's Jacobian, float64 (n,), for states x (n, *shape) at a time with sigma > 0."""
+        a, b = convert("score", self.prediction, self.path, float(t))
+        divergence: Array = a * self._mean.size - b * self._of_law(x, t, lambda c, y: c.curvature(y))
+        return divergence
 
     def moments(self, t: float = 0.0) -> tuple[Vector, Vector]:
         """(mean, variance), each (d,), of the law at time t along the basis vectors."""

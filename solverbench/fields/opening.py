@@ -1,6 +1,7 @@
 """Fields that do not ship: the user's own program, a spectrum, and networks in files of several kinds.
 
     file.py:function           the user's own program, executed as such; see `_program`
+    power-law                  a Gaussian whose eigenvalues fall as those of pictures do; see `power_law`
     file.npy, file.npz         eigenvalues of a Gaussian; see `_spectrum`
     folder                     a UNet2DModel as the diffusers library stores it (`diffusers.open_diffusers`)
     file.safetensors           a network trained with this package (`trained.open_trained`)
@@ -61,11 +62,14 @@ def open_field(spec: str, path: str | paths.Path | None = None, **options: Any) 
         return _remote(spec, path, options)
     if spec.endswith(".py") or ".py:" in spec:
         return _program(spec, path, options)
+    if spec == "power-law":
+        _check_options(".npy", spec, path, options)
+        return power_law(path or "edm")
     place = Path(spec).expanduser()
     if not spec or (not place.is_dir() and place.suffix.lower() not in (*_SPECTRA, *_NETWORKS)):
         from solverbench import pretrained
 
-        raise UsageError(f"unknown field {spec!r}{nearest(spec, pretrained.names())}, or give {KINDS}")
+        raise UsageError(f"unknown field {spec!r}{nearest(spec, [*pretrained.names(), 'power-law'])}, or give {KINDS}")
     if not place.exists():
         raise UsageError(f"no such field file: {place}")
     ending = "" if place.is_dir() else place.suffix.lower()
@@ -119,6 +123,17 @@ def _remote(spec: str, path: str | paths.Path | None, options: dict[str, Any]) -
 
 
 # --- a spectrum -------------------------------------------------------------------------------------------------------
+
+
+def power_law(path: str | paths.Path, d: int = 3072) -> Gaussian:
+    """N(0, diag(lambda)) with lambda_k = 202.1 k^-1.227 e^(-k/555.1), k = 1..d, in eigen-coordinates (d,).
+
+    A fit to the covariance of CIFAR-10's pictures with pixels in [-1, 1]: their spectrum without their data.
+    """
+    from solverbench.fields.gaussian import Gaussian
+
+    k = np.arange(1.0, d + 1)
+    return Gaussian(np.zeros(d), 202.1 * k**-1.227 * np.exp(-k / 555.1), path)
 
 
 def _spectrum(file: Path, path: str | paths.Path) -> Gaussian:

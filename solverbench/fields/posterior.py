@@ -107,6 +107,29 @@ class Coefficients:
             logits = logits - 0.5 * ((y * y) @ self.common.to(y.dtype))
         return logits - 0.5 * y.shape[1] * math.log(2 * math.pi)
 
+    def curvature(self, y: Tensor) -> Tensor:
+        """-div grad log p_t (n,) of centred states y (n, d).
+
+        With s_k = S_k^-1 (x - alpha m_k), the score is -sum r_k s_k and grad r_k = r_k (sum_j r_j s_j - s_k), hence
+        sum_k r_k (tr S_k^-1 - |s_k|^2) + |sum_k r_k s_k|^2.
+        """
+        logits, P = self.posterior(y)
+        R, K = logits.softmax(1), logits.shape[1]
+        rank = len(self.shift) // K
+        total, mean = torch.zeros_like(R[:, 0]), torch.zeros_like(y)
+        for k in range(K):
+            columns = slice(k * rank, (k + 1) * rank)
+            B, weight = self.M[:, columns], 2 * self.energy[columns]
+            s = -self.linear * self.M[:, K * rank + k] - (P[:, columns] * weight) @ B.T
+            trace = -(weight * B.square().sum(0)).sum()
+            if self.common is not None:
+                inverse = self.common if self.excess is None else self.common + self.excess[:, k]
+                s = s + y * inverse
+                trace = trace + inverse.sum()
+            total = total + R[:, k] * (trace - s.square().sum(1))
+            mean = mean + R[:, k, None] * s
+        return total + mean.square().sum(1)
+
     def predict(self, y: Tensor) -> Tensor:
         """The prediction (n, d) for centred states y (n, d)."""
         logits, P = self.posterior(y)

@@ -30,6 +30,8 @@ class Grid:
     path: Path
     times: tuple[Number, ...]
     name: str = "explicit"
+    denoise: bool = True
+    """Whether the step onto the data is the denoiser's; else solvers take it like any other, if they can."""
 
     def __post_init__(self) -> None:
         t = self.times
@@ -62,8 +64,8 @@ class Grid:
 
     @cached_property
     def tail(self) -> Step | None:
-        """The step onto the data, if the grid ends there."""
-        return self.pairs[-1] if self.path.is_data(self.times[-1]) else None
+        """The step onto the data, if the grid ends there and the denoiser takes it."""
+        return self.pairs[-1] if self.denoise and self.path.is_data(self.times[-1]) else None
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -77,13 +79,24 @@ class Grid:
 
     def astype(self, number: Callable[[Any], Number]) -> Grid:
         """The same times in another number type, e.g. `mpmath.mpf` for coefficients to thirty digits."""
-        return Grid(self.path, tuple(number(t) for t in self.times), self.name)
+        return Grid(self.path, tuple(number(t) for t in self.times), self.name, self.denoise)
 
     def __iter__(self) -> Iterator[Number]:
         return iter(self.times)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self.times, dtype=dtype)
+
+
+@dataclass(frozen=True)
+class Rising(Grid):
+    """Strictly increasing times, from data to noise: the way likelihoods are computed. Solvers take every step."""
+
+    def __post_init__(self) -> None:
+        Grid(self.path, self.times[::-1])
+
+    head = None
+    tail = None
 
 
 def check_inside(path: Path, t: Number) -> None:

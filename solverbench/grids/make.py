@@ -22,6 +22,7 @@ def grid(
     t_max: float | None = None,
     t_min: float | None = None,
     zero: bool = True,
+    denoise: bool = True,
     **options: Any,
 ) -> Grid:
     """Return a grid of `steps` steps on `path`, from t_max to the data.
@@ -30,6 +31,8 @@ def grid(
     t_max, t_min: ends of the rule; by default those of a published table, else the path's own.
     zero: end at the data, t = 0, after a jump from t_min or in the rule's own way (`Rule.end`); with False the last
         time is t_min. The jump counts as a step.
+    denoise: the step onto the data is the denoiser's, as in practice; with False it is the solver's own, as in
+        papers that integrate to t = 0, which solvers cannot take that evaluate the field where a step ends.
     options: of the rule, see `GRIDS`: rho=, scale=, shift=, spacing=, offset=, times=.
 
     Raises UsageError for unknown names and options, steps < 1, or ends that are not 0 <= t_min < t_max.
@@ -38,11 +41,11 @@ def grid(
     if isinstance(name, Grid):
         return name
     if not isinstance(name, str):
-        return Grid(path, tuple(np.asarray(name, dtype=float).tolist()))
+        return Grid(path, tuple(np.asarray(name, dtype=float).tolist()), denoise=denoise)
     if name == "explicit":
         if set(options) != {"times"}:
             raise UsageError(f"grid 'explicit' takes times=[...] alone, got {sorted(options)}")
-        return Grid(path, tuple(float(t) for t in options["times"]))
+        return Grid(path, tuple(float(t) for t in options["times"]), denoise=denoise)
     rule = named_rule(name)
     if not isinstance(steps, int | np.integer) or steps < 1:
         raise UsageError(f"grid {name!r}: steps must be a positive whole number, got {steps!r}")
@@ -61,7 +64,7 @@ def grid(
         times.append(0.0)
     elif zero:
         times[-1] = 0.0
-    return Grid(path, tuple(times), name)
+    return Grid(path, tuple(times), name, denoise)
 
 
 def named_rule(name: str) -> Rule:

@@ -14,10 +14,15 @@ score and of the noise, so they are not linear programs.
 
 from __future__ import annotations
 
-from solverbench.errors import UsageError
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
 from solverbench.methods.registry import solver
-from solverbench.numbers import Number, sqrt
+from solverbench.numbers import Number, gauss_legendre, sqrt
 from solverbench.paths import Path
 from solverbench.plans import State
 
@@ -33,7 +38,7 @@ def ddim(x: State, path: Path, grid: Grid, *, eta: float = 0.0) -> State:
     for s, t in grid.steps:
         D, eps = x.predict("x0", at=s), x.predict("noise", at=s)
         sigma_s, sigma_t = path.sigma_tilde(s), path.sigma_tilde(t)
-        c = eta * sigma_t * sqrt((1 - sigma_t / sigma_s) * (1 + sigma_t / sigma_s))
+        c = eta * sigma_t * sqrt((1 - sigma_t / sigma_s) * (1 + sigma_t / sigma_s)) if eta else sigma_t * 0
         x = path.alpha(t) * (D + sqrt((sigma_t - c) * (sigma_t + c)) * eps)
         if eta:
             x = x + path.alpha(t) * c * x.noise(s, t)
@@ -45,16 +50,26 @@ solver("ddpm", order=1, integrates="x0", family="ddim", cite="ho2020ddpm", eta=1
 
 
 @solver("ddpm-large", order=1, integrates="x0", family="ddim", cite="ho2020ddpm")
-def ddpm_large(x: State, path: Path, grid: Grid) -> State:
+def ddpm_large(x: State, path: Path, grid: Grid, *, beta: str = "step") -> State:
     """DDPM with the variance of the forward step from t to s, the larger of the paper's two choices (section 3.2).
 
-    x_t = alpha_t (r x~_s + (1 - r) D) + g z, r = (sigma~_t/sigma~_s)^2, g^2 = sigma_s^2 - (alpha_s sigma_t/alpha_t)^2.
-    On a variance-preserving path g^2 = beta: DDIM's sigma-hat and the ancestral predictor of Song et al. (2021).
+    x_t = (r x_s + (1 - r) alpha_s D)/a + g z, r = 1 - g^2/sigma_s^2, for the forward step x_s = a x_t + g z. On a
+    variance-preserving path g^2 = beta: DDIM's sigma-hat and the ancestral predictor of Song et al. (2021).
+
+    beta: "step", that of the whole step, or "rate", its rate at s times s - t, as in programs that discretise a
+    continuous schedule (Pierret & Galerne 2025); then steps must be so short that beta < 1.
     """
+    if beta not in ("step", "rate"):
+        raise UsageError(f"ddpm-large: unknown beta {beta!r}{nearest(beta, ('step', 'rate'))}")
     for s, t in grid.steps:
         D = x.predict("x0", at=s)
-        r = (path.sigma_tilde(t) / path.sigma_tilde(s)) ** 2
-        x = path.alpha(t) * (r * x / path.alpha(s) + (1 - r) * D) + _forward_step(path, s, t)[1] * x.noise(s, t)
+        if beta == "step":
+            a, g = _forward_step(path, s, t)
+            r = (path.sigma_tilde(t) / path.sigma_tilde(s)) ** 2
+        else:
+            a, g = _forward_rate(path, s, t)
+            r = 1 - (g / path.sigma(s)) ** 2
+        x = (r * x + (1 - r) * path.alpha(s) * D) / a + g * x.noise(s, t)
     return x
 
 
@@ -64,6 +79,20 @@ def _forward_step(path: Path, s: Number, t: Number) -> tuple[Number, Number]:
     return a, a * sqrt((path.sigma(s) / a - path.sigma(t)) * (path.sigma(s) / a + path.sigma(t)))
 
 
+def _forward_rate(path: Path, s: Number, t: Number) -> tuple[Number, Number]:
+    """(a, g) of x_s = a x_t + g z to first order: a^2 = 1 + 2 (s - t) alpha'/alpha, g^2 = (s - t) g_s^2."""
+    a2 = 1 + 2 * (s - t) * path.d_alpha(s) / path.alpha(s)
+    if not a2 > 0:
+        raise UsageError(f"ddpm-large: the step from {float(s):.6g} to {float(t):.6g} is too long for beta=rate")
+    return sqrt(a2), sqrt((s - t) * _diffusion(path, s))
+
+
+def _diffusion(path: Path, t: Number) -> Number:
+    """g^2 of the forward process dx = alpha'/alpha x dt + g dw."""
+    alpha, sigma = path.alpha(t), path.sigma(t)
+    return 2 * sigma * (alpha * path.d_sigma(t) - path.d_alpha(t) * sigma) / alpha
+
+
 @solver("euler-maruyama", order=1, integrates="velocity", family="sde", cite="song2021sde")
 def euler_maruyama(x: State, path: Path, grid: Grid, *, eta: float = 1.0) -> State:
     """Euler-Maruyama in t on the reverse SDE of strength eta.
@@ -71,13 +100,51 @@ def euler_maruyama(x: State, path: Path, grid: Grid, *, eta: float = 1.0) -> Sta
     dx = (v - eta^2 g^2/2 score) dt + eta g dw with g^2 = 2 sigma (alpha sigma' - alpha' sigma)/alpha.
     """
     for s, t in grid.steps:
-        a, sigma = path.alpha(s), path.sigma(s)
-        g2 = 2 * sigma * (a * path.d_sigma(s) - path.d_alpha(s) * sigma) / a
+        g2 = _diffusion(path, s)
         drift = x.predict("velocity", at=s) - eta * eta * g2 / 2 * x.predict("score", at=s)
         x = x + (t - s) * drift
         if eta:
             x = x + eta * sqrt(g2 * (s - t)) * x.noise(s, t)
     return x
+
+
+@solver("exp-score", order=1, integrates="score", family="sde", cite="chen2023sampling; pierret2025gaussian")
+def exp_score(x: State, path: Path, grid: Grid, *, eta: float = 1.0) -> State:
+    """The exponential integrator "EI" of convergence proofs: linear part and noise exactly, the score frozen.
+
+    x_t = q x_s + (1 + eta^2)/2 G score + eta sqrt(q^2 sigma_s^2 - sigma_t^2) z with q = alpha_t/alpha_s and
+    G = alpha_t int alpha d(sigma~^2) from t to s, which is 2 (q - 1) on a variance-preserving path. Freezing D or eps
+    instead is sde-dpmpp-1 or sde-dpm-1.
+    """
+    for s, t in grid.steps:
+        score = x.predict("score", at=s)
+        q = path.alpha(t) / path.alpha(s)
+        noise = sqrt((q * path.sigma(s) - path.sigma(t)) * (q * path.sigma(s) + path.sigma(t)))
+        x_t = q * x + (1 + eta * eta) / 2 * path.alpha(t) * _mean_alpha(path, s, t) * score
+        x = x_t + eta * noise * x.noise(s, t) if eta else x_t
+    return x
+
+
+def _mean_alpha(path: Path, s: Number, t: Number) -> Number:
+    """int alpha d(sigma~^2) from t to s by Gauss's rule in y = sqrt(1 + sigma~^2), d(sigma~^2) = 2 y dy.
+
+    On a variance-preserving path alpha = 1/y, on an exploding one alpha = 1, and the rule is exact.
+    """
+    first, last = (sqrt(1 + path.sigma_tilde(r) ** 2) for r in (t, s))
+    half = (last - first) / 2
+
+    def term(node: Number, weight: Number) -> Number:
+        y = first + half * (1 + node)
+        return weight * 2 * y * path.alpha(path.inverse_sigma_tilde(sqrt((y - 1) * (y + 1))))
+
+    if isinstance(half, float):
+        return half * float(term(*_in_double()).sum())
+    return half * sum(map(term, *gauss_legendre(8, half)))
+
+
+@cache
+def _in_double() -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array(gauss_legendre(8, 0.0))
 
 
 @solver("reverse-diffusion", order=1, integrates="score", family="sde", cite="song2021sde")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from solverbench.errors import PlanError, SolverbenchError, in_words
+from solverbench.errors import PlanError, SolverbenchError, UndefinedError, in_words
 from solverbench.numbers import Number, isfinite
 from solverbench.plans.ir import Eval, Input, Instruction, Jump, LinComb, Map, Noise, Plan
 from solverbench.plans.optimise import optimise
@@ -59,7 +59,7 @@ class State:
         tracer = self._tracer
         path = tracer.path
         if path.is_data(at):
-            raise PlanError(f"a field cannot be evaluated at t = {at}, where sigma = 0 on path {path}")
+            raise UndefinedError(f"a field cannot be evaluated at t = {at}, where sigma = 0 on path {path}")
         x = self._value()
         output = tracer.define(Eval(x, at), key=("eval", x, float(at)))
         a, b = conversion(tracer.prediction, prediction, path, at)

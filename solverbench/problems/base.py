@@ -8,10 +8,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from solverbench.errors import UsageError, nearest
+from solverbench.errors import BudgetError, UsageError, nearest
 from solverbench.grids import Grid, grid
 from solverbench.methods import Solver
 from solverbench.plans import Plan
+from solverbench.problems.budget import plan_within
 
 KINDS = ("law", "paired", "trajectory")
 
@@ -39,6 +40,19 @@ class ProblemSpec:
     """Class of a trained field that knows classes."""
     guidance: float | None = None
     """Its classifier-free guidance scale; two evaluations of the network are then counted per call."""
+    points: bool = False
+    """Whether a budget buys points of the grid, one more than steps, instead of evaluations: as many as it holds
+    multiples of what a step is charged."""
+    charge: dict[str, int] = dataclasses.field(default_factory=dict)
+    """What points cost some solvers, where that is not the number of evaluations a step makes."""
+    table: str | None = None
+    """A table that problems share, of errors by start as well as budget, in place of tables of their own."""
+    about: str | None = None
+    """A sentence for the notes of that table."""
+    likelihood: bool = False
+    """Whether solvers of the ODE are also judged by the log-likelihood they compute (kinds "law" and "paired")."""
+    pictures: bool = True
+    """Whether cells keep pictures."""
     nfe: tuple[int, ...] = ()
     """Budgets of this problem, the suite's by default."""
     solvers: tuple[str, ...] = ()
@@ -49,6 +63,10 @@ class ProblemSpec:
             raise UsageError(f"problem {self.name!r}: unknown kind {self.kind!r}{nearest(self.kind, KINDS)}")
         if self.steps < 4 or self.steps % 2:
             raise UsageError(f"problem {self.name!r}: steps must be even and at least 4, got {self.steps}")
+        if self.table is not None and self.kind != "law":
+            raise UsageError(f"problem {self.name!r}: a shared table is for problems of kind 'law'")
+        if any(type(n) is not int or n < 1 for n in self.charge.values()):
+            raise UsageError(f"problem {self.name!r}: charges are positive whole numbers, got {self.charge}")
         if not 1e-13 <= self.rtol <= 1e-2:
             raise UsageError(f"problem {self.name!r}: rtol must be between 1e-13 and 1e-2, got {self.rtol}")
         if not 1 <= self.paired <= self.samples or self.samples < 2:
@@ -76,6 +94,9 @@ class Problem(Protocol):
 
     def grid(self, steps: int) -> Grid:
         """The grid of this problem with that many steps."""
+
+    def plan(self, solver: Solver, budget: int) -> Plan:
+        """What a solver does with a budget."""
 
     def applies(self, solver: Solver) -> str | None:
         """None if the solver can run here, else why not."""
@@ -112,6 +133,16 @@ class OnField:
     def grid(self, steps: int) -> Grid:
         """The grid of this problem with that many steps."""
         return grid(self.spec.grid, self.field.path, steps, **self.spec.grid_options)
+
+    def plan(self, solver: Solver, budget: int) -> Plan:
+        """What a solver does with a budget. Raises BudgetError if that is too little for it."""
+        field, cost = self.field, self.evaluations
+        if not self.spec.points:
+            return plan_within(solver, field.path, self.grid, budget, field.prediction, cost)
+        each = self.spec.charge.get(solver.name, solver.evaluations) * cost
+        if (steps := budget // each - 1) < 1:
+            raise BudgetError(f"solver {solver} needs two points of {each} evaluations, the budget is {budget}")
+        return solver.plan(field.path, self.grid(steps), field.prediction)
 
     @property
     def evaluations(self) -> int:

@@ -36,6 +36,8 @@ def plan_within(
     if plan.nfe > nfe:
         least = plan.nfe * cost
         raise BudgetError(f"solver {solver} needs at least {least} evaluations on this grid, the budget is {asked}")
+    if plan.nfe == nfe and solver.evaluations:  # a longer one makes more
+        return plan
     while (longer := trace(steps + 1)).nfe <= nfe:
         if longer.nfe == plan.nfe:
             raise UsageError(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from solverbench.engines.law import Kernel
+from solverbench.engines.law import Kernel, kernel
 from solverbench.engines.noise import START, normals
+from solverbench.errors import PlanError
+from solverbench.measures.gaussians import DISTANCES
 from solverbench.measures.law import error_split, law_of
+from solverbench.measures.likelihood import mean_bits
 from solverbench.methods import Solver
+from solverbench.orders.subjects import strength
 from solverbench.pictures import as_pictures
 from solverbench.plans import Plan
 from solverbench.problems.base import Judgement, OnField
@@ -18,36 +23,46 @@ PICTURES = 8
 
 
 class LawProblem(OnField):
-    """W2 and KL of the output law against the data, split into their sources, and pictures drawn from that law."""
+    """Distances of the output law to the data, split into their sources, and pictures drawn from that law."""
 
-    needs = ("affine", "pictures")
+    needs = ("affine",)
 
     def prepare(self) -> None:
         """Nothing: everything is in closed form."""
 
     def judge(self, solver: Solver, plan: Plan) -> Judgement:
         """Propagate the law through the plan, from the path's prior and from the exact marginal."""
-        eta = float(solver.options.get("eta", 0.0))
-        measures: dict[str, Any] = {}
-        for name, parts in error_split(plan, self.field, eta).items():
-            for part, value in parts.items():
-                measures[name if part == "total" else f"{name}_{part}"] = value
-        law = law_of(plan, self.field, start="exact")
+        K = kernel(plan, self.field)
+        law, total = (law_of(plan, self.field, start, K=K) for start in ("exact", "prior"))
+        measures: dict[str, Any] = {name: total.distance(name) for name in DISTANCES}
+        # churn and the like follow no process; what the start costs is then stated for the ODE
+        for name, parts in error_split(plan, self.field, strength(solver) or 0.0, K).items():
+            measures |= {f"{name}_{part}": value for part, value in parts.items() if part != "total"}
+        if self.spec.likelihood and not solver.stochastic and solver.integrates != "flow map":
+            with suppress(PlanError):  # a method that cannot go upwards has no likelihood, and a law all the same
+                measures["bits"], measures["bits_exact"] = mean_bits(self.field, solver, plan.grid)
+                measures["bits_error"] = abs(measures["bits"] - measures["bits_exact"])
         measures["mean_error"] = float(np.sqrt(np.sum(law.mean_error**2)))
         measures["std_error_min"] = float(law.std_error.min())
         measures["std_error_max"] = float(law.std_error.max())
-        finite = all(np.isfinite(v) for v in measures.values())
+        finite = law.finite and total.finite
         return Judgement(
             measures,
             "ok" if finite else "diverged",
             None if finite else "the output law is not finite",
-            self._pictures(law.kernel, float(plan.grid.times[0])),
+            self._pictures(K, float(plan.grid.times[0])),
         )
 
     def _pictures(self, K: Kernel, t: float) -> Any:
-        """Draws from the transition kernel of a sampler that starts at time t."""
+        """Draws from the transition kernel of a sampler that starts at time t; None if there are none to be kept."""
+        if not self._shown:
+            return None
         z = normals(self.seed, START + 1, 0, PICTURES, K.b.size)
         return as_pictures(self.field.pictures(K.A * self._start(t) + K.b + np.sqrt(K.Q) * z))
+
+    @property
+    def _shown(self) -> bool:
+        return self.spec.pictures and hasattr(self.field, "pictures")
 
     def _start(self, t: float) -> Any:
         """The pictured starting states: exact samples of the marginal at time t, in eigen-coordinates."""
@@ -57,6 +72,8 @@ class LawProblem(OnField):
     @property
     def reference_images(self) -> Any:
         """The exact flow map's images of the starting states."""
+        if not self._shown:
+            return None
         t = float(self.grid(2).times[0])
         slope, offset = self.field.jump_affine(t, 0.0)
         return as_pictures(self.field.pictures(slope * self._start(t) + offset))

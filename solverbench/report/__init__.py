@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from solverbench.errors import UsageError, nearest
+from solverbench.report.joint import joint_names, joint_table
 from solverbench.report.quantities import QUANTITIES
 from solverbench.report.records import Run, load
 from solverbench.report.tables import compute_table, error_table, measured
@@ -63,7 +64,8 @@ def summary(run: Run, width: int | None = None) -> str:
     width = width or shutil.get_terminal_size((100, 24)).columns
     parts = [textwrap.fill(warning, max(width, 40)) for warning in run.warnings]
     run = replace(run, warnings=[])  # said once is enough
-    for problem, kind in run.problems:
+    parts += [joint_table(run, name).text(width) for name in joint_names(run)]
+    for problem, kind in run.alone:
         shown = measured(run, problem, kind) if kind == "trajectory" else QUANTITIES[kind][:1]
         parts += [error_table(run, problem, quantity).text(width) for quantity in shown]
         if kind == "paired":

@@ -58,7 +58,7 @@ class Look:
 
 def figures(run: Run) -> dict[str, Callable[[], Figure]]:
     """Name of the file -> function that draws it; empty where nothing has finished."""
-    problems = [(p, k) for p, k in run.problems if (run.of(p)["status"] == "ok").any()]
+    problems = [(p, k) for p, k in run.alone if (run.of(p)["status"] == "ok").any()]
     made: dict[str, Callable[[], Figure]] = {}
     if problems:
         made["work-precision"] = lambda: work_precision(run, problems)

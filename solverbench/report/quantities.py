@@ -32,6 +32,13 @@ RMSE = Quantity(
     resolution="reference_error",
 )
 
+BITS = Quantity(
+    "bits_error",
+    "bits/dim error",
+    "Bits/dim error: of the mean log-likelihood that a solver of the ODE computes for exact samples at the grid's last "
+    "time with noise, going up to the prior; computed, not sampled.",
+)
+
 QUANTITIES = {
     "law": (
         Quantity(
@@ -46,6 +53,7 @@ QUANTITIES = {
             "KL: Kullback-Leibler divergence of the exact output law from the data law in nats; computed, not sampled.",
             parts=True,
         ),
+        BITS,
     ),
     "paired": (
         RMSE,

@@ -17,7 +17,10 @@ from solverbench.errors import UsageError
 TEXT = ("cell", "problem", "kind", "solver", "family", "status", "reason", "same_as", "grid")
 MEASURED = (
     "w2", "w2_initialisation", "w2_truncation", "w2_discretisation",
+    "w2_initialisation_truncation", "w2_initialisation_discretisation", "w2_truncation_discretisation",
     "kl", "kl_initialisation", "kl_truncation", "kl_discretisation",
+    "kl_initialisation_truncation", "kl_initialisation_discretisation", "kl_truncation_discretisation",
+    "frechet", "reverse_kl", "hellinger", "bits", "bits_exact", "bits_error",
     "mean_error", "std_error_min", "std_error_max",
     "rmse", "rmse_se", "rmse_max", "rmse_truncation", "reference_error",
     "fd", "fd_se", "fd_floor", "fd_floor_sd", "fd_reference", "fd_reference_se", "fd_data", "fd_data_se",
@@ -66,6 +69,16 @@ class Run:
         found = dict(zip(self.records["problem"], self.records["kind"], strict=True))
         listed = [p["name"] for p in self.manifest.get("problems", ()) if p["name"] in found]
         return [(name, found[name]) for name in dict.fromkeys([*listed, *found])]
+
+    @property
+    def shared(self) -> dict[str, str]:
+        """Problem -> the table it shares with others."""
+        return {p["name"]: p["table"] for p in self.manifest.get("problems", ()) if p.get("table")}
+
+    @property
+    def alone(self) -> list[tuple[str, str]]:
+        """(name, kind) of the problems with tables and figures of their own."""
+        return [(name, kind) for name, kind in self.problems if name not in self.shared]
 
     def of(self, problem: str) -> pd.DataFrame:
         """The records of one problem."""

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from solverbench.report.comparison import floor, reach_floor, sampling_seconds, tidy, twins, usual_budget, wide
+from solverbench.report.joint import joint_names, joint_table
 from solverbench.report.layout import Table, listed, short
 from solverbench.report.quantities import DISTANCE, PARTS, QUANTITIES, Quantity
 
@@ -19,8 +20,8 @@ WORDS = {"diverged": "div", "failed": "fail", "skipped": "-"}
 
 def tables(run: Run) -> list[Table]:
     """Every table of the run; none for a problem of which no cell has finished."""
-    made = []
-    for problem, kind in run.problems:
+    made = [joint_table(run, name) for name in joint_names(run)]
+    for problem, kind in run.alone:
         for quantity in measured(run, problem, kind):
             made.append(error_table(run, problem, quantity))
             if quantity.parts:

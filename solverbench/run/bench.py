@@ -14,11 +14,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from solverbench.errors import BudgetError, SolverbenchError, in_words
+from solverbench.errors import BudgetError, SolverbenchError, UndefinedError, in_words
 from solverbench.methods import Solver
 from solverbench.plans import Plan
 from solverbench.problems.base import Judgement, Problem
-from solverbench.problems.budget import plan_within
 from solverbench.run.cache import Cache
 from solverbench.run.cells import Cell
 from solverbench.run.identity import identity
@@ -95,7 +94,7 @@ class Bench:
             record |= {"status": judgement.status, "reason": judgement.reason}
             record |= {"same_as": str(same) if same else None, **judgement.measures}
             images = judgement.images
-        except BudgetError as error:
+        except (BudgetError, UndefinedError) as error:
             record |= {"status": "skipped", "reason": str(error)}
         except SolverbenchError as error:
             record |= failure(str(error), error)
@@ -108,11 +107,8 @@ class Bench:
         key = cell.problem.spec.name, cell.budget, str(solver)
         if key not in self._plans:
             self._forget(cell)
-            problem, field = cell.problem, cell.problem.field
             self._plans[key] = None
-            self._plans[key] = plan_within(
-                solver, field.path, problem.grid, cell.budget, field.prediction, problem.evaluations
-            )
+            self._plans[key] = cell.problem.plan(solver, cell.budget)
         if (known := self._plans[key]) is None:
             raise SolverbenchError(f"{solver} could not be traced before")
         return known

@@ -21,7 +21,7 @@ from solverbench.plans import LinComb, Map, Plan
 from solverbench.problems.base import ProblemSpec
 
 _MEASURING = ("engines", "fields", "grids", "measures", "networks", "paths", "plans", "problems")
-_WORDS = ("name", "nfe", "solvers")  # of a problem: what it is called and who is judged on it
+_WORDS = ("name", "nfe", "solvers", "table", "about")  # of a problem: what it is called, and who is judged on it
 _LIBRARIES = ("numpy", "scipy", "torch")
 
 

@@ -5,6 +5,7 @@ name, title          identity and heading
 nfe                  budgets of model evaluations, everything counted
 solvers              names with options, "unipc-2[variant=bh1]", or patterns of shipped names, "dpmpp-*"
 [[problems]]         the fields of `ProblemSpec`
+                     with `table`, problems share one table of errors by start and budget
 [quick], [paper]     what these scales change: nfe, solvers, and any number of `problems.<name>` tables
 """
 
@@ -38,6 +39,18 @@ class Suite:
     scale: str
     digest: str
     """sha256 of the file's text and of the scale."""
+
+    def on(self, spectrum: str | None) -> Suite:
+        """The suite with the Gaussian of all its problems of kind law replaced; None leaves them as they are.
+
+        Raises UsageError if there are none.
+        """
+        if spectrum is None:
+            return self
+        if not any(problem.kind == "law" for problem in self.problems):
+            raise UsageError(f"suite {self.name!r} has no problem of kind 'law' whose spectrum could be {spectrum!r}")
+        changed = (replace(p, field=spectrum) if p.kind == "law" else p for p in self.problems)
+        return replace(self, problems=tuple(changed))
 
 
 def names() -> list[str]:
@@ -152,6 +165,10 @@ _PROBLEM_VALUES: dict[str, tuple[tuple[type, ...], str]] = {
     "rtol": ((float, int), "a number"),
     "label": ((int,), "a whole number"),
     "guidance": ((float, int), "a number"),
+    "points": ((bool,), "true or false"),
+    "charge": ((dict,), "a table of whole numbers"),
+    "likelihood": ((bool,), "true or false"),
+    "pictures": ((bool,), "true or false"),
     "nfe": ((list, tuple), "a list of positive whole numbers"),
     "solvers": ((list, tuple), "a list of names"),
 }

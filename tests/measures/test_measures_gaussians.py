@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from solverbench.measures.gaussians import kl, w2
+from solverbench.measures.gaussians import DISTANCES, frechet, hellinger, kl, reverse_kl, w2
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_kl_is_of_the_first_law_from_the_second():
     assert forward != pytest.approx(kl(np.zeros(1), one, np.zeros(1), small))
 
 
-@pytest.mark.parametrize("distance", [w2, kl])
+@pytest.mark.parametrize("distance", DISTANCES.values())
 def test_a_law_is_at_no_distance_from_itself(distance, laws):
     m, V, _, _ = laws
     assert distance(m, V, m, V) == 0
@@ -65,3 +65,35 @@ def test_a_point_against_something_else(V, R, m):
     law = np.array([m]), np.array([V]), np.zeros(1), np.array([R])
     assert kl(*law) == math.inf
     assert w2(*law) == pytest.approx(math.hypot(m, math.sqrt(V) - math.sqrt(R)))
+
+
+def test_frechet_is_the_square_and_reverse_kl_the_other_way(laws):
+    m, V, n, R = laws
+    assert frechet(*laws) == pytest.approx(w2(*laws) ** 2, rel=1e-14)
+    assert reverse_kl(*laws) == kl(n, R, m, V)
+    assert reverse_kl(*laws) != pytest.approx(kl(*laws))
+
+
+def test_hellinger_is_the_integral(laws):
+    """In one direction by quadrature; of independent directions the affinities multiply."""
+    from scipy.integrate import quad
+
+    affinity = []
+    for m, V, n, R in zip(*laws, strict=True):
+
+        def root(x, m=m, V=V, n=n, R=R):
+            return math.exp(-((x - m) ** 2) / (4 * V) - (x - n) ** 2 / (4 * R)) / math.sqrt(
+                2 * math.pi * math.sqrt(V * R)
+            )
+
+        affinity.append(quad(root, -30, 30, points=[m, n], epsabs=1e-13)[0])
+        one = np.array([[m], [V], [n], [R]])
+        assert hellinger(*one) == pytest.approx(math.sqrt(1 - affinity[-1]), rel=1e-9)
+    assert hellinger(*laws) == pytest.approx(math.sqrt(1 - math.prod(affinity)), rel=1e-9)
+
+
+def test_hellinger_is_one_for_points_and_small_for_small_differences():
+    zero, one = np.zeros(1), np.ones(1)
+    assert hellinger(zero, zero, zero, one) == 1
+    assert hellinger(zero, zero, zero, zero) == 0
+    assert hellinger(zero, one + 1e-9, zero, one) == pytest.approx(1e-9 / 4, rel=1e-4)

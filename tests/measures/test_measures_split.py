@@ -11,7 +11,7 @@ import pytest
 import solverbench as sb
 from solverbench.errors import UsageError
 from solverbench.fields import Gaussian
-from solverbench.measures.law import error_split, law_of
+from solverbench.measures.law import error_split, history, law_of, transfer
 
 LAM = np.array([4.0, 0.5, 0.01])
 MU = np.array([0.3, -0.2, 0.1])
@@ -50,8 +50,23 @@ def closed_forms(path, grid, eta):
         "initialisation": (from_prior, (MU, LAM)),
         "truncation": (ideal, (MU, LAM)),
         "discretisation": ((MU, slope**2 * U), ideal),
+        "initialisation_truncation": (closed_end(from_prior_at(u[0], last, prior, eta), last), (MU, LAM)),
+        "initialisation_discretisation": ((MU - slope * MU, slope**2 * prior), ideal),
+        "truncation_discretisation": ((MU, slope**2 * U), (MU, LAM)),
         "total": ((MU - slope * MU, slope**2 * prior), (MU, LAM)),
     }
+
+
+def from_prior_at(first, last, prior, eta):
+    """What the exact process makes of N(0, prior) between two levels u."""
+    phi = ((LAM + last) / (LAM + first)) ** ((1 + eta**2) / 2)
+    return MU - phi * MU, LAM + last + phi**2 * (prior - LAM - first)
+
+
+def closed_end(law, u):
+    """The denoiser's image of a law at level u."""
+    (m, V), d = law, LAM / (LAM + u)
+    return MU + d * (m - MU), d**2 * V
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -60,7 +75,9 @@ def test_every_part_against_its_closed_form(path, eta):
     field = gaussian(path)
     plan = sb.plan("ddim", path, sb.grid("edm", path, 7), prediction="x0")
     split = error_split(plan, field, eta)
-    for part, (law, reference) in closed_forms(field.path, plan.grid, eta).items():
+    expected = closed_forms(field.path, plan.grid, eta)
+    assert expected.keys() == split["w2"].keys() == split["kl"].keys()
+    for part, (law, reference) in expected.items():
         assert split["w2"][part] == pytest.approx(w2(law, reference), rel=1e-8, abs=1e-12), part
         # where both laws agree to eight digits, the formula above has none left
         assert split["kl"][part] == pytest.approx(kl(law, reference), rel=1e-6, abs=1e-12), part
@@ -128,3 +145,66 @@ def test_law_reports_signed_errors_per_direction():
 def test_unknown_ends_are_refused(options, named):
     with pytest.raises(UsageError, match=named):
         sb.law(gaussian("edm"), "ddim", sb.grid("edm", "edm", 5), **options)
+
+
+def test_the_transfer_function_is_a_row_per_direction():
+    field, grid = gaussian("edm"), sb.grid("edm", "edm", 6)
+    table = transfer(sb.plan("ddpm", "edm", grid, prediction="x0"), field, "prior", eta=1.0)
+    law = sb.law(field, "ddpm", grid, start="prior")
+    order = np.argsort(-LAM)
+    assert list(table.index) == list(order)
+    np.testing.assert_array_equal(table["gain"], law.kernel.A[order])
+    np.testing.assert_array_equal(table["noise"], np.sqrt(law.kernel.Q)[order])
+    np.testing.assert_allclose(table["ratio"], np.sqrt(law.variance / LAM)[order], rtol=1e-14)
+    np.testing.assert_allclose(table["mean_error"], law.mean_error[order])
+    slope, _, Q = field.transition(80.0, 0.0, 1.0)
+    np.testing.assert_allclose(table["exact_gain"], slope[order], rtol=1e-14)
+    np.testing.assert_allclose(table["exact_noise"], np.sqrt(Q)[order], rtol=1e-14)
+
+
+def test_a_transfer_function_over_points_has_no_ratio():
+    field = Gaussian(np.zeros(2), [1.0, 0.0], "edm")
+    table = transfer(sb.plan("ddim", "edm", sb.grid("edm", "edm", 4), prediction="x0"), field)
+    assert np.isnan(table["ratio"].iloc[1])
+    assert table["ratio"].iloc[0] < 1
+
+
+@pytest.mark.parametrize("solver", ["dpmpp-2m", "ddpm", "sde-dpmpp-2m", "sa-solver"])
+def test_the_history_ends_in_the_law(solver):
+    field, grid = gaussian("vp-linear"), sb.grid("edm", "vp-linear", 7)
+    plan = sb.plan(solver, "vp-linear", grid, prediction="x0")
+    found, law = history(plan, field, "prior"), law_of(plan, field, "prior")
+    assert len(found.times) == plan.nfe + 1
+    np.testing.assert_allclose(found.mean[-1], law.mean, rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(found.covariance[-1, -1], law.variance, rtol=1e-10)
+    np.testing.assert_allclose(found.covariance[0, 0], 1.0)
+
+
+def test_the_history_has_the_covariance_of_samples():
+    """Between the first, a middle and the last state of 40,000 runs, within four standard errors."""
+    n, field = 40_000, Gaussian([0.4], [0.6], "edm", prediction="x0")
+    grid = sb.grid("edm", "edm", 5, t_max=4.0, t_min=0.1)
+    plan = sb.plan("ddim[eta=0.7]", "edm", grid, prediction="x0")
+    seen = []
+
+    class Watched:
+        path, prediction, shape = field.path, field.prediction, field.shape
+
+        def __call__(self, x, t):
+            seen.append(np.array(x[:, 0], dtype=float))
+            return field(x, t)
+
+    x = sb.sample(Watched(), "ddim[eta=0.7]", grid, n=n, seed=3, dtype="float64", engine="numpy").x
+    states = np.stack([*seen, x[:, 0]])
+    found = history(plan, field, "prior")
+    C = found.covariance[:, :, 0]
+    assert np.all(np.abs(states.mean(1) - found.mean[:, 0]) < 4 * np.sqrt(np.diag(C) / n))
+    error = np.sqrt((np.outer(np.diag(C), np.diag(C)) + C**2) / n)
+    assert np.all(np.abs(np.cov(states) - C) < 4 * error)
+
+
+def test_the_history_of_the_exact_flow_is_its_own():
+    field, grid = gaussian("edm"), sb.grid("edm", "edm", 3)
+    found = history(sb.plan("flow-map", "edm", grid, prediction="x0"), field)
+    for k, t in enumerate((*grid.times[:-1], 0.0)):
+        np.testing.assert_allclose(found.covariance[k, k], field.moments(float(t))[1], rtol=1e-10)

@@ -170,7 +170,7 @@ def test_specs_that_cannot_be(entries, message):
         ({"grid_options": {"t_min": 90.0}}, "t_min=90.0"),
         ({"grid_options": {"rho": "x"}}, "problem 'small'"),
         ({"grid_options": {"path": "ve"}}, "problem 'small'"),
-        ({"field": Gaussian([0.0], [1.0], "edm")}, "does not suit kind 'law'"),
+        ({"field": Mixture([1.0], np.zeros((1, 2)), variances=[0.1], path="edm")}, "does not suit kind 'law'"),
     ],
 )
 def test_problems_that_cannot_be_are_refused_when_built(problem, entries, message):

@@ -15,7 +15,7 @@ from solverbench.report.layout import short
 from solverbench.report.quantities import QUANTITIES
 from solverbench.report.tables import best_table, compute_frame, compute_table, error_table, split_table, tables
 
-W2, KL = QUANTITIES["law"]
+W2, KL, *_ = QUANTITIES["law"]
 RMSE, FD = QUANTITIES["paired"]
 
 

@@ -38,12 +38,13 @@ def test_title_and_quick_may_be_missing(suite_file):
 
 
 @pytest.mark.parametrize("scale", suite.SCALES)
-def test_shipped_suites_read_and_name_known_solvers(scale):
+@pytest.mark.parametrize(("name", "problems"), [("cifar10", 4), ("pierret2025", 8), ("sde", 2)])
+def test_shipped_suites_read_and_name_known_solvers(name, problems, scale):
     from solverbench.methods import SOLVERS
 
-    assert suite.names() == ["ci", "cifar10"]
-    made = suite.load("cifar10", scale=scale)
-    assert len(made.problems) == 4
+    assert suite.names() == ["ci", "cifar10", "pierret2025", "sde"]
+    made = suite.load(name, scale=scale)
+    assert len(made.problems) == problems
     assert len({str(SOLVERS[name]) for name in made.solvers}) == len(made.solvers)
 
 
