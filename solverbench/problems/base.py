@@ -66,6 +66,8 @@ class Judgement:
     status: str = "ok"
     reason: str | None = None
     images: np.ndarray[Any, np.dtype[np.uint8]] | None = None
+    squared_errors: np.ndarray[Any, np.dtype[np.float64]] | None = None
+    """Mean squared error of each paired start (n,), so that two solvers can be compared start by start."""
 
 
 class Problem(Protocol):

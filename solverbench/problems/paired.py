@@ -16,7 +16,7 @@ import numpy as np
 
 from solverbench.engines.torch import Runner
 from solverbench.measures.compute import flops_per_evaluation
-from solverbench.measures.error import paired_error
+from solverbench.measures.error import paired_error, squared_errors
 from solverbench.measures.frechet import frechet_squared
 from solverbench.methods import Solver
 from solverbench.pictures import as_pictures
@@ -75,11 +75,13 @@ class PairedProblem(OnField):
         bad = int(np.sum(~np.isfinite(x).reshape(len(x), -1).all(axis=1)))
         if bad:
             return Judgement(measures, "diverged", f"{bad} of {len(x)} samples are not finite", self._pictures(x))
+        errors = None
         if not plan.draws:
+            errors = squared_errors(x[: self.spec.paired], self.reference.x)
             measures |= paired_error(x[: self.spec.paired], self.reference.x)
             measures["rmse_truncation"] = self._truncation(plan)
         measures["fd"] = self._frechet(x)
-        return Judgement(measures, images=self._pictures(x))
+        return Judgement(measures, images=self._pictures(x), squared_errors=errors)
 
     def _denoised_error(self) -> float:
         """The root-mean-square error of the exact trajectories denoised at the reference's `end`."""

@@ -23,7 +23,7 @@ import numpy as np
 from solverbench.engines.torch import Meter, Runner
 from solverbench.errors import UsageError
 from solverbench.grids import grid
-from solverbench.measures.error import paired_error
+from solverbench.measures.error import paired_error, squared_errors
 from solverbench.measures.features import SHAPE, Extractor, Moments
 from solverbench.measures.frechet import Array
 from solverbench.methods import SOLVERS, Solver
@@ -83,12 +83,13 @@ class TrajectoryProblem(OnField):
         pictures = as_pictures(x[:PICTURES])
         if bad:
             return Judgement(measures, "diverged", f"{bad} of {len(x)} samples are not finite", pictures)
+        errors = squared_errors(x[: self.spec.paired], self._reference)
         measures |= paired_error(x[: self.spec.paired], self._reference)
         if self._extract:
             features = self._extract(x)
             measures["fd_reference"] = self._ends.distance(features)
             measures["fd_data"] = self._extract.data.distance(features)
-        return Judgement(measures, images=pictures)
+        return Judgement(measures, images=pictures, squared_errors=errors)
 
     def _run(self, solver: Solver, steps: int, x: Any) -> Array:
         fine = grid("edm", self.field.path, steps, t_max=float(self.grid(2).times[0]))

@@ -82,7 +82,7 @@ def _records(
     broken = None
     try:
         problem.prepare()
-        folder.images(f"reference-{problem.spec.name}", problem.reference_images)
+        folder.arrays(f"reference-{problem.spec.name}", images=problem.reference_images)
     except StorageError:
         raise
     except Exception as error:
@@ -116,7 +116,7 @@ def _finish(cell: Cell, judged: _Judged, folder: RunFolder, broken: str | None) 
         if broken is None:
             same, judgement = judged.by(cell, plan)
             record |= {"status": judgement.status, "reason": judgement.reason, "same_as": same, **judgement.measures}
-            folder.images(cell.id, judgement.images)
+            folder.arrays(cell.id, images=judgement.images, squared_errors=judgement.squared_errors)
         else:
             record |= {"status": "failed", "reason": f"the problem could not be prepared: {broken}"}
     except StorageError:
