@@ -28,7 +28,7 @@ def sheets(run: Run, folder: Path) -> list[Path]:
     """Write <problem>-<solver>.png for every solver whose images the run has kept."""
     paths: list[Path] = []
     for problem, _ in run.problems:
-        exact = _images(run.folder, f"reference-{problem}")
+        exact = kept_images(run.folder, f"reference-{problem}")
         for label, rows in run.of(problem).groupby("label", sort=False):
             image = _sheet(run.titled(f"{problem}: {label}"), rows.sort_values("budget"), run.folder, exact)
             if image is not None:
@@ -43,7 +43,7 @@ def _sheet(title: str, rows: pd.DataFrame, folder: Path, exact: NDArray[np.uint8
     """The sheet of one solver, or None if it has no image; a cell without images is a row that says why."""
     from PIL import Image, ImageDraw, ImageFont
 
-    kept = [_images(folder, cell) for cell in rows["cell"]]
+    kept = [kept_images(folder, cell) for cell in rows["cell"]]
     first = next((images for images in kept if images is not None), None)
     if first is None:
         return None
@@ -83,7 +83,7 @@ def _caption(row: dict[Any, Any]) -> list[str]:
     return lines
 
 
-def _images(folder: Path, name: str) -> NDArray[np.uint8] | None:
+def kept_images(folder: Path, name: str) -> NDArray[np.uint8] | None:
     """Images (m, 3, h, w) of a cell or a reference; None where none were kept."""
     images = array(folder, name, "images")
     good = images is not None and images.dtype == np.uint8 and images.ndim == 4 and images.shape[1] == 3 and len(images)
