@@ -11,6 +11,7 @@ import pandas as pd
 from solverbench.methods import SOLVERS
 from solverbench.report.comparison import SAME, floor, reach_floor, sampling_seconds, tidy, twins, usual_budget, wide
 from solverbench.report.layout import Table, listed, short, uncertain
+from solverbench.report.profiles import errors, places
 from solverbench.report.quantities import DISTANCE, PARTS, QUANTITIES, Quantity
 from solverbench.report.statistics import LEVEL
 
@@ -32,6 +33,8 @@ def tables(run: Run) -> list[Table]:
         if kind == "paired":
             made.append(compute_table(run, problem))
         made.append(best_table(run, problem, kind))
+    if len(run.problems) > 1:
+        made.append(places_table(run))
     return made
 
 
@@ -167,6 +170,29 @@ def best_table(run: Run, problem: str, kind: str) -> Table:
     none = pd.DataFrame(False, index=body.index, columns=body.columns)
     title = run.titled(f"{problem}: best solver at each NFE")
     return Table(f"{problem}-best", title, body, none, pd.concat(found), notes + run.warnings, body.shape[1])
+
+
+def places_table(run: Run) -> Table:
+    """The places that the data allow every solver on every problem, the best mean place first."""
+    found = places(errors(run))
+    problems = list(dict.fromkeys(found.columns.get_level_values(0)))
+    columns = {p: [_span(*row) for row in found[p][["first", "last"]].to_numpy()] for p in problems}
+    body = pd.DataFrame({"solver": found.index.astype(str), **columns}, index=found.index)
+    data = pd.concat([found[p].assign(problem=p) for p in problems]).dropna().rename_axis("solver").reset_index()
+    notes = [
+        "First and last place that the data allow, means over budgets; a cell without a number comes last.",
+        *(f"{p}: by {QUANTITIES[kind][0].name}." for p, kind in run.problems if p in problems),
+        "-: not run there, or never with a number. Programs that are another's on all problems are left out.",
+    ]
+    none = pd.DataFrame(False, index=body.index, columns=body.columns)
+    return Table("places", run.titled(f"{run.title}: places"), body, none, data, notes + run.warnings)
+
+
+def _span(first: float, last: float) -> str:
+    if np.isnan(first):
+        return "-"
+    low, high = f"{first:.0f}", f"{last:.0f}"
+    return low if low == high else f"{low}-{high}"
 
 
 def _public(data: pd.DataFrame) -> pd.DataFrame:

@@ -152,7 +152,7 @@ def test_render_of_one_cell(tmp_path, value):
     cells = [
         {**c, "rmse": value, "rmse_se": value, "fd": value, "w2": value} for c in records() if "heun.10" in c["cell"]
     ]
-    assert len(render(write_run(tmp_path / "run", cells), figures=["png"])) == 9 * 2 + 9
+    assert len(render(write_run(tmp_path / "run", cells), figures=["png"])) == 10 * 2 + 9
 
 
 def test_render_only_what_is_asked_for(small):
