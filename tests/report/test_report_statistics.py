@@ -89,6 +89,15 @@ def test_level_is_kept_where_nothing_differs(n, shared, own):
     assert false / tables < LEVEL + 2 * math.sqrt(LEVEL * (1 - LEVEL) / tables)
 
 
+def test_level_is_used_where_errors_are_normal():
+    """Without Holm's correction a third of these tables would separate something; with none left, it would be none."""
+    rng = np.random.default_rng(7)
+    tables = 300
+    e = (1 + 0.3 * rng.normal(size=(48, 1)) + 0.1 * rng.normal(size=(48, 6)) for _ in range(tables))
+    false = sum(separated(paired_p(x)).any() for x in e) / tables
+    assert 0.01 < false < LEVEL + 2 * math.sqrt(LEVEL * (1 - LEVEL) / tables)
+
+
 def test_planted_groups_come_out():
     """Three tied, two tied 30 % worse, one far off: the groups are found, whichever draws are made."""
     factors = [1.0, 1.0, 1.0, 1.3, 1.3, 2.0]
