@@ -1,9 +1,9 @@
 """The cache folder: what is in it has been verified, and is verified again whenever it is asked for.
 
-<cache>/<artifact>/<file>                 of the catalogue
-<cache>/downloads/<sha256[:16]>/<file>    of other addresses
-....json                                  beside a file without a known checksum: the one trusted on first use
-....lock                                  held while a process downloads
+    <cache>/<artifact>/<file>                 of the catalogue
+    <cache>/downloads/<sha256[:16]>/<file>    of other addresses
+    ....json                                  beside a file without a known checksum: the one trusted on first use
+    ....lock                                  held while a process downloads
 """
 
 from __future__ import annotations

@@ -223,7 +223,6 @@ def library() -> Library:
         import diffusers
 
     versions = {"diffusers": diffusers.__version__, "torch": metadata.version("torch")}
-
     def there(scheduler: str) -> bool:
         """Not so where a package it needs is missing: a stand-in that raises (DPMSolverSDE without torchsde)."""
         return not hasattr(getattr(diffusers, scheduler), "_backends")

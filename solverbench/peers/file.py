@@ -72,16 +72,8 @@ def _call(function: Callable[..., Any], denoise: Denoise, x: Array, sigmas: Any,
 
 def _solver(file: str, name: str) -> Peer:
     found = subject(SOLVERS[name])
-    return Peer(
-        file,
-        name,
-        partial(_call, found.run),
-        found.order,
-        found.stochastic,
-        found.eta,
-        found.evaluations,
-        found.corrects,
-    )
+    return Peer(file, name, partial(_call, found.run), found.order, found.stochastic, found.eta, found.evaluations,
+                found.corrects)
 
 
 def _own(peer: Peer, sigmas: Callable[[int], Any], denoise: Denoise, steps: int) -> Owned:

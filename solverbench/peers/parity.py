@@ -108,11 +108,11 @@ def markdown(found: Sequence[Comparison], versions: Sequence[str]) -> str:
     ]
     head = f"""# Parity with other libraries
 
-Written by `{COMMAND}`; do not edit. {", ".join(versions)}.
+Written by `{COMMAND}`; do not edit. {', '.join(versions)}.
 
 Our solver and theirs from the same start with the same draws of noise, on a field that is a mixture in some columns and
 Gaussian in the others, in float64, over the uneven noise levels
-{", ".join(f"{s:g}" for s in SIGMAS)}. The difference is that of the end states, relative to the largest.
+{', '.join(f'{s:g}' for s in SIGMAS)}. The difference is that of the end states, relative to the largest.
 *Setting* says what was set for the comparison; their casts to float32 are read as float64 (their own arithmetic is
 judged by `solverbench audit`).
 
