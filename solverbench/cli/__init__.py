@@ -18,6 +18,7 @@ from solverbench.errors import SolverbenchError, nearest
 VERBS = {
     "run": "Run a suite and print its tables.",
     "report": "Render a run's tables, figures and sheets again.",
+    "figure": "Draw one figure, of a run or of solvers.",
     "list": "List solvers, adaptive solvers, paths, grids, fields or suites.",
     "show": "Explain one solver, path, grid, field or suite.",
     "cite": "Print BibTeX of solvers, grids, paths and fields, or of this package.",

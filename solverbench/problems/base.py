@@ -84,6 +84,14 @@ class Judgement:
     status: str = "ok"
     reason: str | None = None
     images: np.ndarray[Any, np.dtype[np.uint8]] | None = None
+    squared_errors: np.ndarray[Any, np.dtype[np.float64]] | None = None
+    """Mean squared error of each paired start (n,), so that two solvers can be compared start by start."""
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """What of it are arrays, by name."""
+        given = {"images": self.images, "squared_errors": self.squared_errors}
+        return {name: array for name, array in given.items() if array is not None}
 
 
 class Problem(Protocol):

@@ -16,7 +16,7 @@ import numpy as np
 
 from solverbench.engines.torch import Runner
 from solverbench.measures.compute import flops_per_evaluation
-from solverbench.measures.error import paired_error
+from solverbench.measures.error import paired_error, squared_errors
 from solverbench.measures.frechet import frechet_squared
 from solverbench.measures.subsets import ToLaw, at_n
 from solverbench.methods import Solver
@@ -78,11 +78,13 @@ class PairedProblem(OnField):
         bad = int(np.sum(~np.isfinite(x).reshape(len(x), -1).all(axis=1)))
         if bad:
             return Judgement(measures, "diverged", f"{bad} of {len(x)} samples are not finite", self._pictures(x))
+        errors = None
         if not plan.draws:
+            errors = squared_errors(x[: self.spec.paired], self.reference.x)
             measures |= paired_error(x[: self.spec.paired], self.reference.x)
             measures["rmse_truncation"] = self._truncation(plan)
         measures |= self._distance(x)
-        return Judgement(measures, images=self._pictures(x))
+        return Judgement(measures, images=self._pictures(x), squared_errors=errors)
 
     def _denoised_error(self) -> float:
         """The root-mean-square error of the exact trajectories denoised at the reference's `end`."""

@@ -23,7 +23,7 @@ import numpy as np
 from solverbench.engines.torch import Meter, Runner
 from solverbench.errors import UsageError
 from solverbench.grids import grid
-from solverbench.measures.error import paired_error
+from solverbench.measures.error import paired_error, squared_errors
 from solverbench.measures.features import SHAPE, Extractor
 from solverbench.measures.frechet import frechet
 from solverbench.measures.moments import Array, Normal
@@ -86,6 +86,7 @@ class TrajectoryProblem(OnField):
         pictures = as_pictures(x[:PICTURES])
         if bad:
             return Judgement(measures, "diverged", f"{bad} of {len(x)} samples are not finite", pictures)
+        errors = squared_errors(x[: self.spec.paired], self._reference)
         measures |= paired_error(x[: self.spec.paired], self._reference)
         if self._extract:
             features = self._extract(x)
@@ -96,7 +97,7 @@ class TrajectoryProblem(OnField):
                 both, data = ToPartners(features, self._features), ToLaw(features, self._extract.data)
                 measures["fd_reference_se"] = halves(both, len(features)).se
                 measures["fd_data_se"] = halves(data, len(features)).se
-        return Judgement(measures, images=pictures)
+        return Judgement(measures, images=pictures, squared_errors=errors)
 
     def _run(self, solver: Solver, steps: int, x: Any) -> Array:
         fine = grid("edm", self.field.path, steps, t_max=float(self.grid(2).times[0]))

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from solverbench.errors import UsageError, nearest
+from solverbench.report.formats import FORMATS
 from solverbench.report.joint import joint_names, joint_table
 from solverbench.report.quantities import QUANTITIES
 from solverbench.report.records import Run, load
@@ -24,14 +25,13 @@ from solverbench.report.tables import tables as make_tables
 
 __all__ = ["Run", "load", "render", "summary"]
 
-FIGURES = ("png", "pdf")
-TABLES = ("md", "csv")
+FIGURES = ("png", "pdf", "svg")
 
 
 def render(
     run_folder: str | Path,
-    figures: Sequence[str] = FIGURES,
-    tables: Sequence[str] = TABLES,
+    figures: Sequence[str] = ("png", "pdf"),
+    tables: Sequence[str] = ("md", "csv"),
     sheets: bool = True,
 ) -> list[Path]:
     """Write tables/, figures/ and sheets/ into a run folder and return the files, also of a run that is not complete.
@@ -39,15 +39,12 @@ def render(
     Raises UsageError for a format that is not known or a folder that is no run.
     """
     _known("figure", figures, FIGURES)
-    _known("table", tables, TABLES)
+    _known("table", tables, FORMATS)
     run = load(run_folder)
     paths = []
-    for table in make_tables(run) if tables else ():
-        for form in tables:
-            path = run.folder / "tables" / f"{table.name}.{form}"
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(table.markdown() if form == "md" else table.csv(), encoding="utf-8")
-            paths.append(path)
+    made = make_tables(run) if tables else []
+    for form in tables:
+        paths += FORMATS[form](run, made)
     if figures:
         from solverbench.report.figures import save
 
@@ -75,7 +72,7 @@ def summary(run: Run, width: int | None = None) -> str:
     return "\n\n".join(parts)
 
 
-def _known(what: str, given: Sequence[str], known: Sequence[str]) -> None:
+def _known(what: str, given: Sequence[str], known: Collection[str]) -> None:
     if isinstance(given, str):
         raise UsageError(f"{what} formats are a list, got {given!r}: write [{given!r}]")
     for form in given:

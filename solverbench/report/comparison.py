@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from solverbench.report.statistics import normal_p, paired_p, ranks, separated
+
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from solverbench.report.quantities import Quantity
 
 IDENTITY = (
@@ -22,11 +26,11 @@ SAME = 1e-9
 
 
 def tidy(records: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
-    """One row per cell: value, standard error (0 where it is computed), `ok`, and `best`, ties included.
+    """One row per cell: value, standard error (0 where it is computed), `ok`, the places it can have, and `best`.
 
-    A solver ties with the best of its budget when they are within two combined standard errors, or both below the
-    error of the reference. Where exact samples have a score, the best is the nearest to it, as fewer samples than
-    dimensions reward outputs that vary too little.
+    `first` and `last` are places among the solvers of its budget that the data allow (`statistics`); the best are those
+    that no other solver is better than beyond doubt. Errors below that of the reference are equal. Where exact samples
+    have a score, the best is the nearest to it, as fewer samples than dimensions reward outputs that vary too little.
     """
     data = records[list(IDENTITY)].copy()
     data["quantity"] = quantity.key
@@ -37,13 +41,29 @@ def tidy(records: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
     ranked = (data["value"] - goal).abs()
     if quantity.resolution:
         ranked = ranked.clip(lower=records[quantity.resolution].fillna(0.0))
-    ranked = ranked.where(data["ok"], np.inf)
-    winner = ranked.groupby(data["budget"]).transform("idxmin") if len(data) else data["budget"]
-    data["rank"] = ranked
-    least = ranked.reindex(winner).to_numpy()
-    band = 2 * np.hypot(data["se"].fillna(0.0), data["se"].reindex(winner).fillna(0.0).to_numpy())
-    data["best"] = data["ok"] & (ranked <= least * (1 + SAME) + band)
+    data["rank"] = ranked.where(data["ok"], np.inf)
+    data[["first", "last"]] = np.nan
+    for _, rows in data[data["ok"]].groupby("budget"):
+        samples = records.loc[rows.index, quantity.samples] if quantity.samples in records else None
+        places = ranks(rows["rank"].to_numpy(), _different(rows, samples))
+        data.loc[rows.index, ["first", "last"]] = np.transpose(places).astype(float)
+    data["best"] = data["first"] == 1
     return data
+
+
+def _different(rows: pd.DataFrame, samples: pd.Series | None) -> NDArray[np.bool_]:
+    """Which pairs of one budget's cells are separated; samples: squared errors by start, or None, of each."""
+    value, se = rows["rank"].to_numpy(), rows["se"].fillna(0.0).to_numpy()
+    value = np.where(np.abs(value - value.min()) <= SAME * value.min(), value.min(), value)
+    _, one, place = np.unique(np.column_stack([value, se]), axis=0, return_index=True, return_inverse=True)
+    place = place.ravel()  # equal cells are one: identical programs are no comparison
+    value, p = value[one], normal_p(value[one], se[one])
+    kept = [] if samples is None else list(samples.iloc[one])
+    paired = [i for i, errors in enumerate(kept) if errors is not None and len(errors) > 1]
+    if len({len(kept[i]) for i in paired}) == 1:
+        p[np.ix_(paired, paired)] = paired_p(np.column_stack([kept[i] for i in paired]))
+    p[value[:, None] == value] = 1.0
+    return separated(p)[np.ix_(place, place)]
 
 
 def wide(data: pd.DataFrame, column: str) -> pd.DataFrame:

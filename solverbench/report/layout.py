@@ -28,6 +28,10 @@ class Table:
     notes: list[str] = field(default_factory=list)
     text_columns: int = 1
     """Leading columns that are words: aligned to the left."""
+    precise: pd.DataFrame | None = None
+    """What is printed where there is room: with standard errors, and orders claimed and measured."""
+    tied: pd.DataFrame | None = None
+    """Cells that are as good as the best of their column without being it."""
 
     def markdown(self) -> str:
         """GitHub pipes; the marked cells in bold."""
@@ -88,6 +92,25 @@ def short(value: float) -> str:
     if value and "e" not in text and abs(value) < 1e-3:
         text = f"{value:.2e}"
     return re.sub(r"e([+-])0*(\d)", lambda m: f"e{m[1].replace('+', '')}{m[2]}", text)
+
+
+def uncertain(value: float, error: float) -> str:
+    """A value with its standard error in units of the last digit: 0.0214(3), 1.20(12)e-5; without, if there is none.
+
+    The error has one digit, or two if it begins with 1; one below a thousandth of the value is left out.
+    """
+    if not (math.isfinite(value) and math.isfinite(error) and error > max(0.0, 1e-3 * abs(value))):
+        return short(value)
+    exponent = math.floor(math.log10(abs(value))) if value else math.floor(math.log10(error))
+    scaled = exponent < -3 or exponent > 2
+    scale = 10.0**exponent if scaled else 1.0
+    value, error = value / scale, error / scale
+    place = -math.floor(math.log10(error)) + (f"{error:e}"[0] == "1")
+    if place <= 0:
+        text = f"{value:.0f}({round(error):d})"
+    else:
+        text = f"{value:.{place}f}({round(error * 10**place):d})"
+    return f"{text}e{exponent}" if scaled else text
 
 
 def escape(text: str) -> str:

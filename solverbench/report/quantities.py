@@ -14,6 +14,8 @@ class Quantity:
     meaning: str
     error: str | None = None
     """The column with its standard error; None for a value that is computed, not sampled."""
+    samples: str | None = None
+    """The column with what it is the mean of, start by start, for paired tests."""
     resolution: str | None = None
     """The column with the error of the reference: smaller values are as good as each other."""
     floor: str | None = None
@@ -29,6 +31,7 @@ RMSE = Quantity(
     "paired RMSE",
     "Paired RMSE: root-mean-square error per pixel against the reference trajectory from the same start.",
     error="rmse_se",
+    samples="squared_errors",
     resolution="reference_error",
 )
 

@@ -8,11 +8,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from solverbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 TEXT = ("cell", "problem", "kind", "solver", "family", "status", "reason", "same_as", "grid")
 MEASURED = (
@@ -114,8 +118,21 @@ def load(folder: str | Path) -> Run:
     frame["stochastic"] = (
         frame["stochastic"].isin([True]).groupby(frame["solver"]).transform("any")
     )  # unknown if skipped
+    kept = [array(folder, cell, "squared_errors") for cell in frame["cell"]]
+    frame["squared_errors"] = pd.Series(kept, index=frame.index, dtype=object)
     frame["label"] = _labels(frame)
     return Run(folder, manifest, _by_family(_filled(frame)), warnings)
+
+
+def array(folder: Path, name: str, key: str) -> NDArray[Any] | None:
+    """An array that a run has kept; None where there is none or the file is damaged, as after a crash."""
+    from zipfile import BadZipFile
+
+    try:
+        with (folder / "arrays" / f"{name}.npz").open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return np.asarray(archive[key])
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile):
+        return None
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -185,7 +202,7 @@ def _by_family(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _filled(frame: pd.DataFrame) -> pd.DataFrame:
     """Give a cell that was not run, because another solver's program is identical, that one's results."""
-    measured = [*MEASURED, "status"]
+    measured = [*MEASURED, "status", "squared_errors"]
     bare = frame["same_as"].notna() & frame["status"].isin(["ok", "skipped"]) & frame[list(MEASURED)].isna().all(axis=1)
     for i in frame.index[bare]:
         row = frame.loc[i]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from solverbench.report.layout import short
+from solverbench.report.records import array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,12 +26,11 @@ WORDS = {"diverged": "diverged", "failed": "failed", "skipped": "not possible"}
 
 def sheets(run: Run, folder: Path) -> list[Path]:
     """Write <problem>-<solver>.png for every solver whose images the run has kept."""
-    arrays = run.folder / "arrays"
     paths: list[Path] = []
-    for problem, _ in run.problems:
-        exact = _images(arrays / f"reference-{problem}.npz")
+    for problem, _ in run.alone:
+        exact = kept_images(run.folder, f"reference-{problem}")
         for label, rows in run.of(problem).groupby("label", sort=False):
-            image = _sheet(run.titled(f"{problem}: {label}"), rows.sort_values("budget"), arrays, exact)
+            image = _sheet(run.titled(f"{problem}: {label}"), rows.sort_values("budget"), run.folder, exact)
             if image is not None:
                 path = _free(folder, f"{problem}-{label}", paths)
                 folder.mkdir(parents=True, exist_ok=True)
@@ -39,11 +39,11 @@ def sheets(run: Run, folder: Path) -> list[Path]:
     return paths
 
 
-def _sheet(title: str, rows: pd.DataFrame, arrays: Path, exact: NDArray[np.uint8] | None) -> Image | None:
+def _sheet(title: str, rows: pd.DataFrame, folder: Path, exact: NDArray[np.uint8] | None) -> Image | None:
     """The sheet of one solver, or None if it has no image; a cell without images is a row that says why."""
     from PIL import Image, ImageDraw, ImageFont
 
-    kept = [_images(arrays / f"{cell}.npz") for cell in rows["cell"]]
+    kept = [kept_images(folder, cell) for cell in rows["cell"]]
     first = next((images for images in kept if images is not None), None)
     if first is None:
         return None
@@ -83,16 +83,10 @@ def _caption(row: dict[Any, Any]) -> list[str]:
     return lines
 
 
-def _images(path: Path) -> NDArray[np.uint8] | None:
-    """Images (m, 3, h, w) of a cell; None where none were kept or the file is damaged, as after a crash."""
-    from zipfile import BadZipFile
-
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            images = np.asarray(archive["images"])
-    except (OSError, EOFError, KeyError, ValueError, BadZipFile):
-        return None
-    good = images.dtype == np.uint8 and images.ndim == 4 and images.shape[1] == 3 and len(images)
+def kept_images(folder: Path, name: str) -> NDArray[np.uint8] | None:
+    """Images (m, 3, h, w) of a cell or a reference; None where none were kept."""
+    images = array(folder, name, "images")
+    good = images is not None and images.dtype == np.uint8 and images.ndim == 4 and images.shape[1] == 3 and len(images)
     return images if good else None
 
 

@@ -12,23 +12,25 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 GREY = "#b8b8b8"
+ACCENT = "#0173b2"
 DARK = "#444444"
 MARKERS = "osD^vP*Xph<>"
 FAMILIES = (
     "runge-kutta", "unipc", "dpm-solver++", "deis", "exponential", "dpm-solver", "ddim", "sde", "edm", "flow-map",
+    "pndm",
 )  # fmt: skip
 """The order in which families take colours, so that two runs agree; others follow in the order of the run."""
 RULES: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 8,
-    "axes.titlesize": 9,
+    "font.size": 7,
+    "axes.titlesize": 7.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.labelsize": 8,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 8,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
     "axes.linewidth": 0.6,
     "axes.edgecolor": DARK,
     "grid.linewidth": 0.4,
@@ -40,8 +42,10 @@ RULES: dict[str, Any] = {
     "xtick.major.size": 3,
     "ytick.major.size": 3,
     "pdf.fonttype": 42,  # text stays text in the PDF
+    "svg.fonttype": "none",
+    "svg.hashsalt": "solverbench",  # the same figure, the same names inside
     "figure.dpi": 150,
-    "savefig.dpi": 150,
+    "savefig.dpi": 220,
 }
 
 
@@ -61,9 +65,15 @@ def hues(families: Iterable[str]) -> dict[str, tuple[float, float, float]]:
 
     order = list(dict.fromkeys([*FAMILIES, *families]))
     bright = sns.color_palette("colorblind", 10)
-    own = [(0.6, 0.6, 0.2), (0.2, 0.13, 0.53), (0.15, 0.15, 0.15)]  # its yellow is pale, its grey is for the others
+    own = [
+        (0.6, 0.6, 0.2),
+        (0.2, 0.13, 0.53),
+        (0.15, 0.15, 0.15),
+        (0.53, 0.13, 0.33),
+        (0.27, 0.67, 0.6),
+    ]  # its yellow is pale, its grey is for the others
     palette = [*(bright[i] for i in (0, 1, 2, 4, 9, 3, 5)), *own]
-    return {family: palette[i % 10] for i, family in enumerate(order)}
+    return {family: palette[i % len(palette)] for i, family in enumerate(order)}
 
 
 def shade(colour: tuple[float, float, float], step: int) -> tuple[float, float, float]:
@@ -113,8 +123,8 @@ def slope_guide(axes: Axes, orders: Iterable[int] = (1, 2, 3)) -> None:
         axes.plot(10 ** np.array([x, x + run]), 10 ** np.array([y, y - k * run]), color=DARK, lw=0.6, zorder=1)
         axes.annotate(
             str(k), (10 ** (x + run), 10 ** (y - k * run)), xytext=(2, -1), textcoords="offset points",
-            fontsize=7, color=DARK, va="center", ha="left",
+            fontsize=6, color=DARK, va="center", ha="left",
         )  # fmt: skip
     axes.annotate(
-        "order", (10**x, 10**y), xytext=(-2, 3), textcoords="offset points", fontsize=7, color=DARK, va="bottom"
+        "order", (10**x, 10**y), xytext=(-2, 3), textcoords="offset points", fontsize=6, color=DARK, va="bottom"
     )

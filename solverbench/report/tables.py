@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from solverbench.report.comparison import floor, reach_floor, sampling_seconds, tidy, twins, usual_budget, wide
+from solverbench.methods import SOLVERS
+from solverbench.report.comparison import SAME, floor, reach_floor, sampling_seconds, tidy, twins, usual_budget, wide
 from solverbench.report.joint import joint_names, joint_table
-from solverbench.report.layout import Table, listed, short
+from solverbench.report.layout import Table, listed, short, uncertain
+from solverbench.report.profiles import errors, places
 from solverbench.report.quantities import DISTANCE, PARTS, QUANTITIES, Quantity
+from solverbench.report.statistics import LEVEL
 
 if TYPE_CHECKING:
     from solverbench.report.records import Run
 
+ORDER = "Order: as claimed."
 WORDS = {"diverged": "div", "failed": "fail", "skipped": "-"}
 
 
@@ -29,6 +34,8 @@ def tables(run: Run) -> list[Table]:
         if kind == "paired":
             made.append(compute_table(run, problem))
         made.append(best_table(run, problem, kind))
+    if len(run.alone) > 1:
+        made.append(places_table(run))
     return made
 
 
@@ -44,11 +51,16 @@ def error_table(run: Run, problem: str, quantity: Quantity) -> Table:
     data = tidy(records, quantity)
     body = wide(data.assign(text=_texts(data)), "text").fillna("")
     bold = wide(data, "best").fillna(False).astype(bool)
-    body.columns = bold.columns = pd.Index([f"{b:g}" for b in body.columns])
+    winner = data["best"] & (data["rank"] > data.groupby("budget")["rank"].transform("min") * (1 + SAME))
+    tied = wide(data.assign(tied=winner), "tied").fillna(False).astype(bool)
+    for frame in (body, bold, tied):
+        frame.columns = pd.Index([f"{b:g}" for b in frame.columns])
     notes = [quantity.meaning, *_context(records, quantity), _bold_note(quantity), *_footnotes(records, body)]
     title = run.titled(f"{problem}: {quantity.name} by NFE")
     notes += [*run.left_out(problem), *run.warnings]
-    return Table(f"{problem}-{quantity.key}", title, _headed(records, body), bold, _public(data), notes, 2)
+    precise = _headed(records, _precise(data), measured=True)
+    name = f"{problem}-{quantity.key}"
+    return Table(name, title, _headed(records, body), bold, _public(data), notes, 2, precise, tied)
 
 
 def split_table(run: Run, problem: str, quantity: Quantity) -> Table:
@@ -153,12 +165,35 @@ def best_table(run: Run, problem: str, kind: str) -> Table:
     body = pd.DataFrame(columns).reindex(index=budgets).fillna("-")
     body.insert(0, "NFE", budgets)
     notes = [q.meaning for q in quantities]
-    notes.append("Several names are a tie: equal, or within two combined standard errors of the best.")
+    notes.append("Several names are a tie: none is better than another of them beyond doubt.")
     if same:
         notes.append("Of identical programs the first is named.")
     none = pd.DataFrame(False, index=body.index, columns=body.columns)
     title = run.titled(f"{problem}: best solver at each NFE")
     return Table(f"{problem}-best", title, body, none, pd.concat(found), notes + run.warnings, body.shape[1])
+
+
+def places_table(run: Run) -> Table:
+    """The places that the data allow every solver on every problem, the best mean place first."""
+    found = places(errors(run))
+    problems = list(dict.fromkeys(found.columns.get_level_values(0)))
+    columns = {p: [_span(*row) for row in found[p][["first", "last"]].to_numpy()] for p in problems}
+    body = pd.DataFrame({"solver": found.index.astype(str), **columns}, index=found.index)
+    data = pd.concat([found[p].assign(problem=p) for p in problems]).dropna().rename_axis("solver").reset_index()
+    notes = [
+        "First and last place that the data allow, means over budgets; a cell without a number comes last.",
+        *(f"{p}: by {QUANTITIES[kind][0].name}." for p, kind in run.alone if p in problems),
+        "-: not run there, or never with a number. Programs that are another's on all problems are left out.",
+    ]
+    none = pd.DataFrame(False, index=body.index, columns=body.columns)
+    return Table("places", run.titled(f"{run.title}: places"), body, none, data, notes + run.warnings)
+
+
+def _span(first: float, last: float) -> str:
+    if np.isnan(first):
+        return "-"
+    low, high = f"{first:.0f}", f"{last:.0f}"
+    return low if low == high else f"{low}-{high}"
 
 
 def _public(data: pd.DataFrame) -> pd.DataFrame:
@@ -170,14 +205,29 @@ def _texts(data: pd.DataFrame) -> list[str]:
     return [_text(status, value) for status, value in zip(data["status"], data["value"], strict=True)]
 
 
+def _precise(data: pd.DataFrame) -> pd.DataFrame:
+    """Values with their standard errors; columns "10 e-2" are in units of that power of ten, to be narrow."""
+    columns = {}
+    for budget, rows in data.groupby("budget"):
+        least = rows.loc[rows["value"] > 0, "value"].min()
+        power = math.floor(math.log10(least)) if least < 0.1 or least >= 1000 else 0
+        texts = [
+            WORDS.get(status) or uncertain(value / 10.0**power, error / 10.0**power)
+            for status, value, error in zip(rows["status"], rows["value"], rows["se"], strict=True)
+        ]
+        name = f"{budget:g} e{power}" if power else f"{budget:g}"
+        columns[name] = pd.Series(texts, index=rows["label"], dtype=object)
+    return pd.DataFrame(columns).reindex(pd.unique(data["label"])).fillna("")
+
+
 def _text(status: str, value: float, integer: bool = False) -> str:
     if status in WORDS:
         return WORDS[status]
     return short(value) if not integer or np.isnan(value) else f"{value:g}"
 
 
-def _headed(records: pd.DataFrame, body: pd.DataFrame) -> pd.DataFrame:
-    """Put the solver, with what it is identical to, and its claimed order in front."""
+def _headed(records: pd.DataFrame, body: pd.DataFrame, measured: bool = False) -> pd.DataFrame:
+    """Put the solver, with what it is identical to, and its claimed order in front; and the measured one, if asked."""
     same = twins(records)[0]
     known = records.drop_duplicates("label").set_index("label")
     names = [
@@ -188,8 +238,18 @@ def _headed(records: pd.DataFrame, body: pd.DataFrame) -> pd.DataFrame:
     orders = ["-" if np.isnan(known["order"][name]) else f"{known['order'][name]:g}" for name in body.index]
     body = body.copy()
     body.insert(0, "solver", names)
-    body.insert(1, "order", orders)
+    body.insert(1, "claimed" if measured else "order", orders)
+    if measured:
+        body.insert(2, "measured", [_attained(known["solver"][name]) for name in body.index])
     return body
+
+
+def _attained(solver: str) -> str:
+    """The order a registered solver has been measured to have, by the tests of this version; '-' for others."""
+    found = SOLVERS.get(solver)
+    if found is None or found.order is None:
+        return "-"
+    return str(found.order if found.attains is None else found.attains[0])
 
 
 def _baseline(records: pd.DataFrame) -> str:
@@ -227,18 +287,19 @@ def _context(records: pd.DataFrame, quantity: Quantity) -> list[str]:
 def _bold_note(quantity: Quantity) -> str:
     if quantity.error is None:
         return f"Bold: {'the best' if quantity.floor is None else 'the nearest to the goal'} at its budget."
+    test = f"beyond doubt (all pairs tested, Holm's correction, {LEVEL:.0%} for the table's column)"
     if quantity.floor is None:
-        return "Bold: the best at its budget, and all within two combined standard errors of it: ties."
+        return f"Bold: no solver is better at that budget {test}."
     return (
-        "Bold: the nearest to the floor at its budget, and all within two combined standard deviations of exact "
-        "samples of it: ties. Below the floor is no better: with few samples, outputs that vary too little score low, "
+        f"Bold: no solver is nearer to the floor at that budget {test}. "
+        "Below the floor is no better: with few samples, outputs that vary too little score low, "
         "so a solver may also pass the floor by chance. The paired error is the primary measure."
     )
 
 
 def _footnotes(records: pd.DataFrame, body: pd.DataFrame) -> list[str]:
     """Explain what stands in the table: budgets, orders, marks, identical programs, and why cells have no number."""
-    notes = ["NFE is a budget: a solver takes as many steps as fit and may use fewer evaluations. Order: as claimed."]
+    notes = ["NFE is a budget: a solver takes as many steps as fit and may use fewer evaluations.", ORDER]
     texts = set(body.to_numpy().ravel())
     words = {"div": "diverged", "fail": "failed", "-": "budget too small, or not measured", "": "not run yet"}
     legend = [f"{mark or 'empty'}: {word}" for mark, word in words.items() if mark in texts]

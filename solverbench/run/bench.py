@@ -49,11 +49,11 @@ class Shown:
 
 @dataclass(frozen=True)
 class Done:
-    """A cell is finished, well or not: its record, and pictures if there are any."""
+    """A cell is finished, well or not: its record, and arrays by name if there are any."""
 
     cell: str
     record: dict[str, Any]
-    images: np.ndarray[Any, np.dtype[np.uint8]] | None = None
+    arrays: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
 
 
 Event: TypeAlias = Preparing | Prepared | Shown | Done
@@ -82,7 +82,7 @@ class Bench:
     def finish(self, cell: Cell) -> Done:
         """Judge one cell; whatever its solver or its field raises is in the record."""
         started = time.perf_counter()
-        record, images = describe(cell), None
+        record, arrays = describe(cell), dict[str, Any]()
         try:
             plan = self._plan(cell, cell.solver)
             cost = cell.problem.evaluations
@@ -93,7 +93,7 @@ class Bench:
             judgement, record["identity"], record["reused"] = self._judge(cell, same or cell.solver, plan)
             record |= {"status": judgement.status, "reason": judgement.reason}
             record |= {"same_as": str(same) if same else None, **judgement.measures}
-            images = judgement.images
+            arrays = judgement.arrays
         except (BudgetError, UndefinedError) as error:
             record |= {"status": "skipped", "reason": str(error)}
         except SolverbenchError as error:
@@ -101,7 +101,7 @@ class Bench:
         except Exception as error:  # a field may raise anything; it costs its own cell only
             record |= failure(in_words(error), error)
         record["seconds"] = time.perf_counter() - started
-        return Done(cell.id, record, images)
+        return Done(cell.id, record, arrays)
 
     def _plan(self, cell: Cell, solver: Solver) -> Plan:
         key = cell.problem.spec.name, cell.budget, str(solver)

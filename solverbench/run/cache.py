@@ -1,4 +1,4 @@
-"""Finished cells, kept across runs: <cache>/cells/<first two digits>/<identity>.json, and .npz for pictures.
+"""Finished cells, kept across runs: <cache>/cells/<first two digits>/<identity>.json, and .npz for arrays.
 
 An entry states its own checksums. One that does not verify is worth nothing: it is said, removed and computed again.
 The cache is a convenience, so a disk that is full or read-only only means that nothing more is kept.
@@ -52,18 +52,18 @@ class Cache:
         """Keep a judgement: never one that failed. What cannot be written is not kept."""
         if judgement.status not in ("ok", "diverged"):
             return
-        path, pictures = self._place(identity), None
+        path, arrays = self._place(identity), None
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            if judgement.images is not None:
+            if judgement.arrays:
                 stream = io.BytesIO()
-                np.savez_compressed(stream, images=judgement.images)
-                pictures = stream.getvalue()
-                _replace(path.with_suffix(".npz"), pictures)
+                np.savez_compressed(stream, **judgement.arrays)  # type: ignore[arg-type]
+                arrays = stream.getvalue()
+                _replace(path.with_suffix(".npz"), arrays)
             told = {"measures": judgement.measures, "status": judgement.status, "reason": judgement.reason}
             entry = {"schema": SCHEMA, "identity": identity, "judgement": told, "sha256": _checksum(told)}
-            if pictures is not None:
-                entry["pictures"] = hashlib.sha256(pictures).hexdigest()
+            if arrays is not None:
+                entry["arrays"] = hashlib.sha256(arrays).hexdigest()
             _replace(path, json.dumps(entry).encode())  # last: an entry that is there is whole
 
     def _verified(self, path: Path, identity: str, entry: Any) -> Judgement | None:
@@ -74,13 +74,13 @@ class Cache:
         told = entry["judgement"]
         if entry["identity"] != identity or entry["sha256"] != _checksum(told):
             raise ValueError("its checksum is another")
-        images = None
-        if "pictures" in entry:
+        arrays = {}
+        if "arrays" in entry:
             content = path.with_suffix(".npz").read_bytes()
-            if hashlib.sha256(content).hexdigest() != entry["pictures"]:
-                raise ValueError("the checksum of its pictures is another")
-            images = np.load(io.BytesIO(content), allow_pickle=False)["images"]
-        return Judgement(told["measures"], told["status"], told["reason"], images)
+            if hashlib.sha256(content).hexdigest() != entry["arrays"]:
+                raise ValueError("the checksum of its arrays is another")
+            arrays = dict(np.load(io.BytesIO(content), allow_pickle=False))
+        return Judgement(told["measures"], told["status"], told["reason"], **arrays)
 
     def _place(self, identity: str) -> Path:
         return self.root / identity[:2] / f"{identity}.json"

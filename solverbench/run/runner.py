@@ -84,9 +84,9 @@ def run(
                     case Prepared(problem, seconds, broken) if seconds > 1 and not broken:
                         say(f"{problem}: reference computed in {seconds:.1f} s")
                     case Shown(problem, images):
-                        folder.images(f"reference-{problem}", images)
-                    case Done(cell, record, images):
-                        folder.images(cell, images)
+                        folder.arrays(f"reference-{problem}", images=images)
+                    case Done(cell, record, arrays):
+                        folder.arrays(cell, **arrays)
                         folder.append(record)
                         outcome.finished += 1
                         outcome.failed += record["status"] == "failed"

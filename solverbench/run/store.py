@@ -2,7 +2,7 @@
 
     manifest.json     what was asked for, of what, on what
     cells.jsonl       one flat record per finished cell, in order of completion
-    arrays/           pictures: <cell>.npz, reference-<problem>.npz
+    arrays/           <cell>.npz: pictures, and squared errors by start; reference-<problem>.npz: pictures
 
 A run that is killed keeps every finished cell and can be resumed; what renders it reads these files and nothing else.
 """
@@ -113,12 +113,13 @@ class RunFolder:
             self._cells.flush()
             os.fsync(self._cells.fileno())
 
-    def images(self, name: str, images: np.ndarray[Any, Any] | None) -> None:
-        """Store pictures (m, 3, h, w) in uint8 under a name."""
-        if images is not None:
+    def arrays(self, name: str, **arrays: np.ndarray[Any, Any] | None) -> None:
+        """Store arrays under a name, those that are None left out; nothing if all are."""
+        given = {key: array for key, array in arrays.items() if array is not None}
+        if given:
             with self._writing():
                 torn = self.path / "arrays" / f".{name}.npz"  # until it is whole
-                np.savez_compressed(torn, images=images)
+                np.savez_compressed(torn, **given)  # type: ignore[arg-type]
                 torn.replace(torn.with_name(f"{name}.npz"))
 
     def close(self) -> None:

@@ -70,15 +70,17 @@ def test_best_of_a_computed_value_is_alone(big):
 
 
 def test_ties_of_a_sampled_value(tmp_path):
-    values = {"a": (1.0, 0.1), "b": (1.2, 0.1), "c": (1.29, 0.1), "d": (1.4, 0.25), "e": (1.3, np.nan)}
+    values = {"a": (1.0, 0.1), "b": (1.35, 0.1), "c": (1.41, 0.1), "d": (1.6, 0.25), "e": (1.5, np.nan)}
     cells = [cell(k, rmse=v, rmse_se=None if np.isnan(se) else se) for k, (v, se) in values.items()]
     run = load_cells(tmp_path, cells)
-    marked = tidy(run.records, RMSE).set_index("label")["best"]
-    # bands 2 sqrt(0.1^2 + se^2): 0.283 for b and c, 0.539 for d, 0.2 for e
-    assert marked.to_dict() == {"a": True, "b": True, "c": False, "d": True, "e": False}
+    data = tidy(run.records, RMSE).set_index("label")
+    # z of a against b, c, d, e: 2.47, 2.90, 2.23, 5; of ten pairs the first two rejected need p < 0.05/10, 0.05/9
+    assert data["best"].to_dict() == {"a": True, "b": True, "c": False, "d": True, "e": False}
+    assert data["first"].to_dict() == {"a": 1, "b": 1, "c": 2, "d": 1, "e": 2}
+    assert data["last"].to_dict() == {"a": 3, "b": 5, "c": 5, "d": 5, "e": 5}
     text = error_table(run, "p", RMSE).markdown()
-    assert row(text, "b")[2] == "**1.20**"
-    assert row(text, "c")[2] == "1.29"
+    assert row(text, "b")[2] == "**1.35**"
+    assert row(text, "c")[2] == "1.41"
 
 
 def test_errors_below_that_of_the_reference_tie(tmp_path):

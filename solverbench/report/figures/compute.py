@@ -1,0 +1,50 @@
+"""Frechet distance by compute: evaluations, operations and seconds, over the band that exact samples score."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from solverbench.report.comparison import floor, sampling_seconds, tidy
+from solverbench.report.figures.lines import budgets, leaders, legend, limits, lines, make_looks
+from solverbench.report.figures.page import headline, panels
+from solverbench.report.quantities import DISTANCE
+from solverbench.report.style import nfe_axis, plain_axis
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from solverbench.report.figures import Wish
+
+TALL = 5.0
+"""Distances above this many times the median at the smallest budget are off the panel."""
+
+
+def draw(wish: Wish) -> Figure:
+    """FD_pixel against NFE, operations and seconds; the band is what exact samples score."""
+    run, problem = wish.run, wish.problem
+    assert run is not None
+    records = run.of(problem)
+    data = tidy(records, DISTANCE).assign(gflops=records["flops"] / 1e9, seconds=sampling_seconds(records))
+    names = leaders(records, DISTANCE)
+    looks = make_looks(run.records, names)
+    columns = {"nfe": "NFE", "gflops": "GFLOPs per sample", "seconds": "seconds"}
+    columns = {key: text for key, text in columns.items() if (data[key] > 0).any()}
+    figure, made = panels(len(columns), 3, 2.6, right=1.72, gap=(0.12, 0.5), above=0.36, share="y")
+    least, spread = floor(records)
+    for i, (axes, (key, text)) in enumerate(zip(made, columns.items(), strict=True)):
+        lines(axes, records, data, looks, key)
+        if math.isfinite(least):
+            band = 2 * spread if math.isfinite(spread) else 0.0
+            axes.axhspan(least - band, least + band, color="#f3d9a4", lw=0, zorder=0.5, label="exact samples ± 2 sd")
+        limits(axes, data, TALL)
+        if key == "nfe":
+            nfe_axis(axes, budgets(records))
+        else:
+            plain_axis(axes, data[key])
+        axes.set_xlabel(text)
+        if i == 0:
+            axes.set_ylabel(f"{DISTANCE.name} (n = {records['n'].median():g})")
+    legend(figure, records, made, looks)
+    headline(figure, f"{problem}: {DISTANCE.name} by compute", run)
+    return figure

@@ -1,0 +1,49 @@
+"""Performance profiles (Dolan & Moré 2002): how often is a solver within a factor of the best?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from solverbench.report.figures.lines import MOST, entries, make_looks
+from solverbench.report.figures.page import headline, panels
+from solverbench.report.profiles import errors, profile, ratios
+from solverbench.report.style import GREY
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from solverbench.report.figures import Wish
+
+WIDEST = 100.0
+
+
+def draw(wish: Wish) -> Figure:
+    """Share of (problem, budget) on which the error is within a factor of the best one there; the best twelve named."""
+    run = wish.run
+    assert run is not None
+    ratio = ratios(errors(run))
+    widest = min(WIDEST, float(np.nanmax(ratio.where(np.isfinite(ratio)).to_numpy()))) * 1.05
+    within = np.geomspace(1.0, max(widest, 2.0), 200)
+    share = profile(ratio, within)
+    named = list(share.mean(axis=1).sort_values(ascending=False, kind="stable").index[:MOST])
+    looks = make_looks(run.records, [str(name) for name in named])
+    figure, (axes,) = panels(1, 1, 2.4, right=1.72)
+    for name in share.index:
+        if name not in looks:
+            axes.step(within, share.loc[name], where="post", color=GREY, lw=0.6, zorder=1)
+    for i, (name, look) in enumerate(looks.items()):
+        line = {**look.line(), "markevery": (6 * i % 30, 30)}
+        axes.step(within, share.loc[name], where="post", zorder=3, **line)
+    axes.set(xscale="log", xlim=(1, within[-1]), ylim=(0, 1.02))
+    axes.set_xlabel("factor of the least error at the same problem and budget")
+    axes.set_ylabel("share of problems and budgets")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    handles, labels = entries(looks)
+    axes.legend(handles, labels, loc="upper left", bbox_to_anchor=(1.01, 1.03), frameon=False, title="best twelve"
+                if len(share) > MOST else None, alignment="left")  # fmt: skip
+    problems = list(dict.fromkeys(ratio.columns.get_level_values(0)))
+    axes.set_title(f"{len(share)} programs; {', '.join(problems)}", weight="normal", fontsize=6.5)
+    headline(figure, f"{run.title}: performance profile", run)
+    return figure

@@ -1,0 +1,88 @@
+"""What solvers make of the same noise at several budgets, and how far that is from the reference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from solverbench.report.comparison import twins
+from solverbench.report.figures.lines import leaders
+from solverbench.report.figures.page import PAGE, headline
+from solverbench.report.layout import short
+from solverbench.report.quantities import QUANTITIES
+from solverbench.report.sheets import kept_images
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from solverbench.report.figures import Wish
+
+ROWS, BUDGETS = 8, 4
+GAIN = 4
+"""Differences are shown enlarged by this factor, grey where there is none."""
+NAME, GAP, ABOVE = 1.05, 0.03, 0.62
+"""Inches."""
+
+
+def draw(wish: Wish) -> Figure:
+    """A row per solver: the reference, its own pictures by budget, and to their right the enlarged differences."""
+    from matplotlib.figure import Figure
+
+    run, problem = wish.run, wish.problem
+    assert run is not None
+    records = run.of(problem)
+    records = records[~records["label"].isin(list(twins(records)[0]))]
+    quantity = QUANTITIES[dict(run.problems)[problem]][0]
+    reference = kept_images(run.folder, "reference-" + problem.replace(r"\$", "$"))
+    goal = None if reference is None else _picture(reference[0])
+    names = leaders(records, quantity, ROWS)
+    every = sorted({int(b) for b in records["budget"]})
+    shown = sorted({every[round(i)] for i in np.linspace(0, len(every) - 1, BUDGETS)})
+    columns = 1 + 2 * len(shown)
+    tile = (PAGE - NAME - GAP * columns) / (1 + 2 * BUDGETS)
+    height = ABOVE + len(names) * (tile + GAP)
+    figure = Figure(figsize=(NAME + columns * (tile + GAP), height))
+    width = figure.get_figwidth()
+    for i, name in enumerate(names):
+        bottom = height - ABOVE - i * (tile + GAP) - tile
+        figure.text(
+            0.06 / width, (bottom + tile / 2) / height, str(name).replace("[", "\n["), va="center", fontsize=6.5
+        )
+        for j, (picture, text) in enumerate(
+            _row(run.folder, records[records["label"] == name], shown, goal, quantity.key)
+        ):
+            left = NAME + j * (tile + GAP)
+            axes = figure.add_axes((left / width, bottom / height, tile / width, tile / height))
+            axes.axis("off")
+            if picture is not None:
+                axes.imshow(picture, interpolation="nearest")
+            axes.text(0.04, 0.04, text, transform=axes.transAxes, fontsize=4.8, va="bottom",
+                      bbox={"facecolor": "white", "alpha": 0.75 * bool(text), "lw": 0, "pad": 0.6})  # fmt: skip
+    headings = ["reference", *(f"NFE {b}" for b in shown), *(f"NFE {b}" for b in shown)]
+    for j, text in enumerate(headings):
+        x = (NAME + j * (tile + GAP) + tile / 2) / width
+        figure.text(x, 1 - (ABOVE - 0.05) / height, text, ha="center", va="bottom", fontsize=6)
+    x = (NAME + (1 + len(shown)) * (tile + GAP)) / width
+    figure.text(x, 1 - (ABOVE - 0.2) / height, f"difference to the reference, × {GAIN}", va="bottom", fontsize=6)
+    headline(figure, f"{problem}: one noise, many solvers; numbers: {quantity.name} of the whole set", run)
+    return figure
+
+
+def _row(folder: Any, rows: Any, budgets: list[int], goal: Any, key: str) -> list[tuple[Any, str]]:
+    """(picture or None, text in its corner): reference, pictures, differences."""
+    pictures, differences = [], []
+    for budget in budgets:
+        here = rows[rows["budget"] == budget]
+        found = kept_images(folder, str(here["cell"].iloc[0])) if len(here) else None
+        picture = None if found is None else _picture(found[0])
+        value = float(here[key].iloc[0]) if len(here) else np.nan
+        off = None if picture is None or goal is None else np.clip(0.5 + GAIN * (picture - goal) / 2, 0, 1)
+        pictures.append((picture, "" if picture is not None else "none kept"))
+        differences.append((off, short(value) if off is not None and np.isfinite(value) else ""))
+    return [(goal, ""), *pictures, *differences]
+
+
+def _picture(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return np.asarray(image, dtype=float).transpose(1, 2, 0) / 255

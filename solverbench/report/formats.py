@@ -1,0 +1,74 @@
+"""The forms a run's tables are written in, by name. A new form is a function of run, tables and folder, and a line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from solverbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from solverbench.report.layout import Table
+    from solverbench.report.records import Run
+
+
+def markdown(run: Run, tables: list[Table]) -> list[Path]:
+    """tables/<name>.md, as GitHub renders it."""
+    return _each(run, tables, "md", lambda table: table.markdown())
+
+
+def csv(run: Run, tables: list[Table]) -> list[Path]:
+    """tables/<name>.csv: tidy, one cell a row, numbers that read back the same."""
+    return _each(run, tables, "csv", lambda table: table.csv())
+
+
+def latex(run: Run, tables: list[Table]) -> list[Path]:
+    """tables/<name>.tex, to be read into a paper, and all of them in tables/all.tex, a document."""
+    from solverbench.report.latex import document
+    from solverbench.report.latex import latex as render
+
+    paths = _each(run, tables, "tex", render)
+    if paths:
+        whole = run.folder / "tables" / "all.tex"
+        whole.write_text(document(paths), encoding="utf-8")
+        paths.append(whole)
+    return paths
+
+
+def parquet(run: Run, tables: list[Table]) -> list[Path]:
+    """tables/<name>.parquet: the rows of the CSV with their types. Raises UsageError without pyarrow."""
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise UsageError("format 'parquet' needs pyarrow: pip install 'solverbench[parquet]'") from None
+    paths = []
+    for table in tables:
+        path = _folder(run) / f"{table.name}.parquet"
+        table.data.to_parquet(path, engine="pyarrow", index=False)
+        paths.append(path)
+    return paths
+
+
+FORMATS: dict[str, Callable[[Run, list[Table]], list[Path]]] = {
+    "md": markdown,
+    "csv": csv,
+    "latex": latex,
+    "parquet": parquet,
+}
+
+
+def _each(run: Run, tables: list[Table], suffix: str, render: Callable[[Table], str]) -> list[Path]:
+    paths = []
+    for table in tables:
+        path = _folder(run) / f"{table.name}.{suffix}"
+        path.write_text(render(table), encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def _folder(run: Run) -> Path:
+    folder = run.folder / "tables"
+    folder.mkdir(exist_ok=True)
+    return folder

@@ -1,0 +1,130 @@
+"""Tables for papers: LaTeX with booktabs, values with their standard errors, the best group in bold."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from solverbench.report.tables import ORDER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from solverbench.report.layout import Table
+
+SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", "*": r"\textasteriskcentered{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}",
+    "[": "{[}", "]": "{]}",  # after \\ an option would begin
+    "†": r"\textsuperscript{s}", "±": r"\(\pm\)", "≤": r"\(\le\)", "×": r"\(\times\)",
+    "η": r"\(\eta\)", "λ": r"\(\lambda\)", "ρ": r"\(\rho\)", "σ": r"\(\sigma\)", "τ": r"\(\tau\)", "φ": r"\(\phi\)",
+}  # fmt: skip
+"""What stands for characters that LaTeX reads otherwise or lacks; † marks stochastic solvers, as it marks ties here."""
+TIED = r"\textsuperscript{\dag}"
+MEASURED = "Claimed, measured: order of convergence, as published and as it was found for runs on smooth grids."
+POWERS = r"Columns are in units of the power of ten in their heading. A number in brackets is the standard error, "
+POWERS += "in units of the last digit; one below a thousandth of the value is left out."
+HEAD = r"""\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage[paperwidth=7.75in, paperheight=14in, margin=0.5in]{geometry}
+\usepackage{booktabs}
+\begin{document}
+"""
+
+
+def latex(table: Table) -> str:
+    """A floating environment with caption, label and notes, for a text width of 6.75 in; it needs booktabs."""
+    body = table.body if table.precise is None else table.precise
+    words = sum(not _numeric(body[column]) for column in body) if table.precise is not None else table.text_columns
+    bold, tied = (_marks(marks, body) for marks in (table.bold, table.tied))
+    rows = [
+        " & ".join(_cell(*cell) for cell in zip(texts, bolds, ties, strict=True)) + r" \\"
+        for texts, bolds, ties in zip(body.to_numpy(), bold, tied, strict=True)
+    ]
+    columns = "l" * words + "r" * (body.shape[1] - words)
+    names = " & ".join(_name(str(name)) for name in body.columns)
+    notes = [escape(note) for note in table.notes if table.precise is None or note != ORDER]
+    if table.precise is not None:
+        notes += [MEASURED, *([POWERS] if any(" e" in str(name) for name in body.columns) else [])]
+    if tied.any():
+        notes.append(rf"{TIED}: not separable from the least value of its column.")
+    return "\n".join(
+        [
+            f"% {_comment(table.title)}; needs \\usepackage{{booktabs}}",
+            r"\begin{table*}",
+            r"\centering\scriptsize\setlength{\tabcolsep}{2.5pt}",
+            rf"\caption{{{escape(table.title)}}}",
+            rf"\label{{tab:{re.sub(r'[^A-Za-z0-9-]+', '-', table.name)}}}",
+            rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
+            r"\toprule",
+            rf"{names} \\",
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+            r"\smallskip\raggedright",
+            *(rf"{note}\par" for note in notes),
+            r"\end{table*}",
+            "",
+        ]
+    )
+
+
+def document(tables: list[Path]) -> str:
+    """A page that shows all tables, for a look at them."""
+    return HEAD + "".join(f"\\input{{{path.name}}}\n\\clearpage\n" for path in tables) + "\\end{document}\n"
+
+
+def escape(text: str) -> str:
+    """Any text, to be printed as it is; letters beyond Latin that have no command are their code points."""
+    return "".join(SPECIAL.get(c) or (c if c.isprintable() and ord(c) < 256 else _beyond(c)) for c in _line(text))
+
+
+def _cell(text: str, bold: bool, tied: bool) -> str:
+    text = text.replace(" †", "†")
+    number = re.fullmatch(r"(-?[\d.]+(?:\(\d+\))?)(?:e(-?\d+))?", text)
+    if number:
+        power = f"e{number[2]}".replace("-", r"\(-\)") if number[2] else ""
+        made = (rf"\(-\){number[1][1:]}" if text.startswith("-") else number[1]) + power
+    else:
+        made = "--" if text == "-" else escape(text)
+    made = rf"\textbf{{{made}}}" if bold else made
+    return made + TIED if tied else made
+
+
+def _name(text: str) -> str:
+    """A heading; "10 e-2" is a budget over the power of ten its column is in units of."""
+    number, _, power = text.partition(" e")
+    return rf"\shortstack[r]{{{number}\\ \(10^{{{power}}}\)}}" if number.isdigit() and power else escape(text)
+
+
+def _numeric(column: pd.Series) -> bool:
+    return bool(column.astype(str).str.fullmatch(r"-|div|fail||-?[\d.]+(\(\d+\))?(e-?\d+)?").all())
+
+
+def _marks(marks: pd.DataFrame | None, body: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which cells of the body are marked; its columns may add a unit to the names of the marks' columns."""
+    if marks is None:
+        return np.zeros(body.shape, dtype=bool)
+    names = [str(name).partition(" e")[0] for name in body.columns]
+    return marks.reindex(index=body.index, columns=names, fill_value=False).to_numpy(dtype=bool)
+
+
+def _beyond(character: str) -> str:
+    return rf"\texttt{{U+{ord(character):04X}}}"
+
+
+def _line(text: str) -> str:
+    return " ".join(str(text).split())
+
+
+def _comment(text: str) -> str:
+    """One line, so that nothing escapes from the comment."""
+    return _line("".join(c if c.isprintable() else " " for c in text))

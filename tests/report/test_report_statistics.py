@@ -1,0 +1,146 @@
+"""Tests of differences: planted ties are ties, planted differences are found, and the level is kept."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from synthetic import records, write_run
+
+from solverbench.report import load
+from solverbench.report.comparison import tidy
+from solverbench.report.quantities import QUANTITIES
+from solverbench.report.statistics import LEVEL, holm, normal_p, paired_p, ranks, separated
+
+RMSE = QUANTITIES["paired"][0]
+
+
+def squared_errors(rng, n, factors, shared=0.35, own=0.1):
+    """Mean squared errors by start (n, m): a start is hard for all solvers, and each has luck of its own."""
+    hard = rng.normal(0, shared, (n, 1))
+    luck = rng.normal(0, own, (n, len(factors)))
+    return np.array(factors) ** 2 * np.exp(2 * (hard + luck))
+
+
+def test_holm_by_hand():
+    assert holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm(np.array([0.6, 0.9])).tolist() == [1.0, 1.0]
+    assert holm(np.array([])).size == 0
+
+
+def test_normal_p_is_the_tail_of_the_normal_law():
+    p = normal_p(np.array([0.0, 1.96]), np.array([0.6, 0.8]))
+    assert p[0, 1] == pytest.approx(0.05, abs=1e-4)
+    assert p[0, 0] == 1.0
+
+
+def test_computed_values_differ_unless_equal():
+    p = normal_p(np.array([1.0, 1.0, 1.0 + 1e-9]), np.zeros(3))
+    assert p[0, 1] == 1.0
+    assert p[0, 2] == 0.0
+
+
+def test_bootstrap_agrees_with_student_s_test_where_that_is_exact():
+    from scipy import stats
+
+    rng = np.random.default_rng(3)
+    for shift in (0.0, 0.2, 0.45):
+        x = rng.normal([0, shift], 1, (40, 2))
+        expected = stats.ttest_rel(x[:, 0], x[:, 1]).pvalue
+        assert paired_p(x)[0, 1] == pytest.approx(expected, abs=0.03)
+
+
+def test_pairing_sees_what_standard_errors_hide():
+    e = squared_errors(np.random.default_rng(0), 48, [1.0, 1.08])
+    mean, se = e.mean(0), e.std(0, ddof=1) / math.sqrt(len(e))
+    assert not separated(normal_p(mean, se)).any()
+    assert separated(paired_p(e))[0, 1]
+
+
+def test_scale_and_order_of_solvers_do_not_matter():
+    e = squared_errors(np.random.default_rng(1), 30, [1.0, 1.05, 1.3])
+    p = paired_p(e)
+    assert paired_p(e * 1e-30) == pytest.approx(p)
+    turned = [2, 0, 1]
+    assert paired_p(e[:, turned]) == pytest.approx(p[np.ix_(turned, turned)])
+    np.testing.assert_array_equal(p, p.T)
+
+
+def test_equal_columns_are_ties_and_constant_differences_are_not():
+    e = squared_errors(np.random.default_rng(2), 20, [1.0])
+    p = paired_p(np.hstack([e, e, e + 1.0]))
+    assert p[0, 1] == 1.0
+    assert p[0, 2] < 1e-3
+
+
+def test_one_row_is_no_test():
+    with pytest.raises(ValueError, match="two rows or more, got 1"):
+        paired_p(np.ones((1, 3)))
+
+
+@pytest.mark.parametrize(("n", "shared", "own"), [(24, 0.35, 0.1), (48, 0.6, 0.15)])
+def test_level_is_kept_where_nothing_differs(n, shared, own):
+    """In at most one of twenty tables anything is separated, though all of 15 pairs are looked at."""
+    rng = np.random.default_rng(n)
+    tables = 300
+    false = sum(separated(paired_p(squared_errors(rng, n, [1.0] * 6, shared, own))).any() for _ in range(tables))
+    assert false / tables < LEVEL + 2 * math.sqrt(LEVEL * (1 - LEVEL) / tables)
+
+
+def test_level_is_used_where_errors_are_normal():
+    """Without Holm's correction a third of these tables would separate something; with none left, it would be none."""
+    rng = np.random.default_rng(7)
+    tables = 300
+    e = (1 + 0.3 * rng.normal(size=(48, 1)) + 0.1 * rng.normal(size=(48, 6)) for _ in range(tables))
+    false = sum(separated(paired_p(x)).any() for x in e) / tables
+    assert 0.01 < false < LEVEL + 2 * math.sqrt(LEVEL * (1 - LEVEL) / tables)
+
+
+def test_planted_groups_come_out():
+    """Three tied, two tied 30 % worse, one far off: the groups are found, whichever draws are made."""
+    factors = [1.0, 1.0, 1.0, 1.3, 1.3, 2.0]
+    found = []
+    for seed in range(20):
+        e = squared_errors(np.random.default_rng(seed), 64, factors)
+        first, last = ranks(e.mean(0), separated(paired_p(e)))
+        found.append((tuple(first), tuple(last)))
+    assert found.count(((1, 1, 1, 4, 4, 6), (3, 3, 3, 5, 5, 6))) >= 18
+
+
+def test_ranks_count_what_is_beyond_doubt():
+    values = np.array([1.0, 2.0, 3.0])
+    different = np.zeros((3, 3), bool)
+    different[0, 2] = different[2, 0] = True  # 2.0 cannot be told from either neighbour
+    first, last = ranks(values, different)
+    assert first.tolist() == [1, 1, 2]
+    assert last.tolist() == [2, 3, 3]
+
+
+def test_errors_by_start_are_read_from_the_run(tmp_path):
+    """Two solvers whose standard errors overlap are separated by their arrays, and tie without them."""
+    cells = [c for c in records() if c["cell"] in {f"cifar10-mixture.{s}.10" for s in ("heun", "dpmpp-2m")}]
+    e = squared_errors(np.random.default_rng(0), 48, [1.0, 1.08])
+    for c, own in zip(cells, e.T, strict=True):
+        rmse = math.sqrt(own.mean())
+        c |= {"rmse": rmse, "rmse_se": own.std(ddof=1) / math.sqrt(48) / (2 * rmse)}
+    bare = load(write_run(tmp_path / "bare", cells))
+    assert tidy(bare.records, RMSE)["best"].all()
+    folder = write_run(tmp_path / "kept", cells)
+    (folder / "arrays").mkdir()
+    for c, own in zip(cells, e.T, strict=True):
+        np.savez(folder / "arrays" / f"{c['cell']}.npz", squared_errors=own)
+    assert tidy(load(folder).records, RMSE)["best"].sum() == 1
+
+
+def test_identical_programs_are_no_comparison(tmp_path):
+    """A value and standard error that is there ten times over is one solver to Holm."""
+    cells = [
+        {"cell": f"{name}{i}", "problem": "p", "kind": "paired", "solver": f"{name}{i}", "budget": 10, "nfe": 10,
+         "steps": 10, "status": "ok", "rmse": rmse, "rmse_se": 0.1}
+        for (name, rmse), i in itertools.product({"a": 1.0, "b": 1.3}.items(), range(10))
+    ]  # fmt: skip
+    data = tidy(load(write_run(tmp_path / "run", cells)).records, RMSE)
+    assert set(data.loc[data["best"], "label"].str[0]) == {"a"}
+    assert set(data["last"]) == {10, 20}
