@@ -110,7 +110,7 @@ def test_families_metric_axes_and_budget_change_the_chart(opened):
 
 def test_pointer_and_keys_read_the_points(opened):
     opened.locator("#plot").scroll_into_view_if_needed()
-    mark = opened.locator("#plot g:not(.ghost) .mark").last.bounding_box()
+    mark = opened.locator("#plot g > g:not(.ghost) .mark").last.bounding_box()
     opened.mouse.move(mark["x"] + mark["width"] / 2, mark["y"] + mark["height"] / 2)
     assert "NFE" in opened.locator(".tip").inner_text()
     opened.mouse.move(5, 5)

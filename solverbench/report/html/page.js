@@ -18,10 +18,10 @@ function make(name, attributes = {}, ...children) {
 }
 const colour = (family) => `c${data.families.indexOf(family) % COLOURS}`;
 const shape = (family) => SHAPES[data.families.indexOf(family) % SHAPES.length];
-function short(value) {
-  if (value === null || value === undefined) return "-";
+function short(value) {  // as in the tables
+  if (value === null) return "-";
   const size = Math.abs(value);
-  return value && (size < 1e-3 || size >= 1e5) ? value.toExponential(2).replace("e+", "e") : String(Number(value.toPrecision(3)));
+  return value && (size < 1e-3 || size >= 999.5) ? value.toExponential(2).replace("e+", "e") : value.toPrecision(3);
 }
 
 // theme: the system's until the button is pressed
@@ -314,7 +314,7 @@ function visit(name) {
 
 // the same numbers as tables
 function heads(names) {
-  return make("thead", {}, make("tr", {}, ...names.map(([text, number]) => make("th", { scope: "col", class: number ? "number" : null }, make("button", { type: "button" }, text)))));
+  return make("thead", {}, make("tr", {}, ...names.map(([text, number, drawn]) => make("th", { scope: "col", class: number ? "number" : null }, drawn ? text : make("button", { type: "button" }, text)))));
 }
 function framed(caption, head, body) {
   return make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, make("table", { class: "sortable" }, make("caption", {}, caption), head, make("tbody", {}, ...body)));
@@ -334,7 +334,7 @@ function list() {
   ranked.sort((a, b) => distance(a.y, q) - distance(b.y, q));
   const good = ranked.map((p) => p.y).filter((y) => y > 0), place = scale(Math.min(...good), Math.min(Math.max(...good), 1e6 * Math.min(...good)), true, 2, 98);
   $("ranking-title").textContent = `Ranking at NFE ${budget}`;
-  $("ranking").replaceChildren(framed(`${title} at NFE ${budget}${q.floor ? ", nearest to the goal first" : ""}`, heads([["place", true], ["solver"], ["family"], [q.name, true], ["standard error", true], ["note"], ["position (log)"]]), ranked.map((p, i) => {
+  $("ranking").replaceChildren(framed(`${title} at NFE ${budget}${q.floor ? ", nearest to the goal first" : ""}`, heads([["place", true], ["solver"], ["family"], [q.name, true], ["standard error", true], ["note"], ["on a log scale", false, true]]), ranked.map((p, i) => {
     const dot = make("i"), track = make("span", { class: `track ${colour(p.line.family)}`, "aria-hidden": "true" }, dot);
     dot.style.left = `${p.y > 0 ? Math.min(place(p.y), 100) : 0}%`;
     const note = [p.best ? "best or tied" : "", p.line.same ? `= ${p.line.same}` : "", p.line.stochastic ? "stochastic" : ""].filter(Boolean).join("; ");

@@ -10,6 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from solverbench.report.comparison import tidy, usual_budget
+from solverbench.report.quantities import QUANTITIES
 from solverbench.report.sheets import sheets
 
 if TYPE_CHECKING:
@@ -21,34 +23,46 @@ ROOM = 4_500_000
 
 @dataclass(frozen=True)
 class Picture:
-    """A sheet; `source` is None for one there was no room for."""
+    """A sheet; `source` is empty for one there was no room for."""
 
     name: str
-    problem: str
-    source: str | None
-    width: int
-    height: int
+    source: str = ""
+    width: int = 0
+    height: int = 0
 
 
 def pictures_of(run: Run) -> list[Picture]:
-    """The sheets of the images the run has kept, or, where it has kept none, those that were rendered into it."""
+    """The sheets of the images the run has kept, or, where it has kept none, those that were rendered into it.
+
+    Where there is no room for all of them it goes to the best solvers of each problem.
+    """
     with TemporaryDirectory() as folder:
         paths = sheets(run, Path(folder)) or sorted((run.folder / "sheets").glob("*.png"))
-        found, used = [], 0
-        for path in paths:
-            picture = _picture(path, [name for name, _ in run.problems])
-            used += len(picture.source or "")
-            found.append(picture if used <= ROOM else Picture(picture.name, picture.problem, None, 0, 0))
-    return found
+        place, found, left = _places(run), {}, ROOM
+        for path in sorted(paths, key=lambda p: place.get(p.stem, len(place))):
+            picture = _picture(path) if left > 0 else Picture(path.stem)
+            left -= len(picture.source)
+            found[path] = picture if left >= 0 else Picture(path.stem)
+        return [found[path] for path in paths]
 
 
-def _picture(path: Path, problems: list[str]) -> Picture:
+def _places(run: Run) -> dict[str, int]:
+    """The place of each solver on its problem at the usual budget, by the name of its sheet."""
+    places = {}
+    for problem, kind in run.problems:
+        records = run.of(problem)
+        data = tidy(records, QUANTITIES[kind][0])
+        ranked = data[data["budget"] == usual_budget(records)].sort_values("rank", kind="stable")
+        for place, label in enumerate(ranked["label"]):
+            places[re.sub(r"[^A-Za-z0-9+._=-]+", "-", f"{problem}-{label}").strip("-")] = place
+    return places
+
+
+def _picture(path: Path) -> Picture:
     from PIL import Image
 
-    stems = {re.sub(r"[^A-Za-z0-9+._=-]+", "-", name).strip("-"): name for name in problems}
-    problem = next((stems[s] for s in sorted(stems, key=len, reverse=True) if path.stem.startswith(f"{s}-")), "")
     with Image.open(path) as sheet:
         file = io.BytesIO()
         sheet.convert("RGB").save(file, "WEBP", quality=88, method=4)
         text = base64.b64encode(file.getvalue()).decode()
-        return Picture(path.stem, problem, f"data:image/webp;base64,{text}", *sheet.size)
+        return Picture(path.stem, f"data:image/webp;base64,{text}", *sheet.size)
