@@ -37,6 +37,13 @@ def latex(run: Run, tables: list[Table]) -> list[Path]:
     return paths
 
 
+def html(run: Run, tables: list[Table]) -> list[Path]:
+    """report.html, everything on one page that opens from disk."""
+    from solverbench.report.html import write_html
+
+    return [write_html(run.folder, run.folder / "report.html")]
+
+
 def parquet(run: Run, tables: list[Table]) -> list[Path]:
     """tables/<name>.parquet: the rows of the CSV with their types. Raises UsageError without pyarrow."""
     try:
@@ -56,6 +63,7 @@ FORMATS: dict[str, Callable[[Run, list[Table]], list[Path]]] = {
     "csv": csv,
     "latex": latex,
     "parquet": parquet,
+    "html": html,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -16,9 +17,10 @@ COMMON = {
     "cell", "problem", "kind", "solver", "family", "order", "budget", "grid", "seed", "nfe", "steps", "rows",
     "stochastic", "status", "reason", "same_as", "seconds", "identity", "reused",
 }  # fmt: skip
+PARTS = ("initialisation", "truncation", "discretisation")
 LAW = {
-    *(f"{d}{p}" for d in ("w2", "kl") for p in ("", "_initialisation", "_truncation", "_discretisation")),
-    "mean_error", "std_error_min", "std_error_max",
+    *("w2", "kl", "reverse_kl", "frechet", "hellinger", "mean_error", "std_error_min", "std_error_max"),
+    *(f"{d}_{p}" for d in ("w2", "kl") for p in (*PARTS, *map("_".join, combinations(PARTS, 2)))),
 }  # fmt: skip
 PAIRED = {
     "sampling_seconds", "field_seconds", "overhead_seconds", "flops", "n", "n_paired", "reference_error", "fd",

@@ -1,0 +1,70 @@
+"""The numbers behind the charts, as plain data: what JSON can say."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from solverbench.report.comparison import sampling_seconds, tidy, twins
+from solverbench.report.style import FAMILIES
+from solverbench.report.tables import measured
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from solverbench.report.quantities import Quantity
+    from solverbench.report.records import Run
+
+
+def chart_data(run: Run) -> dict[str, Any]:
+    """Families in the order of their colours, and per problem its solvers, cells and measured quantities."""
+    present = list(dict.fromkeys(str(family) for family in run.records["family"]))
+    return {
+        "families": [f for f in dict.fromkeys([*FAMILIES, *present]) if f in present],
+        "problems": [_problem(run, name, kind) for name, kind in run.problems],
+    }
+
+
+def _problem(run: Run, name: str, kind: str) -> dict[str, Any]:
+    records = run.of(name)
+    labels = [str(label) for label in dict.fromkeys(records["label"])]
+    known = records.drop_duplicates("label")
+    same = twins(records)[0]
+    axes = {"nfe": records["nfe"], "seconds": sampling_seconds(records), "gflops": records["flops"] / 1e9}
+    return {
+        "name": name,
+        "solvers": [
+            {"name": label, "family": str(family), "stochastic": bool(stochastic), "same": same.get(label)}
+            for label, family, stochastic in zip(labels, known["family"], known["stochastic"], strict=True)
+        ],
+        "solver": [labels.index(str(label)) for label in records["label"]],
+        "budget": numbers(records["budget"]),
+        "status": [str(status) for status in records["status"]],
+        "axes": {key: numbers(values) for key, values in axes.items() if values.notna().any()},
+        "quantities": [_quantity(records, quantity) for quantity in measured(run, name, kind)],
+    }
+
+
+def _quantity(records: pd.DataFrame, quantity: Quantity) -> dict[str, Any]:
+    data = tidy(records, quantity)
+    lines = {"resolution": quantity.resolution, "floor": quantity.floor, "spread": quantity.error}
+    if not quantity.floor:
+        lines.pop("spread")  # a standard error is each cell's own, unless it is that of exact samples
+    return {
+        "name": quantity.name,
+        "meaning": quantity.meaning,
+        "value": numbers(data["value"]),
+        "se": numbers(data["se"]),
+        "best": [bool(best) for best in data["best"]],
+        **{key: number(float(records[column].median())) if column else None for key, column in lines.items()},
+    }
+
+
+def numbers(values: pd.Series) -> list[float | None]:
+    """Seven digits of each, None for what is not finite."""
+    return [number(float(value)) for value in values]
+
+
+def number(value: float) -> float | None:
+    """Seven digits, or None for what is not finite."""
+    return float(f"{value:.7g}") if math.isfinite(value) else None
