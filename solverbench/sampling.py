@@ -309,7 +309,7 @@ class _Cupy(_Torch):
     def _tensor(self, x: Any) -> Any:
         import torch
 
-        x = torch.from_dlpack(x) if self._to_cupy else torch.as_tensor(x)
+        x = torch.utils.dlpack.from_dlpack(x) if self._to_cupy else torch.as_tensor(x)
         return x.to(self.home) if x.device.type == "cpu" else x
 
     def _engine(self) -> Any:

@@ -27,6 +27,7 @@ VERBS = {
     "audit": "Judge another library's samplers, or a file of your own.",
     "parity": "Compare our solvers with other libraries' number by number.",
     "fetch": "Download public checkpoints, statistics and data, verified; or list them.",
+    "doctor": "Say what is installed, what will run where, and why the rest will not.",
 }
 
 

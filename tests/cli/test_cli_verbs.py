@@ -33,7 +33,7 @@ def test_version(solverbench):
     ("arguments", "message"),
     [
         (["rnu"], "No such command 'rnu' (did you mean run?)"),
-        (["frobnicate"], "known: audit, cite, fetch, law, list, order, parity, plan, report, run, show"),
+        (["frobnicate"], "known: audit, cite, doctor, fetch, law, list, order, parity, plan, report, run, show"),
         (["--frobnicate"], "--frobnicate"),
         (["list", "solver"], "'solver' is not one of"),
         (["show", "ddimm"], "nothing is called 'ddimm' (did you mean ddim"),

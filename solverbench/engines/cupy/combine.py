@@ -51,9 +51,9 @@ def combine(
 ) -> None:
     """out = sum_k c_k row_k + sum_j c_j z_j, all contiguous, of one type and of shape (n, ...); `out` may be a row.
 
-    One pass over memory for up to `MAX_TERMS` rows and one draw. clip: limits of the result. bound: float64 (n,), s_i of
-    each sample, in place of `clip`: the result is limited to [-s_i, s_i] and divided by s_i (dynamic thresholding,
-    Saharia et al. 2022, section 2.3). Rows that overlap `out` in part are not supported.
+    One pass over memory for up to `MAX_TERMS` rows and one draw. clip: limits of the result. bound: float64 (n,), in
+    place of `clip`: that of sample i is limited to [-s_i, s_i] and divided by s_i (dynamic thresholding, Saharia et al.
+    2022, section 2.3). Rows that overlap `out` in part are not supported.
     """
     terms = sorted(zip(rows, coefficients, strict=True), key=lambda term: term[0].data_ptr() != out.data_ptr())
     draws = list(draws)

@@ -37,9 +37,7 @@ class Cuda:
     def _function(self, kernel: Kernel) -> Any:
         found = self._functions.get(kernel)
         if found is None:
-            module = self._cupy.RawModule(
-                code=text(kernel.file), options=OPTIONS, name_expressions=[kernel.expression]
-            )
+            module = self._cupy.RawModule(code=text(kernel.file), options=OPTIONS, name_expressions=[kernel.expression])
             found = self._functions[kernel] = module.get_function(kernel.expression)
         return found
 

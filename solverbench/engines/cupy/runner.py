@@ -31,10 +31,7 @@ class Runner(TorchRunner):
     ) -> None:
         from solverbench.engines.cupy.device import device as gpu
 
-        home = torch.device(device)
-        if kernels is None:
-            kernels = gpu(home.index if home.index is not None else torch.cuda.current_device())
-        self._kernels = kernels
+        self._kernels = kernels or gpu(_number(torch.device(device)))
         stored = {u for i in plan.code if not isinstance(i, LinComb) for u in operands(i)} | {plan.output}
         self._transient = {i.draw for v, i in enumerate(plan.code) if isinstance(i, Noise) and v not in stored}
         super().__init__(plan, n, shape, dtype, device)
@@ -51,3 +48,9 @@ class Runner(TorchRunner):
         rows = [(p, c) for p, c in terms if not isinstance(p, Draw)]
         draws = [(p, c) for p, c in terms if isinstance(p, Draw)]
         combine(self._kernels, out, [p for p, _ in rows], [c for _, c in rows], draws)
+
+
+def _number(device: torch.device) -> int:
+    """Of a GPU; the current one where none is named."""
+    index: int | None = device.index
+    return torch.cuda.current_device() if index is None else index

@@ -6,10 +6,11 @@
 #include "terms.cuh"
 
 template <class T, int K>
-__global__ void __launch_bounds__(256) combine_noise(Terms<T, K> a) {
+__global__ void __launch_bounds__(256, 1) combine_noise(Terms<T, K> a) {
     typedef typename Sum<T>::type A;
     const int64 half = (a.d + 1) / 2, blocks = (half + 3) / 4, items = a.samples * blocks;
     const int64 thread = blockIdx.x * (int64)blockDim.x + threadIdx.x, threads = gridDim.x * (int64)blockDim.x;
+#pragma unroll 1
     for (int64 item = thread; item < items; item += threads) {
         const int64 sample = quotient(item, blocks), b = item - sample * blocks;
         const Words counter = {{(uint64)a.first * (uint64)blocks + (uint64)item + 1, 0, 0, 0}};
