@@ -3,6 +3,8 @@
     sources.py   the kernels' text and every instantiation; needs no GPU
     combine.py   linear combinations of states, noise included, in one pass over memory
     runner.py    the engine: torch's, with these in place of its combinations and its noise
+    posterior.py the mean of a softmax over very many vectors: the denoiser of a data set
+    mixture.py   a diagonal mixture's field in one launch
     device.py    cupy: compiling and launching
 
 All memory is torch's: its caching allocator is the one pool, and cupy's stays empty. Nothing synchronises in the loop.

@@ -47,6 +47,16 @@ def combination(dtype: str, terms: int, noise: bool) -> Kernel:
     return Kernel(f"{name}.cu", f"{name}<{TYPES[dtype]}, {terms}>")
 
 
+def online_softmax(dtype: str) -> Kernel:
+    """The kernel of one tile of a softmax; scores are float32 or float64."""
+    return Kernel("online_softmax.cu", f"online_softmax<{TYPES[dtype]}>")
+
+
+def mixture(dtype: str) -> Kernel:
+    """The kernel of a diagonal mixture's field; states are float32 or float64."""
+    return Kernel("mixture.cu", f"mixture<{TYPES[dtype]}>")
+
+
 def every() -> Iterator[Kernel]:
     """Every instantiation, for the tests that compile them all."""
     for dtype in TYPES:
@@ -54,3 +64,6 @@ def every() -> Iterator[Kernel]:
             if terms:
                 yield combination(dtype, terms, noise=False)
             yield combination(dtype, terms, noise=True)
+    for dtype in ("float32", "float64"):
+        yield online_softmax(dtype)
+        yield mixture(dtype)

@@ -62,7 +62,8 @@ def build(folder: Path, kernels: list[sources.Kernel], flags: list[str]) -> list
     """Compile kernels into one shared library for each of their files."""
     jobs = []
     for file in dict.fromkeys(k.file for k in kernels):
-        lines = [f'#include "{Path(__file__).with_name("shim.hpp")}"', sources.text(file), EXTRA.get(file, "")]
+        fibers = "#define FIBERS" if "__shfl" in sources.text(file) else ""
+        lines = [fibers, f'#include "{Path(__file__).with_name("shim.hpp")}"', sources.text(file), EXTRA.get(file, "")]
         for kernel in (k for k in kernels if k.file == file):
             call = f"launch(&{kernel.expression}, a, grid, block, first, last)"
             types = "const void* a, unsigned grid, unsigned block, unsigned first, unsigned last"

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstddef>
 #include <cstring>
+#include <functional>
 
 #define __global__
 #define __device__
@@ -15,6 +16,7 @@ struct Index {
 };
 static thread_local Index threadIdx, blockIdx, blockDim, gridDim;
 
+using std::exp;
 using std::fma;
 
 inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
@@ -67,6 +69,75 @@ inline unsigned short to_f16(float x) {  // to nearest, ties to even, by the rou
     return sign | (unsigned short)(step == -24 ? whole : ((step + 24) << 10) + whole);
 }
 
+#ifndef FIBERS
+inline void run_block(unsigned threads, const std::function<void()>& body) {
+    for (threadIdx.x = 0; threadIdx.x < threads; threadIdx.x++) body();
+}
+#else
+// Threads that exchange values: each runs on a stack of its own until it waits, then the next; from the last to the
+// first on every second round, so that what only one order makes right is seen.
+#include <ucontext.h>
+#include <vector>
+
+struct Fibers {
+    ucontext_t scheduler;
+    std::vector<ucontext_t> context;
+    std::vector<std::vector<char>> stack;
+    std::vector<bool> done;
+    std::vector<double> slot;
+    const std::function<void()>* body;
+};
+static Fibers fibers;
+
+inline void wait_for_others() {
+    swapcontext(&fibers.context[threadIdx.x], &fibers.scheduler);
+}
+
+inline double __shfl_xor_sync(unsigned, double value, int lanes) {
+    const unsigned self = threadIdx.x;
+    fibers.slot[self] = value;
+    wait_for_others();
+    const double other = fibers.slot[self ^ (unsigned)lanes];
+    wait_for_others();
+    return other;
+}
+
+inline void __syncwarp() {
+    wait_for_others();
+}
+
+inline void start_fiber() {
+    (*fibers.body)();
+    fibers.done[threadIdx.x] = true;
+}
+
+inline void run_block(unsigned threads, const std::function<void()>& body) {
+    fibers.body = &body;
+    fibers.context.assign(threads, {});
+    fibers.stack.assign(threads, std::vector<char>(1 << 16));
+    fibers.done.assign(threads, false);
+    fibers.slot.assign(threads, 0);
+    for (unsigned i = 0; i < threads; i++) {
+        getcontext(&fibers.context[i]);
+        fibers.context[i].uc_stack.ss_sp = fibers.stack[i].data();
+        fibers.context[i].uc_stack.ss_size = fibers.stack[i].size();
+        fibers.context[i].uc_link = &fibers.scheduler;
+        makecontext(&fibers.context[i], start_fiber, 0);
+    }
+    bool alive = true;
+    for (int round = 0; alive; round++) {
+        alive = false;
+        for (unsigned k = 0; k < threads; k++) {
+            const unsigned i = round % 2 ? threads - 1 - k : k;
+            if (fibers.done[i]) continue;
+            threadIdx.x = i;
+            swapcontext(&fibers.scheduler, &fibers.context[i]);
+            alive = true;
+        }
+    }
+}
+#endif
+
 // Blocks first .. last - 1 of a launch, so that a test may look at the last blocks of a huge one.
 template <class A>
 size_t launch(void (*kernel)(A), const void* argument, unsigned grid, unsigned block, unsigned first, unsigned last) {
@@ -75,6 +146,6 @@ size_t launch(void (*kernel)(A), const void* argument, unsigned grid, unsigned b
     gridDim.x = grid;
     blockDim.x = block;
     for (blockIdx.x = first; blockIdx.x < last; blockIdx.x++)
-        for (threadIdx.x = 0; threadIdx.x < block; threadIdx.x++) kernel(a);
+        run_block(block, [&] { kernel(a); });
     return sizeof a;
 }
