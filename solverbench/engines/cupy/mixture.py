@@ -55,7 +55,8 @@ class DiagonalMixture:
         argument["n"], argument["K"], argument["d"] = len(x), K, y.shape[1]
         kernel = mixture(str(x.dtype).removeprefix("torch."))
         self._device.launch(kernel, blocks(len(x) * WARP, self._device), THREADS, argument)
-        return self._field.basis.inverse(out).reshape(x.shape)
+        prediction: torch.Tensor = self._field.basis.inverse(out).reshape(x.shape)
+        return prediction
 
     def _coefficients(self, t: float, device: torch.device) -> dict[str, torch.Tensor]:
         found = self._at.get((t, device))

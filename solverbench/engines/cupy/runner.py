@@ -6,15 +6,14 @@ memory would.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from solverbench.engines.cupy.combine import Device, Draw, combine
 from solverbench.engines.torch import Runner as TorchRunner
-from solverbench.plans import LinComb, Noise, Plan
-from solverbench.plans.ir import operands
+from solverbench.plans import Noise, Plan
 
 
 class Runner(TorchRunner):
@@ -32,9 +31,29 @@ class Runner(TorchRunner):
         from solverbench.engines.cupy.device import device as gpu
 
         self._kernels = kernels or gpu(_number(torch.device(device)))
-        stored = {u for i in plan.code if not isinstance(i, LinComb) for u in operands(i)} | {plan.output}
-        self._transient = {i.draw for v, i in enumerate(plan.code) if isinstance(i, Noise) and v not in stored}
+        self._transient = {i.draw for v in plan.transient if isinstance(i := plan.code[v], Noise)}
         super().__init__(plan, n, shape, dtype, device)
+
+    def capture(self, field: Any, x: torch.Tensor, *, seed: int = 0, first: int = 0) -> Callable[[], torch.Tensor]:
+        """The whole run as a CUDA graph: a function that runs it again on what x then holds, and returns its output.
+
+        The field must be static: no shapes, branches or copies from the host that depend on values. Noise is that of
+        `seed` and `first` in every replay. The output is overwritten by the next one.
+        """
+        side = torch.cuda.Stream(x.device)
+        side.wait_stream(torch.cuda.current_stream(x.device))
+        with torch.cuda.stream(side):  # once before: kernels are compiled and the field's caches filled
+            self(field, x, seed=seed, first=first)
+        torch.cuda.current_stream(x.device).wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            output = self(field, x, seed=seed, first=first)
+
+        def replay() -> torch.Tensor:
+            graph.replay()
+            return output
+
+        return replay
 
     def _draw(self, out: torch.Tensor, draw: int, seed: int, first: int) -> Any:
         z = Draw(seed, draw + 1, first)
