@@ -5,6 +5,7 @@
     runner.py    the engine: torch's, with these in place of its combinations and its noise
     posterior.py the mean of a softmax over very many vectors: the denoiser of a data set
     mixture.py   a diagonal mixture's field in one launch
+    moments.py   streamed mean and covariance, and their Frechet distance
     device.py    cupy: compiling and launching
 
 All memory is torch's: its caching allocator is the one pool, and cupy's stays empty. Nothing synchronises in the loop.

@@ -7,6 +7,7 @@ import mmap
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import host_kernels
 import numpy as np
@@ -247,7 +248,7 @@ def test_more_than_two_to_the_32_elements(host, noise):
 
 @pytest.mark.skipif(SANITIZED, reason="is what runs this file sanitised")
 def test_the_same_under_address_and_undefined_behaviour_sanitizers():
-    """Every test above, in a process whose kernels check each access and each operation."""
+    """The tests of all kernels, in a process where each access and each operation of theirs is checked."""
     if host_kernels.COMPILER is None:
         pytest.skip("needs a C++ compiler")
     find = [host_kernels.COMPILER, "-print-file-name=libasan.so"]
@@ -255,6 +256,7 @@ def test_the_same_under_address_and_undefined_behaviour_sanitizers():
     if not os.path.isabs(libasan):
         pytest.skip("needs gcc's address sanitizer")
     env = os.environ | {"SANITIZED": "1", "LD_PRELOAD": libasan, "ASAN_OPTIONS": "detect_leaks=0"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__]
+    files = [__file__, *(Path(__file__).with_name(f"test_cupy_{name}.py") for name in ("posterior", "mixture"))]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *map(str, files)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
