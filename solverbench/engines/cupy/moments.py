@@ -49,7 +49,7 @@ class Moments:
     def frechet_squared(self, mean: torch.Tensor, covariance: torch.Tensor) -> float:
         """Squared Frechet distance to the law with this mean (d,) and covariance (d, d).
 
-        The cross term is the sum of square roots of the eigenvalues of S^T C' S with C = S S^T: symmetric, so that it is
+        The cross term is the sum of square roots of the eigenvalues of S^T C' S with C = S S^T: symmetric, so they are
         real. The number is the only thing that is copied to the host.
         """
         C = self.covariance

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 
 from solverbench.engines.cupy.combine import Device, Draw, combine
+from solverbench.engines.cupy.sources import TYPES
 from solverbench.engines.torch import Runner as TorchRunner
+from solverbench.errors import UsageError
 from solverbench.plans import Noise, Plan
 
 
@@ -30,6 +32,8 @@ class Runner(TorchRunner):
     ) -> None:
         from solverbench.engines.cupy.device import device as gpu
 
+        if (name := str(dtype).removeprefix("torch.")) not in TYPES:
+            raise UsageError(f"engine 'cupy' has no kernels for {name} states (known: {', '.join(TYPES)})")
         self._kernels = kernels or gpu(_number(torch.device(device)))
         self._transient = {i.draw for v in plan.transient if isinstance(i := plan.code[v], Noise)}
         super().__init__(plan, n, shape, dtype, device)

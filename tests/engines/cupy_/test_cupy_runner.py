@@ -109,3 +109,9 @@ def test_missing_cupy_is_named_for_torch_s_cuda(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     assert device.why_not() == "cupy is not installed: pip install cupy-cuda13x"
+
+
+def test_types_without_kernels_are_refused(host):
+    plan = sb.plan("ddim", "edm", GRID, prediction="x0")
+    with pytest.raises(sb.UsageError, match="no kernels for float8_e5m2 states"):
+        Runner(plan, 1, SHAPE, torch.float8_e5m2, "cpu", host)
