@@ -1,8 +1,9 @@
-"""`sample`: a solver, a field and a grid give samples, on either engine, chunk by chunk."""
+"""`sample`: a solver, a field and a grid give samples, on any engine, chunk by chunk."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -48,7 +49,8 @@ class Samples:
     @property
     def finite(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Which samples have no nan and no infinity, of the shape of the batch."""
-        x = self.x if isinstance(self.x, np.ndarray) else self.x.detach().double().cpu().numpy()
+        x = self.x.get() if hasattr(self.x, "get") else self.x  # from cupy
+        x = x if isinstance(x, np.ndarray) else x.detach().double().cpu().numpy()
         inner = tuple(range(x.ndim - len(self.shape), x.ndim))
         ok: np.ndarray[Any, np.dtype[np.bool_]] = np.isfinite(x.astype(float)).all(axis=inner)
         return ok
@@ -62,7 +64,7 @@ def sample(
     n: int | None = None,
     *,
     seed: int = 0,
-    engine: Literal["torch", "numpy"] | None = None,
+    engine: Literal["torch", "numpy", "cupy"] | None = None,
     dtype: Any = None,
     memory: int = MEMORY,
     first: int = 0,
@@ -75,7 +77,8 @@ def sample(
     x: states (..., *shape) at the first time of the grid, any batch shape; without it `n` samples start from the
     path's prior.
     seed: of the start and of every noise draw. Sample i under a seed is the same whatever n, chunks or engine.
-    engine: "numpy" (any number type) or "torch"; by default the one of x, else torch.
+    engine: "numpy" (any number type), "torch", or "cupy": torch's with CUDA kernels of our own, on x's GPU or the
+    current one, where x may also be a cupy array (shared, not copied); by default the one of x, else torch.
     dtype: of the states; x's by default, else float32.
     memory: bytes the states of one chunk may take. first: number of the first sample.
 
@@ -87,10 +90,10 @@ def sample(
     batch = _check_start(x, n, shape)
     if engine is None:
         engine = "numpy" if isinstance(x, np.ndarray) else "torch"
-    if engine not in ("numpy", "torch"):
-        raise UsageError(f"unknown engine {engine!r} (known: numpy, torch)")
+    if engine not in _DRIVERS:
+        raise UsageError(f"unknown engine {engine!r} (known: {', '.join(_DRIVERS)})")
     found = find_solver(solver)
-    driver = (_Numpy if engine == "numpy" else _Torch)(field, grid, x, dtype, seed)
+    driver = _DRIVERS[engine](field, grid, x, dtype, seed)
     program = found.walk() if isinstance(found, Adaptive) else found.plan(field.path, driver.grid, field.prediction)
     if isinstance(program, Walk) and driver.narrow:
         raise UsageError(f"{found} estimates errors in the states' type: float32 or float64, not {driver.dtype}")
@@ -221,13 +224,16 @@ class _Numpy:
 class _Torch:
     """The torch engine; buffers are made for the first chunk, which is the largest."""
 
+    home = "cpu"
+    """Where samples are that start from the prior."""
+
     def __init__(self, field: Field, grid: Grid, x: Any, dtype: Any, seed: int) -> None:
         import torch
 
-        x = None if x is None else torch.as_tensor(x)
+        x = None if x is None else self._tensor(x)
         self.dtype = _torch_type(x.dtype if dtype is None and x is not None else dtype or torch.float32)
         self.x = None if x is None else x.reshape(-1, *field.shape).to(self.dtype).contiguous()
-        self.device = torch.device("cpu") if x is None else x.device
+        self.device = torch.device(self.home) if x is None else x.device
         self.itemsize: int = self.dtype.itemsize
         self.narrow = self.itemsize < 4
         self.field, self.grid, self.seed = field, grid.astype(float), seed
@@ -255,10 +261,8 @@ class _Torch:
     def run(self, plan: Plan, x: Any, first: int) -> Any:
         import torch
 
-        from solverbench.engines.torch import Runner
-
         if self._runner is None:
-            self._runner = Runner(plan, len(x), self.field.shape, self.dtype, self.device)
+            self._runner = self._engine()(plan, len(x), self.field.shape, self.dtype, self.device)
         with torch.no_grad():
             return self._runner(self.field, x, seed=self.seed, first=first).clone()
 
@@ -272,6 +276,49 @@ class _Torch:
         import torch
 
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _tensor(self, x: Any) -> Any:
+        import torch
+
+        return torch.as_tensor(x)
+
+    def _engine(self) -> Any:
+        from solverbench.engines.torch import Runner
+
+        return Runner
+
+
+class _Cupy(_Torch):
+    """The same with our kernels; a start in cupy's memory is shared with torch, and so is the result with cupy."""
+
+    home = "cuda"
+
+    def __init__(self, field: Field, grid: Grid, x: Any, dtype: Any, seed: int) -> None:
+        from solverbench.engines.cupy.device import require
+
+        require()
+        self._to_cupy = x is not None and type(x).__module__.partition(".")[0] == "cupy"
+        super().__init__(field, grid, x, dtype, seed)
+
+    def join(self, parts: list[Any]) -> Any:
+        from solverbench.engines.cupy.device import to_cupy
+
+        joined = super().join(parts)
+        return to_cupy(joined) if self._to_cupy else joined
+
+    def _tensor(self, x: Any) -> Any:
+        import torch
+
+        x = torch.utils.dlpack.from_dlpack(x) if self._to_cupy else torch.as_tensor(x)
+        return x.to(self.home) if x.device.type == "cpu" else x
+
+    def _engine(self) -> Any:
+        from solverbench.engines.cupy.runner import Runner
+
+        return Runner
+
+
+_DRIVERS: dict[str, Callable[..., _Driver]] = {"numpy": _Numpy, "torch": _Torch, "cupy": _Cupy}
 
 
 def _numpy_type(dtype: Any) -> np.dtype[Any]:

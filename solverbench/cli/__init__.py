@@ -34,6 +34,7 @@ VERBS = {
     "check": "Compare a suite's numbers with the baseline: the gate for CI.",
     "distance": "Print the distance of one set of pictures to another, with its error.",
     "fetch": "Download public checkpoints, statistics and data, verified; or list them.",
+    "doctor": "Say what is installed, what will run where, and why the rest will not.",
 }
 
 

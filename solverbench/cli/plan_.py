@@ -18,6 +18,10 @@ from solverbench.cli.common import json_option, resolve_solver
 @click.option("--grid", "grid_name", default="edm", show_default=True, help="Rule of the time grid.")
 @click.option("--prediction", help="What the field outputs [default: what the solver integrates].")
 @click.option("--latex", is_flag=True, help="Print a LaTeX table.")
+@click.option("--roofline", "gpu", help="Add the projected least time on a GPU: h100, a100 or rtx4090.")
+@click.option("--size", type=click.IntRange(1), default=256 * 3072, show_default=True,
+              help="Numbers in all states together, for --roofline.")
+@click.option("--dtype", default="float32", show_default=True, help="Type of the states, for --roofline.")
 @json_option
 def command(
     solver: str,
@@ -27,6 +31,9 @@ def command(
     grid_name: str,
     prediction: str | None,
     latex: bool,
+    gpu: str | None,
+    size: int,
+    dtype: str,
     as_json: bool,
 ) -> None:
     """Print the linear program SOLVER is: evaluations, coefficients, noise."""
@@ -37,9 +44,11 @@ def command(
     from solverbench.paths import path
     from solverbench.plans import Plan
     from solverbench.problems.budget import plan_within
+    from solverbench.roofline import gpu as data_sheet
 
     if nfe is not None and steps is not None:
         raise UsageError("give --nfe or --steps, not both")
+    on = None if gpu is None else data_sheet(gpu)
     made = path(path_name)
     for name in resolve_solver(solver):
         found = SOLVERS[name]
@@ -49,10 +58,28 @@ def command(
             plan = make_plan(found, made, grid(grid_name, made, steps), prediction=output)
         else:
             plan = plan_within(found, made, lambda n: grid(grid_name, made, n), 6 if nfe is None else nfe, output)
-        _print(plan, latex, as_json)
+        _print(plan, latex, as_json, {} if on is None else _roofline(plan, on, size, dtype))
 
 
-def _print(plan: Any, latex: bool, as_json: bool) -> None:
+def _roofline(plan: Any, on: Any, size: int, dtype: str) -> dict[str, Any]:
+    """What the data sheet says of the plan's own arithmetic."""
+    from solverbench.roofline import floor
+
+    least = floor(plan, on, size, dtype)
+    return {
+        "projected": on.name,
+        "source": on.source,
+        "size": size,
+        "dtype": dtype,
+        "bytes": least.bytes,
+        "flops": least.flops,
+        "seconds": least.seconds,
+        "seconds_per_step": least.seconds / len(plan.grid),
+        "bound": "memory" if least.memory >= least.arithmetic else "arithmetic",
+    }
+
+
+def _print(plan: Any, latex: bool, as_json: bool, roofline: dict[str, Any]) -> None:
     table = plan.table()
     facts = {
         "solver": plan.solver,
@@ -66,7 +93,8 @@ def _print(plan: Any, latex: bool, as_json: bool) -> None:
     }
     if as_json:
         rows = json.loads(table.to_json(orient="records"))
-        click.echo(json.dumps({**facts, "instructions": rows}, indent=1))
+        extra = {"roofline": roofline} if roofline else {}
+        click.echo(json.dumps({**facts, **extra, "instructions": rows}, indent=1))
     elif latex:
         click.echo(_latex(plan, table))
     else:
@@ -78,6 +106,12 @@ def _print(plan: Any, latex: bool, as_json: bool) -> None:
         )
         shown = table.assign(t=[f"{t:.6g}" if t == t else "" for t in table["t"]])  # nan
         click.echo(tabulate(shown, headers="keys", showindex=False, disable_numparse=True))
+        if roofline:
+            click.echo(
+                "\nprojected, not measured: on {projected} no less than {seconds_per_step:.3g} s per step, "
+                "{seconds:.3g} s in all, for {size} numbers of {dtype} ({bytes:.3g} bytes, {flops:.3g} operations, "
+                "bound by {bound}; the field not included; {source})".format(**roofline)
+            )
 
 
 def _latex(plan: Any, table: Any) -> str:

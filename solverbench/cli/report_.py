@@ -9,7 +9,9 @@ import click
 
 @click.command("report")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--format", "formats", default="md,csv", show_default=True, help="Tables: md, csv, latex, parquet; html: one page.")
+@click.option(
+    "--format", "formats", default="md,csv", show_default=True, help="Tables: md, csv, latex, parquet; html: one page."
+)
 @click.option("--figures", default="png,pdf", show_default=True, help="Figures: png, pdf, svg, or none.")
 @click.option("--sheets/--no-sheets", default=True, help="Sheets of sample images.")
 def command(run: Path, formats: str, figures: str, sheets: bool) -> int:

@@ -22,6 +22,9 @@ from solverbench.plans import Eval, Input, Jump, LinComb, Map, Noise, Plan
 BLOCK = 1 << 17
 """Elements of one operand per block and thread: 512 KiB of float32, so that four operands fit 2 MiB of cache."""
 
+LINE = 64
+"""Elements that the length of a row is a multiple of, so that every row starts where cache lines and vectors do."""
+
 
 @dataclass
 class Meter:
@@ -47,7 +50,7 @@ class Runner:
     ) -> None:
         self.plan, self.shape = plan, tuple(shape)
         size = n * int(np.prod(self.shape))
-        self._buffer = torch.empty((plan.schedule.buffer, size), dtype=dtype, device=device)
+        self._buffer = torch.empty((plan.schedule.buffer, -(-size // LINE) * LINE), dtype=dtype, device=device)
         narrow = dtype in (torch.bfloat16, torch.float16)
         self._sum = torch.empty(min(size, BLOCK), dtype=torch.float32, device=device) if narrow else None
         self._program = [self._prepare(v) for v in range(len(plan.code))]
@@ -72,25 +75,18 @@ class Runner:
         """
         started = time.perf_counter()
         rows = self._buffer[:, : x.numel()].view(-1, *x.shape).unbind()
-        block = len(self._sum) if self._sum is not None else _block(x.numel())
-        whole = self._sum is None and block >= x.numel()
         value: list[Any] = [None] * len(self._program)  # the live ones, each of the shape of x
         for v, (instruction, row, dead) in enumerate(self._program):
             match instruction:
                 case operands, coefficients:
-                    value[v] = out = rows[row]
-                    parts = [value[u] for u in operands]
-                    if whole:
-                        _accumulate(out, parts, coefficients)
-                    else:
-                        self._by_blocks(block, out, parts, coefficients)
+                    value[v] = rows[row]
+                    self._combine(rows[row], [value[u] for u in operands], coefficients)
                 case Eval(u, t):
                     value[v] = self._call(field, value[u], t)
                 case Jump(u, s, t):
                     value[v] = self._call(field.jump, value[u], s, t)
                 case Noise(draw):
-                    value[v] = rows[row]
-                    fill_normal(value[v].view(len(x), -1), seed, draw + 1, first)
+                    value[v] = self._draw(rows[row], draw, seed, first)
                 case Map(u, _, function):
                     value[v] = rows[row]
                     value[v].copy_(function(value[u]))
@@ -117,10 +113,17 @@ class Runner:
         contiguous: torch.Tensor = output.contiguous()
         return contiguous
 
-    def _by_blocks(
-        self, block: int, out: torch.Tensor, rows: Sequence[torch.Tensor], coefficients: Sequence[float]
-    ) -> None:
+    def _draw(self, out: torch.Tensor, draw: int, seed: int, first: int) -> Any:
+        """What stands for a noise draw among the values: here `out`, filled."""
+        fill_normal(out.view(len(out), -1), seed, draw + 1, first)
+        return out
+
+    def _combine(self, out: torch.Tensor, rows: Sequence[Any], coefficients: Sequence[float]) -> None:
         """out = sum_k c_k row_k in one pass over memory; `out` may be the first of the rows."""
+        block = len(self._sum) if self._sum is not None else _block(out.numel())
+        if self._sum is None and block >= out.numel():
+            _accumulate(out, rows, coefficients)
+            return
         for to, *parts in zip(*(row.view(-1).split(block) for row in (out, *rows)), strict=True):
             total = to if self._sum is None else self._sum[: to.numel()]
             _accumulate(total, parts, coefficients)

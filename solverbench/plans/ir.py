@@ -122,6 +122,12 @@ class Plan:
         return not any(isinstance(i, Map) for i in self.code)
 
     @cached_property
+    def transient(self) -> frozenset[int]:
+        """The noise values that only linear combinations read: an engine may draw them where they are added."""
+        stored = {u for i in self.code if not isinstance(i, LinComb) for u in operands(i)} | {self.output}
+        return frozenset(v for v, i in enumerate(self.code) if isinstance(i, Noise) and v not in stored)
+
+    @cached_property
     def schedule(self) -> Schedule:
         """Which buffer row each value lives in and when it dies."""
         return schedule([operands(i) for i in self.code], self._owned(), self.output)

@@ -1,0 +1,79 @@
+"""The engine: torch's loop over a plan, with one kernel launch per linear combination and noise that is never stored.
+
+A draw that only linear combinations read is drawn where it is added, each time: the words cost less than the trip to
+memory would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from solverbench.engines.cupy.combine import Device, Draw, combine
+from solverbench.engines.cupy.sources import TYPES
+from solverbench.engines.torch import Runner as TorchRunner
+from solverbench.errors import UsageError
+from solverbench.plans import Noise, Plan
+
+
+class Runner(TorchRunner):
+    """As `engines.torch.Runner`; `kernels` launches, by default on the GPU of `device`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        n: int,
+        shape: tuple[int, ...],
+        dtype: torch.dtype,
+        device: torch.device | str = "cuda",
+        kernels: Device | None = None,
+    ) -> None:
+        from solverbench.engines.cupy.device import device as gpu
+
+        if (name := str(dtype).removeprefix("torch.")) not in TYPES:
+            raise UsageError(f"engine 'cupy' has no kernels for {name} states (known: {', '.join(TYPES)})")
+        self._kernels = kernels or gpu(_number(torch.device(device)))
+        self._transient = {i.draw for v in plan.transient if isinstance(i := plan.code[v], Noise)}
+        super().__init__(plan, n, shape, dtype, device)
+
+    def capture(self, field: Any, x: torch.Tensor, *, seed: int = 0, first: int = 0) -> Callable[[], torch.Tensor]:
+        """The whole run as a CUDA graph: a function that runs it again on what x then holds, and returns its output.
+
+        The field must be static: no shapes, branches or copies from the host that depend on values. Noise is that of
+        `seed` and `first` in every replay. The output is overwritten by the next one.
+        """
+        side = torch.cuda.Stream(x.device)
+        side.wait_stream(torch.cuda.current_stream(x.device))
+        with torch.cuda.stream(side):  # once before: kernels are compiled and the field's caches filled
+            self(field, x, seed=seed, first=first)
+        torch.cuda.current_stream(x.device).wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            output = self(field, x, seed=seed, first=first)
+
+        def replay() -> torch.Tensor:
+            graph.replay()
+            return output
+
+        return replay
+
+    def _draw(self, out: torch.Tensor, draw: int, seed: int, first: int) -> Any:
+        z = Draw(seed, draw + 1, first)
+        if draw in self._transient:
+            return z
+        combine(self._kernels, out, [], [], [(z, 1.0)])
+        return out
+
+    def _combine(self, out: torch.Tensor, parts: Sequence[Any], coefficients: Sequence[float]) -> None:
+        terms = list(zip(parts, coefficients, strict=True))
+        rows = [(p, c) for p, c in terms if not isinstance(p, Draw)]
+        draws = [(p, c) for p, c in terms if isinstance(p, Draw)]
+        combine(self._kernels, out, [p for p, _ in rows], [c for _, c in rows], draws)
+
+
+def _number(device: torch.device) -> int:
+    """Of a GPU; the current one where none is named."""
+    index: int | None = device.index
+    return torch.cuda.current_device() if index is None else index

@@ -1,0 +1,94 @@
+"""The engine on a GPU against the CPU engines."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import solverbench as sb
+from solverbench.engines.cupy.combine import Draw, combine
+from solverbench.engines.cupy.mixture import DiagonalMixture
+from solverbench.engines.cupy.posterior import empirical_denoiser
+from solverbench.engines.cupy.runner import Runner
+from solverbench.engines.cupy.sources import MAX_TERMS, TYPES
+from solverbench.engines.noise import normals
+from solverbench.fields import Mixture
+
+EPS = {"float32": 2.0**-24, "float64": 2.0**-52, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+
+
+def field(d=6):
+    """Three components, diagonal."""
+    means = np.random.default_rng(5).normal(size=(3, d))
+    return Mixture([0.2, 0.5, 0.3], means, variances=[0.3, 0.05, 0.6], path="edm")
+
+
+@pytest.mark.parametrize("noise", [False, True])
+@pytest.mark.parametrize("terms", [0, 1, 2, 5, MAX_TERMS, MAX_TERMS + 3])
+@pytest.mark.parametrize("dtype", TYPES)
+def test_combinations(gpu, rng, dtype, terms, noise):
+    for n, d in ((1, 1), (5, 7), (64, 3072), (3, 100_003)):
+        rows = [torch.from_numpy(rng.normal(size=(n, d))).to(getattr(torch, dtype)) for _ in range(terms)]
+        c = rng.normal(size=terms)
+        z = normals(3, 4, 5, n, d, np.float64 if dtype == "float64" else np.float32) * 0.5
+        expected = sum((a * r.double().numpy() for a, r in zip(c, rows, strict=True)), z * noise)
+        out = torch.empty(n, d, dtype=getattr(torch, dtype), device="cuda")
+        combine(gpu, out, [r.cuda() for r in rows], c, [(Draw(3, 4, 5), 0.5)] if noise else [])
+        bound = EPS[dtype] * (1 + np.abs(expected)) * max(4, terms) + (1e-3 if noise and dtype != "float64" else 1e-13)
+        assert np.all(np.abs(out.double().cpu().numpy() - expected) <= bound)
+
+
+@pytest.mark.parametrize("name", ["ddim", "heun", "ddpm", "dpmpp-3m", "sde-dpmpp-2m", "edm-stochastic", "rk8"])
+def test_plans(name):
+    x = torch.randn(11, 6, dtype=torch.float64) * 80
+    grid = sb.grid("edm", "edm", 8)
+    a = sb.sample(field(), name, grid, x=x.cuda(), seed=3, engine="cupy").x
+    b = sb.sample(field(), name, grid, x=x.numpy(), seed=3, engine="numpy").x
+    np.testing.assert_allclose(a.cpu().numpy(), b, rtol=0, atol=1e-9 * (1 + np.abs(b).max()))
+
+
+def test_cupy_s_memory_is_shared():
+    cupy = pytest.importorskip("cupy")
+    x = cupy.ones((4, 6), dtype=cupy.float64) * 50
+    found = sb.sample(field(), "ddim", sb.grid("edm", "edm", 4), x=x, engine="cupy")
+    assert isinstance(found.x, cupy.ndarray)
+    assert found.finite.all()
+    assert (x == 50).all()
+
+
+def test_launches_follow_torch_s_stream(gpu):
+    side = torch.cuda.Stream()
+    x = torch.zeros(1 << 24, device="cuda").view(1, -1)
+    torch.cuda.synchronize()
+    with torch.cuda.stream(side):
+        for _ in range(50):  # in order, or the last sum would miss some
+            x.add_(1)
+            combine(gpu, x, [x], [1.0])
+    side.synchronize()
+    assert (x == 50).all()
+
+
+def test_captured_plans():
+    plan = sb.plan("sde-dpmpp-2m", "edm", sb.grid("edm", "edm", 6), prediction="x0")
+    x = torch.randn(5, 6, device="cuda") * 80
+    runner = Runner(plan, 5, (6,), torch.float32)
+    expected = runner(field(), x, seed=2).clone()
+    replay = runner.capture(field(), x, seed=2)
+    torch.testing.assert_close(replay(), expected)
+    other = torch.randn(5, 6, device="cuda") * 80
+    expected = runner(field(), other, seed=2).clone()
+    x.copy_(other)
+    torch.testing.assert_close(replay(), expected)
+
+
+def test_fields(gpu, rng):
+    known = field()
+    x = torch.from_numpy(rng.normal(size=(300, 6)))
+    for sigma in (0.01, 1.0, 80.0):
+        got = DiagonalMixture(known, gpu)(x.cuda(), sigma).cpu()
+        torch.testing.assert_close(got, known(x, sigma), rtol=1e-9, atol=1e-9)
+    data = rng.normal(size=(5000, 6))
+    points = Mixture(np.full(5000, 1 / 5000), data, variances=np.zeros(5000), path="edm")
+    got = empirical_denoiser(gpu, x.cuda(), torch.from_numpy(data).cuda(), 1.0, 0.5, tile=1024).cpu()
+    torch.testing.assert_close(got, points(x, 0.5), rtol=1e-9, atol=1e-9)
