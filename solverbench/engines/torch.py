@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from solverbench.engines.noise import normals
+from solverbench.engines.noise import Source, independent, normals
 from solverbench.plans import Eval, Input, Jump, LinComb, Map, Noise, Plan
 
 BLOCK = 1 << 17
@@ -65,10 +65,12 @@ class Runner:
         terms = sorted(instruction.terms, key=lambda term: rows[term[0]] != rows[v])
         return ([u for u, _ in terms], [float(c) for _, c in terms]), rows[v], dead
 
-    def __call__(self, field: Any, x: torch.Tensor, *, seed: int = 0, first: int = 0) -> torch.Tensor:
+    def __call__(
+        self, field: Any, x: torch.Tensor, *, seed: int = 0, first: int = 0, source: Source = independent
+    ) -> torch.Tensor:
         """Run the plan on x (m, *shape), m <= n, and return the final state, which stays valid until the next call.
 
-        Noise belongs to the samples first .. first + m - 1 under `seed`.
+        Noise belongs to the samples first .. first + m - 1 under `seed`, and comes from `source`.
         """
         started = time.perf_counter()
         rows = self._buffer[:, : x.numel()].view(-1, *x.shape).unbind()
@@ -88,9 +90,10 @@ class Runner:
                     value[v] = self._call(field, value[u], t)
                 case Jump(u, s, t):
                     value[v] = self._call(field.jump, value[u], s, t)
-                case Noise(draw):
+                case Noise():
                     value[v] = rows[row]
-                    fill_normal(value[v].view(len(x), -1), seed, draw + 1, first)
+                    flat = value[v].view(len(x), -1)
+                    flat.copy_(torch.from_numpy(source(instruction, seed, first, *flat.shape, drawn(flat.dtype))))
                 case Map(u, _, function):
                     value[v] = rows[row]
                     value[v].copy_(function(value[u]))
@@ -151,6 +154,10 @@ def _block(size: int) -> int:
 
 def fill_normal(out: torch.Tensor, seed: int, stream: int, first: int) -> None:
     """Write standard normal numbers into out (n, d); row i belongs to sample first + i."""
-    wide = np.float64 if out.dtype == torch.float64 else np.float32
     n, d = out.shape
-    out.copy_(torch.from_numpy(np.ascontiguousarray(normals(seed, stream, first, n, d, wide))))
+    out.copy_(torch.from_numpy(normals(seed, stream, first, n, d, drawn(out.dtype))))
+
+
+def drawn(dtype: torch.dtype) -> Any:
+    """The type in which noise for states of that type is drawn."""
+    return np.float64 if dtype == torch.float64 else np.float32
