@@ -93,7 +93,8 @@ class Runner:
                 case Noise():
                     value[v] = rows[row]
                     flat = value[v].view(len(x), -1)
-                    flat.copy_(torch.from_numpy(source(instruction, seed, first, *flat.shape, drawn(flat.dtype))))
+                    n, d = flat.shape
+                    flat.copy_(torch.from_numpy(source(instruction, seed, first, n, d, drawn(x.dtype))))
                 case Map(u, _, function):
                     value[v] = rows[row]
                     value[v].copy_(function(value[u]))
