@@ -13,10 +13,11 @@ from solverbench.adaptive import Adaptive
 from solverbench.adaptive.batch import Model
 from solverbench.adaptive.walk import Walk, Walked
 from solverbench.api import GridLike, SolverLike, find_solver, on_path
-from solverbench.engines.noise import START, normals
+from solverbench.engines.brownian import Brownian
+from solverbench.engines.noise import START, Source, independent, normals
 from solverbench.errors import UsageError
 from solverbench.grids import Grid
-from solverbench.plans import Jump, Plan
+from solverbench.plans import Jump, Noise, Plan
 
 if TYPE_CHECKING:
     from solverbench.fields.base import Field
@@ -68,6 +69,7 @@ def sample(
     dtype: Any = None,
     memory: int = MEMORY,
     first: int = 0,
+    noise: Literal["independent", "brownian"] = "independent",
 ) -> Samples:
     """Run a solver on a field.
 
@@ -81,6 +83,8 @@ def sample(
     current one, where x may also be a cupy array (shared, not copied); by default the one of x, else torch.
     dtype: of the states; x's by default, else float32.
     memory: bytes the states of one chunk may take. first: number of the first sample.
+    noise: "independent" draws, or the increments of one "brownian" path per sample, the same on every grid, so that
+    runs of more and more steps converge sample by sample (see `engines.brownian`; some fifty times the random numbers).
 
     Raises UsageError for shapes that do not fit, impossible grids, and jumps on a field without a flow map. Samples
     that diverge are returned as they are; `Samples.finite` tells which.
@@ -93,7 +97,10 @@ def sample(
     if engine not in _DRIVERS:
         raise UsageError(f"unknown engine {engine!r} (known: {', '.join(_DRIVERS)})")
     found = find_solver(solver)
-    driver = _DRIVERS[engine](field, grid, x, dtype, seed)
+    if noise not in ("independent", "brownian"):
+        raise UsageError(f"unknown noise {noise!r} (known: independent, brownian)")
+    source: Source = Brownian(field.path) if noise == "brownian" else independent
+    driver = _DRIVERS[engine](field, grid, x, dtype, seed, source)
     program = found.walk() if isinstance(found, Adaptive) else found.plan(field.path, driver.grid, field.prediction)
     if isinstance(program, Walk) and driver.narrow:
         raise UsageError(f"{found} estimates errors in the states' type: float32 or float64, not {driver.dtype}")
@@ -181,7 +188,7 @@ class _Numpy:
 
     field_seconds = float("nan")
 
-    def __init__(self, field: Field, grid: Grid, x: Any, dtype: Any, seed: int) -> None:
+    def __init__(self, field: Field, grid: Grid, x: Any, dtype: Any, seed: int, source: Source) -> None:
         if x is not None and not isinstance(x, np.ndarray):
             x = x.detach().cpu().numpy()
         self.dtype = _numpy_type(x.dtype if dtype is None and x is not None else dtype or np.float32)
@@ -194,15 +201,15 @@ class _Numpy:
             raise UsageError("dtype object needs x, whose entries say which numbers are meant")
         self.drawn = np.float32 if self.dtype == np.float32 else np.float64
         self.itemsize = max(self.dtype.itemsize, 8)
-        self.field, self.grid, self.seed = field, grid.astype(self.number), seed
+        self.field, self.grid, self.seed, self.source = field, grid.astype(self.number), seed, source
         self.narrow = self.dtype.kind == "O" or self.dtype.itemsize < 4
 
     def prior(self, m: int, first: int) -> Any:
         return start(self.field, self.grid, m, self.seed, first, self.drawn).astype(self.dtype)
 
-    def _noise(self, draw: int, m: int, first: int) -> Any:
+    def _noise(self, draw: Noise, m: int, first: int) -> Any:
         d = int(np.prod(self.field.shape))
-        z = normals(self.seed, draw + 1, first, m, d, self.drawn).reshape(m, *self.field.shape)
+        z = self.source(draw, self.seed, first, m, d, self.drawn).reshape(m, *self.field.shape)
         return z.astype(object) * self.number(1) if self.dtype.kind == "O" else z.astype(self.dtype)
 
     def part(self, i: int, m: int) -> Any:
@@ -212,7 +219,7 @@ class _Numpy:
     def run(self, plan: Plan, x: Any, first: int) -> Any:
         from solverbench.engines import numpy as engine
 
-        return engine.run(plan, self.field, x, lambda draw: self._noise(draw, len(x), first))
+        return engine.run(plan, self.field, x, lambda k: self._noise(plan.noise[k], len(x), first))
 
     def walk(self, walk: Walk, x: Any) -> Walked:
         return walk(Model(self.field), self.grid.astype(float), x)
@@ -227,7 +234,7 @@ class _Torch:
     home = "cpu"
     """Where samples are that start from the prior."""
 
-    def __init__(self, field: Field, grid: Grid, x: Any, dtype: Any, seed: int) -> None:
+    def __init__(self, field: Field, grid: Grid, x: Any, dtype: Any, seed: int, source: Source) -> None:
         import torch
 
         x = None if x is None else self._tensor(x)
@@ -236,7 +243,7 @@ class _Torch:
         self.device = torch.device(self.home) if x is None else x.device
         self.itemsize: int = self.dtype.itemsize
         self.narrow = self.itemsize < 4
-        self.field, self.grid, self.seed = field, grid.astype(float), seed
+        self.field, self.grid, self.seed, self.source = field, grid.astype(float), seed, source
         self.std = field.path.prior_std(float(grid.times[0]))
         self._runner: Any = None
         self._model = Model(field)
@@ -264,7 +271,7 @@ class _Torch:
         if self._runner is None:
             self._runner = self._engine()(plan, len(x), self.field.shape, self.dtype, self.device)
         with torch.no_grad():
-            return self._runner(self.field, x, seed=self.seed, first=first).clone()
+            return self._runner(self.field, x, seed=self.seed, first=first, source=self.source).clone()
 
     def walk(self, walk: Walk, x: Any) -> Walked:
         import torch
@@ -293,12 +300,12 @@ class _Cupy(_Torch):
 
     home = "cuda"
 
-    def __init__(self, field: Field, grid: Grid, x: Any, dtype: Any, seed: int) -> None:
+    def __init__(self, field: Field, grid: Grid, x: Any, dtype: Any, seed: int, source: Source) -> None:
         from solverbench.engines.cupy.device import require
 
         require()
         self._to_cupy = x is not None and type(x).__module__.partition(".")[0] == "cupy"
-        super().__init__(field, grid, x, dtype, seed)
+        super().__init__(field, grid, x, dtype, seed, source)
 
     def join(self, parts: list[Any]) -> Any:
         from solverbench.engines.cupy.device import to_cupy

@@ -13,14 +13,29 @@ the rounding of its logarithm and cosine.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from solverbench.plans import Noise
 
 START = 0
 """The stream of initial states; draw k of a plan has stream k + 1."""
 
 MAX_SEED = 2**64
+
+
+class Source(Protocol):
+    """Where the noise of a plan comes from."""
+
+    def __call__(self, draw: Noise, seed: int, first: int, n: int, d: int, dtype: Any) -> np.ndarray[Any, Any]:
+        """Standard normal numbers (n, d) of samples first .. first + n - 1, in float32 or float64."""
+
+
+def independent(draw: Noise, seed: int, first: int, n: int, d: int, dtype: Any) -> np.ndarray[Any, Any]:
+    """Every draw by itself, by its number in the plan: right in law, and different on every grid."""
+    return normals(seed, draw.draw + 1, first, n, d, dtype)
 
 
 def normals(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from solverbench.engines.noise import normals
+from solverbench.engines.noise import Source, independent, normals
 from solverbench.plans import Eval, Input, Jump, LinComb, Map, Noise, Plan
 
 BLOCK = 1 << 17
@@ -68,10 +68,12 @@ class Runner:
         terms = sorted(instruction.terms, key=lambda term: rows[term[0]] != rows[v])
         return ([u for u, _ in terms], [float(c) for _, c in terms]), rows[v], dead
 
-    def __call__(self, field: Any, x: torch.Tensor, *, seed: int = 0, first: int = 0) -> torch.Tensor:
+    def __call__(
+        self, field: Any, x: torch.Tensor, *, seed: int = 0, first: int = 0, source: Source = independent
+    ) -> torch.Tensor:
         """Run the plan on x (m, *shape), m <= n, and return the final state, which stays valid until the next call.
 
-        Noise belongs to the samples first .. first + m - 1 under `seed`.
+        Noise belongs to the samples first .. first + m - 1 under `seed`, and comes from `source`.
         """
         started = time.perf_counter()
         rows = self._buffer[:, : x.numel()].view(-1, *x.shape).unbind()
@@ -85,8 +87,8 @@ class Runner:
                     value[v] = self._call(field, value[u], t)
                 case Jump(u, s, t):
                     value[v] = self._call(field.jump, value[u], s, t)
-                case Noise(draw):
-                    value[v] = self._draw(rows[row], draw, seed, first)
+                case Noise():
+                    value[v] = self._draw(rows[row], instruction, seed, first, source)
                 case Map(u, _, function):
                     value[v] = rows[row]
                     value[v].copy_(function(value[u]))
@@ -113,9 +115,11 @@ class Runner:
         contiguous: torch.Tensor = output.contiguous()
         return contiguous
 
-    def _draw(self, out: torch.Tensor, draw: int, seed: int, first: int) -> Any:
+    def _draw(self, out: torch.Tensor, draw: Noise, seed: int, first: int, source: Source) -> Any:
         """What stands for a noise draw among the values: here `out`, filled."""
-        fill_normal(out.view(len(out), -1), seed, draw + 1, first)
+        flat = out.view(len(out), -1)
+        n, d = flat.shape
+        flat.copy_(torch.from_numpy(source(draw, seed, first, n, d, drawn(out.dtype))))
         return out
 
     def _combine(self, out: torch.Tensor, rows: Sequence[Any], coefficients: Sequence[float]) -> None:
@@ -154,6 +158,10 @@ def _block(size: int) -> int:
 
 def fill_normal(out: torch.Tensor, seed: int, stream: int, first: int) -> None:
     """Write standard normal numbers into out (n, d); row i belongs to sample first + i."""
-    wide = np.float64 if out.dtype == torch.float64 else np.float32
     n, d = out.shape
-    out.copy_(torch.from_numpy(np.ascontiguousarray(normals(seed, stream, first, n, d, wide))))
+    out.copy_(torch.from_numpy(normals(seed, stream, first, n, d, drawn(out.dtype))))
+
+
+def drawn(dtype: torch.dtype) -> Any:
+    """The type in which noise for states of that type is drawn."""
+    return np.float64 if dtype == torch.float64 else np.float32

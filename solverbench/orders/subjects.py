@@ -14,7 +14,7 @@ from solverbench.methods.registry import Solver
 from solverbench.numbers import Number
 from solverbench.paths import Path
 from solverbench.paths import path as named_path
-from solverbench.plans import Noise, Plan
+from solverbench.plans import Plan
 
 Array: TypeAlias = NDArray[Any]
 Denoise: TypeAlias = Callable[[Array, Number], Array]
@@ -67,8 +67,7 @@ def subject(solver: Solver, path: Path | str = "edm") -> Subject:
         return np.asarray(states / on.alpha(last))
 
     def intervals(sigmas: tuple[Number, ...]) -> list[tuple[float, float]]:
-        draws = [i for i in planned(sigmas).code if isinstance(i, Noise)]
-        return [(float(on.sigma_tilde(i.s)), float(on.sigma_tilde(i.t))) for i in draws]
+        return [(float(on.sigma_tilde(i.s)), float(on.sigma_tilde(i.t))) for i in planned(sigmas).noise]
 
     return Subject(
         str(solver),

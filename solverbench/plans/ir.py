@@ -3,7 +3,8 @@
     Input                     the state at the first time of the grid
     Eval     x, t             one model evaluation: the field's own prediction at (x, t); the only thing NFE counts
     LinComb  terms            sum of coefficient * value
-    Noise    draw, s, t       standard normal numbers, draw number `draw`, belonging to the interval [s, t]
+    Noise    draw, s, t       standard normal numbers, draw number `draw`, belonging to the interval [s, t]:
+                              the normalised increment of a Brownian motion over it, or its normalised `area`
     Jump     x, s, t          a flow map's x_s -> x_t; one evaluation
     Map      x, name, f       a pointwise function such as clipping; only where a solver asks for it
 
@@ -58,6 +59,9 @@ class Noise:
     draw: int
     s: Number
     t: Number
+    visit: int = 0
+    area: bool = False
+    """Whether it is the space-time area of the interval rather than the increment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,12 @@ class Plan:
     @cached_property
     def draws(self) -> int:
         """Number of independent noise vectors."""
-        return sum(isinstance(i, Noise) for i in self.code)
+        return len(self.noise)
+
+    @cached_property
+    def noise(self) -> tuple[Noise, ...]:
+        """The draws by their numbers."""
+        return tuple(i for i in self.code if isinstance(i, Noise))
 
     @cached_property
     def linear(self) -> bool:
@@ -224,8 +233,8 @@ def _expression(i: Instruction, names: Sequence[str]) -> str:
             return f"{names[-1]} = field({names[x]}, {float(t):.6g})"
         case Jump(x, s, t):
             return f"{names[-1]} = flow_map({names[x]}, {float(s):.6g}, {float(t):.6g})"
-        case Noise(_, s, t):
-            return f"{names[-1]} ~ N(0, I) over [{float(s):.6g}, {float(t):.6g}]"
+        case Noise(_, s, t, area=area):
+            return f"{names[-1]} ~ N(0, I) {'area of' if area else 'over'} [{float(s):.6g}, {float(t):.6g}]"
         case Map(x, name):
             return f"{names[-1]} = {name}({names[x]})"
         case LinComb(terms):

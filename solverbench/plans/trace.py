@@ -70,8 +70,20 @@ class State:
 
         visit: others on every visit to the interval, for a method that passes it several times.
         """
-        draw = Noise(-1, s, t)  # numbered when the plan is pruned
-        return State(self._tracer, {self._tracer.define(draw, key=("noise", float(s), float(t), visit)): 1.0})
+        return self._draw(s, t, visit, area=False)
+
+    def area(self, s: Number, t: Number, visit: int = 0) -> State:
+        """Standard normal numbers for the space-time area of [s, t], independent of those of `noise`.
+
+        With z = x.noise(s, t), a = x.area(s, t) and h = |sigma~_s^2 - sigma~_t^2|, a Brownian motion B that runs from
+        s to t in sigma~^2 has B_t - B_s = sqrt(h) z and int (B - B_s) = h^{3/2} (z/2 + a/sqrt(12)).
+        """
+        return self._draw(s, t, visit, area=True)
+
+    def _draw(self, s: Number, t: Number, visit: int, area: bool) -> State:
+        draw = Noise(-1, s, t, visit, area)  # numbered when the plan is pruned
+        key = ("noise", float(s), float(t), visit, area)
+        return State(self._tracer, {self._tracer.define(draw, key=key): 1.0})
 
     def jump(self, s: Number, t: Number) -> State:
         """The flow map's image of this state, x_s -> x_t: one evaluation of a field that knows its flow map."""

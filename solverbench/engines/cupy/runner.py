@@ -13,6 +13,7 @@ import torch
 
 from solverbench.engines.cupy.combine import Device, Draw, combine
 from solverbench.engines.cupy.sources import TYPES
+from solverbench.engines.noise import Source, independent
 from solverbench.engines.torch import Runner as TorchRunner
 from solverbench.errors import UsageError
 from solverbench.plans import Noise, Plan
@@ -59,9 +60,11 @@ class Runner(TorchRunner):
 
         return replay
 
-    def _draw(self, out: torch.Tensor, draw: int, seed: int, first: int) -> Any:
-        z = Draw(seed, draw + 1, first)
-        if draw in self._transient:
+    def _draw(self, out: torch.Tensor, draw: Noise, seed: int, first: int, source: Source) -> Any:
+        if source is not independent:  # on the host
+            return super()._draw(out, draw, seed, first, source)
+        z = Draw(seed, draw.draw + 1, first)
+        if draw.draw in self._transient:
             return z
         combine(self._kernels, out, [], [], [(z, 1.0)])
         return out
