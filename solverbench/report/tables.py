@@ -113,7 +113,7 @@ def compute_table(run: Run, problem: str) -> Table:
     records = run.of(problem)
     budget = usual_budget(records)
     data = compute_frame(records)
-    reached = reach_floor(records)
+    reached, jobs = reach_floor(records), int(run.manifest.get("jobs", 1))
     here = data[data["budget"] == budget].set_index("solver")
     ok = records.loc[records["budget"] == budget, "status"].to_numpy()
     shown = {
@@ -137,6 +137,7 @@ def compute_table(run: Run, problem: str) -> Table:
         *_context(records, DISTANCE),
         "GFLOPs: per sample, all evaluations together. Field s, solver s: seconds of all samples, in the model "
         f"and in the solver around it; ms/step: the latter per step. Vs {_baseline(records)}: their sum as a ratio.",
+        *[f"{jobs} cells ran at once: seconds are of a machine that is shared."] * (jobs > 1),
         "Floor at: the NFE from which on the distance is within two standard deviations of that of exact samples.",
         _bold_note(DISTANCE),
         *_footnotes(records, body),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import solverbench as sb
-from solverbench.engines.torch import Runner, _block
+from solverbench.engines.torch import Runner
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of diffusers
 
@@ -112,10 +112,9 @@ def test_bench_fused_pass(batch, operands, benchmark, side_by_side):
         # in place: K rows read, of which one is written
         return f", {(operands + 1) / seconds['fused'] / (2 / seconds['copy']):.0%} of copy bandwidth"
 
-    block = _block(rows[0].numel())
     candidates = {
         "copy": lambda: target.copy_(rows[-1]),
-        "fused": lambda: run._by_blocks(block, rows[0], rows, coefficients),
+        "fused": lambda: run._combine(rows[0], rows, coefficients),
     }
     side_by_side(f"{operands} operands, batch {batch}", candidates, rounds=60, note=share)
     benchmark.pedantic(candidates["fused"], rounds=10, warmup_rounds=1)
