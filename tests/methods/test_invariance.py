@@ -17,7 +17,7 @@ SOLVERS = [*DETERMINISTIC, "unipc-3[variant=bh1,predicts=noise]", "exp-rk3[predi
 IN_TIME = (
     *(name for name, s in sb.solvers().items() if "head" in s.takes and s.integrates == "velocity"),
     *("deis-tab1", "deis-tab2", "deis-tab3", "ab2", "ab3", "ab4", "abm2", "abm3", "abm4", "pndm"),
-    *("euler-maruyama", "reverse-diffusion", "euler-ancestral-rf", "ddpm-large"),
+    *("euler-maruyama", "reverse-diffusion", "euler-ancestral-rf", "ddpm-large", "exp-score"),
 )
 SIGMAS = np.array([12.0, 6.0, 3.5, 1.7, 0.9, 0.5, 0.21, 0.1])
 

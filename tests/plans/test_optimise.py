@@ -13,7 +13,7 @@ EDM = sb.path("edm")
 GRID = sb.Grid(EDM, (10.0, 5.0, 1.0))
 SOLVERS = list(sb.solvers())
 INTEGRATING = [name for name in SOLVERS if sb.solvers()[name].integrates != "flow map"]
-UNEVEN = {"restart", "picard", "dpm-fast", "pndm"}
+UNEVEN = {"restart", "picard", "dpm-fast", "pndm", "heunpp2"}
 """Solvers some of whose steps cost more than others."""
 GRIDS = {
     "edm to the data": (EDM, sb.grid("edm", EDM, 8)),
