@@ -125,6 +125,7 @@ class Bench:
         for other in cell.before:
             try:
                 known = self._plan(cell, other)
+                _ = other.stochastic  # a problem may ask, and a solver that cannot be traced should not be asked here
             except Exception:  # its own cell says why
                 continue
             if known.nfe == plan.nfe and known.equivalent(plan):

@@ -36,7 +36,7 @@ def evil(name):
 
 
 def steps(x, path, grid, do):
-    if len(grid) == 4:
+    if len(grid) == 5:  # a budget of 5, and nothing that is traced on the way to others
         do()
     for s, t in grid.steps:
         x = x + (t - s) * x.predict("velocity", at=s)
@@ -111,7 +111,7 @@ def test_numbers_do_not_depend_on_how_many_processes_there_are(command):
 
 def test_what_a_solver_does_to_its_process_costs_its_own_cell(command, tmp_path):
     evil = tmp_path / "evil.py"
-    words = command("--solver", evil, "--solver", "ddim", "--problem", "gaussian", "--nfe", "4,6", "--cell-timeout", 10,
+    words = command("--solver", evil, "--solver", "ddim", "--problem", "gaussian", "--nfe", "5,8", "--cell-timeout", 10,
                     "--memory", 2, "--jobs", 2, "--name", "r")  # fmt: skip
     records = {(r["solver"], r["budget"]): r for r in json.loads(ended(words, 3).stdout)}
     assert len(records) == 12
