@@ -85,7 +85,7 @@ def command(tmp_path, monkeypatch):
 
 
 def ended(words, code=0):
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=600)
     assert done.returncode == code, done.stderr
     return done
 
@@ -155,10 +155,10 @@ def _killed_and_resumed(command, tmp_path, whole, seed):
     workers = _children(process.pid)
     if seed % 2 and workers:
         os.kill(chance.choice(workers), signal.SIGKILL)
-        process.communicate(timeout=120)
+        process.communicate(timeout=600)
     else:
         process.kill()
-        process.communicate(timeout=120)
+        process.communicate(timeout=600)
         assert process.returncode in (-signal.SIGKILL, 0)
         with open(folder / "cells.jsonl", "ab") as cells:
             cells.write(b'{"cell": "torn')  # as a crash of the machine may leave it
@@ -210,7 +210,7 @@ def test_ctrl_c_says_how_to_go_on(command, tmp_path):
     while process.poll() is None and not (cells.exists() and cells.read_bytes().count(b"\n")):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert f"go on with --resume {folder}" in err
     assert kept(folder)
