@@ -45,10 +45,7 @@ def kernel(plan: Plan, field: LinearField) -> Kernel:
 
     Raises UsageError if the plan maps states pointwise or was traced for another prediction than the field's.
     """
-    if not plan.linear:
-        raise UsageError(f"solver {plan.solver!r} maps states by a nonlinear function, so its law is not Gaussian")
-    if plan.prediction != field.prediction:
-        raise UsageError(f"the plan expects {plan.prediction!r}, the field predicts {field.prediction!r}")
+    check(plan, field)
     d = field.moments(plan.grid.times[0])[0].shape
     b, Q = np.zeros(d), np.zeros(d)
     w: dict[int, Vector | float] = {plan.output: 1.0}
@@ -76,3 +73,11 @@ def kernel(plan: Plan, field: LinearField) -> Kernel:
             case Noise():
                 Q += np.square(w_v)
     return Kernel(np.broadcast_to(w.get(0, 0.0), d).copy(), b, Q)
+
+
+def check(plan: Plan, field: LinearField) -> None:
+    """Raise UsageError if a plan maps states pointwise or was traced for another prediction than the field's."""
+    if not plan.linear:
+        raise UsageError(f"solver {plan.solver!r} maps states by a nonlinear function, so its law is not Gaussian")
+    if plan.prediction != field.prediction:
+        raise UsageError(f"the plan expects {plan.prediction!r}, the field predicts {field.prediction!r}")

@@ -27,7 +27,7 @@ def measure(
 ) -> Baseline:
     """What a baseline of these cells would be. Cells that failed are in it, with that status and without numbers."""
     records = {}
-    with closing(execute(selection.cells)) as events:  # type: ignore[type-var]  # iterators here are generators
+    with closing(execute(selection.cells)) as events:
         for event in events:
             if isinstance(event, Done):
                 records[event.cell] = event.record

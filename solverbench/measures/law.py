@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from solverbench.engines.law import Kernel, Vector, kernel
+from solverbench.engines.law import Kernel, Vector, check, kernel
 from solverbench.errors import UsageError
 from solverbench.fields.base import LinearField
 from solverbench.measures import gaussians
@@ -178,10 +178,7 @@ def history(plan: Plan, field: LinearField, start: Start = "exact") -> History:
     A forward sweep with a row for the start and for every draw, so memory is that of (live values) (2 + draws) d
     numbers. Raises UsageError as `kernel` does.
     """
-    if not plan.linear:
-        raise UsageError(f"solver {plan.solver!r} maps states by a nonlinear function, so its law is not Gaussian")
-    if plan.prediction != field.prediction:
-        raise UsageError(f"the plan expects {plan.prediction!r}, the field predicts {field.prediction!r}")
+    check(plan, field)
     moments = start_moments(field, float(plan.grid.times[0]), start)
     rows, d = 2 + plan.draws, moments[0].size  # the offset comes last
     value: dict[int, np.ndarray[Any, np.dtype[np.float64]]] = {}

@@ -14,11 +14,6 @@ score and of the noise, so they are not linear programs.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
-import numpy as np
-
 from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
 from solverbench.methods.registry import solver
@@ -137,14 +132,7 @@ def _mean_alpha(path: Path, s: Number, t: Number) -> Number:
         y = first + half * (1 + node)
         return weight * 2 * y * path.alpha(path.inverse_sigma_tilde(sqrt((y - 1) * (y + 1))))
 
-    if isinstance(half, float):
-        return half * float(term(*_in_double()).sum())
     return half * sum(map(term, *gauss_legendre(8, half)))
-
-
-@cache
-def _in_double() -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.array(gauss_legendre(8, 0.0))
 
 
 @solver("reverse-diffusion", order=1, integrates="score", family="sde", cite="song2021sde")

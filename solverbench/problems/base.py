@@ -50,7 +50,7 @@ class ProblemSpec:
     about: str | None = None
     """A sentence for the notes of that table."""
     likelihood: bool = False
-    """Whether solvers of the ODE are also judged by the log-likelihood they compute (kinds "law" and "paired")."""
+    """Whether solvers of the ODE are also judged by the log-likelihood they compute (kind "law")."""
     pictures: bool = True
     """Whether cells keep pictures."""
     nfe: tuple[int, ...] = ()

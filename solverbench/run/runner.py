@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -34,7 +34,7 @@ class Outcome:
 class Executor(Protocol):
     """Finishes cells somewhere, in any order."""
 
-    def __call__(self, cells: Sequence[Cell]) -> Iterator[Event]:
+    def __call__(self, cells: Sequence[Cell]) -> Generator[Event]:
         """Exactly one `Done` for every cell. Closing the iterator ends whatever is at work for it."""
 
 
@@ -44,7 +44,7 @@ class InProcess:
 
     cache: Cache | None = None
 
-    def __call__(self, cells: Sequence[Cell]) -> Iterator[Event]:
+    def __call__(self, cells: Sequence[Cell]) -> Generator[Event]:
         """The events of each cell when it is finished."""
         told: list[Event] = []
         bench = Bench(told.append, self.cache)
@@ -78,7 +78,7 @@ def run(
     for text in selection.left_out:
         say(f"not run: {text}")
     try:
-        with closing((execute or InProcess())(todo)) as events:  # type: ignore[type-var]  # iterators here are generators
+        with closing((execute or InProcess())(todo)) as events:
             for event in events:
                 match event:
                     case Prepared(problem, seconds, broken) if seconds > 1 and not broken:

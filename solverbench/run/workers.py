@@ -17,7 +17,7 @@ import os
 import pickle
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -74,7 +74,7 @@ class Processes:
     cache: Path | None = None
     """Where finished cells are looked up and kept, if anywhere."""
 
-    def __call__(self, cells: Sequence[Cell]) -> Iterator[Event]:
+    def __call__(self, cells: Sequence[Cell]) -> Generator[Event]:
         """Events in the order in which they come. Closing the iterator, or an exception in it, ends all workers."""
         desk = _Desk(cells)
         crew = [_Worker(self.limits, self.cache) for _ in range(min(self.jobs, len(cells)))]
