@@ -123,4 +123,3 @@ class _Program:
         if key not in self._maps:
             self._maps[key] = (len(self._maps), *find(*key))
         return self._maps[key][0]
-

@@ -38,7 +38,8 @@ def test_every_solver_and_budget_in_one_launch(host, path):
 def test_directions_and_plans_beyond_one_round_of_the_grid(host, rng):
     d = 1300
     field = Gaussian(rng.normal(size=d), rng.uniform(0, 2, d), "edm", prediction="noise")
-    plans = [sb.plan(s, "edm", sb.grid("edm", "edm", n), prediction="noise") for s in ("dpmpp-3m", "ddpm") for n in (2, 7)]
+    grids = [sb.grid("edm", "edm", n) for n in (2, 7)]
+    plans = [sb.plan(s, "edm", grid, prediction="noise") for s in ("dpmpp-3m", "ddpm") for grid in grids]
     assert_same(law.kernels(plans, field, host, "cpu"), plans, field)
 
 

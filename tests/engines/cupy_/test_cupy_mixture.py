@@ -95,7 +95,9 @@ def test_products_with_one_kernel_between(host, rng, path, prediction, times):
         for t in times:
             x = torch.from_numpy(rng.normal(size=(13, *known.shape)) * float(known.path.sigma(t) + 1))
             torch.testing.assert_close(kernel(x, t), known(x, t), rtol=1e-10, atol=1e-11)
-            torch.testing.assert_close(kernel.responsibilities(x, t), known.responsibilities(x, t), rtol=1e-9, atol=1e-12)
+            torch.testing.assert_close(
+                kernel.responsibilities(x, t), known.responsibilities(x, t), rtol=1e-9, atol=1e-12
+            )
             single = kernel(x.float(), t)
             assert single.dtype == torch.float32
             torch.testing.assert_close(single, known(x.float(), t), rtol=1e-5, atol=2e-5)
