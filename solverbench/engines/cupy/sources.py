@@ -41,6 +41,7 @@ def text(file: str) -> str:
     return read(file)
 
 
+@cache
 def combination(dtype: str, terms: int, noise: bool) -> Kernel:
     """The kernel that combines so many states of a type."""
     name = "combine_noise" if noise else "combine"

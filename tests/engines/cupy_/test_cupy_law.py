@@ -31,8 +31,11 @@ def test_every_solver_and_budget_in_one_launch(host, path):
     field = Gaussian(MEAN, VARIANCE, path)
     grids = [sb.grid("edm" if path == "edm" else "uniform", path, n) for n in (1, 3, 6)]
     plans = [sb.plan(name, path, grid, prediction="x0") for name in SOLVERS for grid in grids]
-    assert_same(law.kernels(plans, field, host, "cpu"), plans, field)
-    assert [name for name, _ in host.launches] == ["law"]
+    program = law.Program(plans)
+    for f in (field, Gaussian(-MEAN, VARIANCE + 0.1, path)):
+        host.launches.clear()
+        assert_same(program(f, host, "cpu"), plans, f)
+        assert [name for name, _ in host.launches] == ["law"]
 
 
 def test_directions_and_plans_beyond_one_round_of_the_grid(host, rng):
