@@ -34,7 +34,7 @@ GPUS = {
     "h200": Gpu("H200 SXM", 4.8e12, 67e12, 34e12, "NVIDIA H200 Tensor Core GPU data sheet, column H200 SXM"),
     "rtx4090": Gpu("GeForce RTX 4090", 1.008e12, 82.6e12, 1.29e12, "NVIDIA Ada GPU Architecture white paper, 2022"),
 }
-"""Rates are those of the ordinary cores, without tensor cores: what sums of states run on. docs/gpu.md has against which
+"""Rates are those of the ordinary cores, without tensor cores: what sums of states run on. docs/gpu.md says with which
 copies of these sheets they were compared; the 4090's float64 rate is not in one and is a 64th of its float32 rate."""
 ITEMSIZE = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 BLOCK_OF_WORDS = 120
