@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import small
 import torch
 
 import solverbench as sb
@@ -16,6 +19,7 @@ from solverbench.engines.cupy.sources import MAX_TERMS, TYPES
 from solverbench.engines.law import kernel
 from solverbench.engines.noise import normals
 from solverbench.fields import Gaussian, Mixture
+from solverbench.problems.base import ProblemSpec, build
 
 EPS = {"float32": 2.0**-24, "float64": 2.0**-52, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
@@ -119,3 +123,15 @@ def test_laws_of_every_solver(gpu, rng):
         scale = max(1.0, np.abs(plan.tableau().astype(float)).sum(axis=1).max())
         for name in "AbQ":
             np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-9, atol=1e-13 * scale)
+
+
+def test_a_chosen_device(monkeypatch):
+    assert sb.sample(field(), "ddim", sb.grid("edm", "edm", 4), n=3, device="auto").x.is_cuda
+    monkeypatch.setattr("solverbench.fields.load", lambda name, path: small.mixture())
+    spec = ProblemSpec("small", "small", "paired", samples=40, paired=8, rtol=1e-7)
+    solver, rmse = sb.solvers()["heun"], {}
+    for where in ("cpu", "cuda"):
+        problem = build(replace(spec, device=where), 0)
+        problem.prepare()
+        rmse[where] = problem.judge(solver, problem.plan(solver, 9)).measures["rmse"]
+    assert rmse["cuda"] == pytest.approx(rmse["cpu"], rel=1e-4)

@@ -98,7 +98,8 @@ class FusedMixture:
 
         def predict(c: Coefficients, y: torch.Tensor) -> torch.Tensor:
             W, R = self._between(c, y)
-            return self._field.basis.inverse(c.assemble(y, R.to(y.dtype), W))
+            prediction: torch.Tensor = self._field.basis.inverse(c.assemble(y, R.to(y.dtype), W))
+            return prediction
 
         return self._field.over_rows(x, t, self.prediction, predict)
 
