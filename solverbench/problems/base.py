@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from solverbench.engines.devices import HOME, runner
 from solverbench.errors import BudgetError, UsageError, nearest
 from solverbench.grids import Grid, grid
 from solverbench.methods import Solver
@@ -53,6 +55,8 @@ class ProblemSpec:
     """Whether solvers of the ODE are also judged by the log-likelihood they compute (kind "law")."""
     pictures: bool = True
     """Whether cells keep pictures."""
+    device: str = "cpu"
+    """Where samples are computed, "cpu" or "cuda"; a run's choice, which suite files do not make."""
     nfe: tuple[int, ...] = ()
     """Budgets of this problem, the suite's by default."""
     solvers: tuple[str, ...] = ()
@@ -132,6 +136,8 @@ class OnField:
 
         self.spec, self.seed = spec, seed
         options = {key: getattr(spec, key) for key in ("label", "guidance") if getattr(spec, key) is not None}
+        if spec.device != "cpu" and spec.kind == "trajectory":  # a network; fields in closed form are where states are
+            options["device"] = HOME[spec.device]
         self.field: Any = load(spec.field, spec.path, **options)
         try:
             self.grid(2)
@@ -151,6 +157,22 @@ class OnField:
         if (steps := budget // each - 1) < 1:
             raise BudgetError(f"solver {solver} needs two points of {each} evaluations, the budget is {budget}")
         return solver.plan(field.path, self.grid(steps), field.prediction)
+
+    def run(self, plan: Plan, x: Any) -> tuple[np.ndarray[Any, np.dtype[np.float64]], dict[str, float | None]]:
+        """(final states of a tensor x (n, *shape) by the device's engine, in float64; measures of the seconds it took).
+
+        What the field takes of them is not known on a GPU, where the host does not wait for it.
+        """
+        started = time.perf_counter()
+        home = HOME[self.spec.device]
+        engine = runner(self.spec.device)(plan, len(x), self.field.shape, x.dtype, home)
+        out = engine(self.field, x.to(home), seed=self.seed).double().cpu().numpy()
+        seconds, on_cpu = time.perf_counter() - started, self.spec.device == "cpu"
+        return out, {
+            "sampling_seconds": seconds,
+            "field_seconds": engine.meter.field if on_cpu else None,
+            "overhead_seconds": engine.meter.overhead if on_cpu else None,
+        }
 
     @property
     def evaluations(self) -> int:

@@ -9,12 +9,10 @@ infinitely many exact samples would give; its floor is the same distance for n e
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 import numpy as np
 
-from solverbench.engines.torch import Runner
 from solverbench.measures.compute import flops_per_evaluation
 from solverbench.measures.error import paired_error, squared_errors
 from solverbench.measures.frechet import frechet_squared
@@ -60,14 +58,9 @@ class PairedProblem(OnField):
 
     def judge(self, solver: Solver, plan: Plan) -> Judgement:
         """Run the plan in float32 on all starting states."""
-        runner = Runner(plan, len(self._start), self.field.shape, self._start.dtype)
-        started = time.perf_counter()
-        x = runner(self.field, self._start, seed=self.seed).double().numpy()
-        seconds = time.perf_counter() - started
+        x, seconds = self.run(plan, self._start)
         measures: dict[str, Any] = {
-            "sampling_seconds": seconds,
-            "field_seconds": runner.meter.field,
-            "overhead_seconds": runner.meter.overhead,
+            **seconds,
             "flops": None if self._flops is None else self._flops * plan.nfe,
             "n": len(x),
             "n_paired": self.spec.paired,

@@ -15,12 +15,10 @@ An evaluation of a guided field is two of its network; budgets and NFE count the
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
 
-from solverbench.engines.torch import Meter, Runner
 from solverbench.errors import UsageError
 from solverbench.grids import grid
 from solverbench.measures.error import paired_error, squared_errors
@@ -74,14 +72,8 @@ class TrajectoryProblem(OnField):
 
     def judge(self, solver: Solver, plan: Plan) -> Judgement:
         """Run the plan in float32 on all starting states."""
-        started = time.perf_counter()
-        x, meter = self._follow(plan, self._start)
-        measures: dict[str, Any] = {
-            "sampling_seconds": time.perf_counter() - started,
-            "field_seconds": meter.field,
-            "overhead_seconds": meter.overhead,
-            **self._known,
-        }
+        x, seconds = self.run(plan, self._start)
+        measures: dict[str, Any] = {**seconds, **self._known}
         bad = int(np.sum(~np.isfinite(x).reshape(len(x), -1).all(axis=1)))
         pictures = as_pictures(x[:PICTURES])
         if bad:
@@ -101,11 +93,7 @@ class TrajectoryProblem(OnField):
 
     def _run(self, solver: Solver, steps: int, x: Any) -> Array:
         fine = grid("edm", self.field.path, steps, t_max=float(self.grid(2).times[0]))
-        return self._follow(solver.plan(self.field.path, fine, self.field.prediction), x)[0]
-
-    def _follow(self, plan: Plan, x: Any) -> tuple[Array, Meter]:
-        runner = Runner(plan, len(x), self.field.shape, x.dtype)
-        return runner(self.field, x, seed=self.seed).double().numpy(), runner.meter
+        return self.run(solver.plan(self.field.path, fine, self.field.prediction), x)[0]
 
     @property
     def reference_images(self) -> Any:
