@@ -15,7 +15,6 @@ import pandas as pd
 
 from solverbench.report.comparison import SAME, tidy
 from solverbench.report.layout import Table, short
-from solverbench.report.tables import measured
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -33,7 +32,7 @@ SIGN = {"wins": "+", "ties": "=", "loses": "-"}
 
 def judged(run: Run, problem: str, kind: str) -> list[Quantity]:
     """The quantities of a problem that say how sure they are: computed, or with a standard error."""
-    return [q for q in measured(run, problem, kind) if kind == "law" or q.error]
+    return [q for q in run.measured(problem) if kind == "law" or q.error]
 
 
 def duels(run: Run, mine: Collection[str]) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Quantity:
     """The column with what exact samples score: the goal, as less is then no better but only narrower."""
     parts: bool = False
     """Whether it is split into initialisation, truncation and discretisation."""
+    partial: bool = False
+    """Whether many solvers cannot have it, and are then left out of its table."""
 
 
 PARTS = ("initialisation", "truncation", "discretisation")
@@ -40,6 +42,7 @@ BITS = Quantity(
     "bits/dim error",
     "Bits/dim error: of the mean log-likelihood that a solver of the ODE computes for exact samples at the grid's last "
     "time with noise, going up to the prior; computed, not sampled.",
+    partial=True,
 )
 
 QUANTITIES = {
@@ -68,6 +71,7 @@ QUANTITIES = {
             error="fd_floor_sd",
             floor="fd_floor",
         ),
+        replace(BITS, meaning=BITS.meaning.replace("; computed, not sampled", ""), error="bits_error_se"),
     ),
     "trajectory": (
         RMSE,

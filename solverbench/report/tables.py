@@ -13,7 +13,7 @@ from solverbench.report.comparison import SAME, floor, reach_floor, sampling_sec
 from solverbench.report.joint import joint_names, joint_table
 from solverbench.report.layout import Table, listed, short, uncertain
 from solverbench.report.profiles import errors, places
-from solverbench.report.quantities import DISTANCE, PARTS, QUANTITIES, Quantity
+from solverbench.report.quantities import DISTANCE, PARTS, Quantity
 from solverbench.report.statistics import LEVEL
 
 if TYPE_CHECKING:
@@ -27,27 +27,25 @@ def tables(run: Run) -> list[Table]:
     """Every table of the run; none for a problem of which no cell has finished."""
     made = [joint_table(run, name) for name in joint_names(run)]
     for problem, kind in run.alone:
-        for quantity in measured(run, problem, kind):
+        for quantity in run.measured(problem):
             made.append(error_table(run, problem, quantity))
             if quantity.parts:
                 made.append(split_table(run, problem, quantity))
         if kind == "paired":
             made.append(compute_table(run, problem))
-        made.append(best_table(run, problem, kind))
+        made.append(best_table(run, problem))
     if len(run.alone) > 1:
         made.append(places_table(run))
     return made
 
 
-def measured(run: Run, problem: str, kind: str) -> list[Quantity]:
-    """What a problem is judged by: its first quantity, and of the others those that some cell has."""
-    first, *others = QUANTITIES[kind]
-    return [first, *(q for q in others if run.of(problem)[q.key].notna().any())]
-
-
 def error_table(run: Run, problem: str, quantity: Quantity) -> Table:
     """Solvers by NFE budget."""
-    records = run.of(problem)
+    records, unsaid = run.of(problem), []
+    if quantity.partial:
+        some = records[quantity.key].notna().groupby(records["label"]).transform("any")
+        unsaid = ["Solvers without such a number are left out."] * (not some.all())
+        records = records[some]
     data = tidy(records, quantity)
     body = wide(data.assign(text=_texts(data)), "text").fillna("")
     bold = wide(data, "best").fillna(False).astype(bool)
@@ -55,7 +53,8 @@ def error_table(run: Run, problem: str, quantity: Quantity) -> Table:
     tied = wide(data.assign(tied=winner), "tied").fillna(False).astype(bool)
     for frame in (body, bold, tied):
         frame.columns = pd.Index([f"{b:g}" for b in frame.columns])
-    notes = [quantity.meaning, *_context(records, quantity), _bold_note(quantity), *_footnotes(records, body)]
+    notes = [quantity.meaning, *unsaid, *_context(records, quantity), _bold_note(quantity, records)]
+    notes += _footnotes(records, body)
     title = run.titled(f"{problem}: {quantity.name} by NFE")
     notes += [*run.left_out(problem), *run.warnings]
     precise = _headed(records, _precise(data), measured=True)
@@ -139,17 +138,17 @@ def compute_table(run: Run, problem: str) -> Table:
         f"and in the solver around it; ms/step: the latter per step. Vs {_baseline(records)}: their sum as a ratio.",
         *[f"{jobs} cells ran at once: seconds are of a machine that is shared."] * (jobs > 1),
         "Floor at: the NFE from which on the distance is within two standard deviations of that of exact samples.",
-        _bold_note(DISTANCE),
+        _bold_note(DISTANCE, records),
         *_footnotes(records, body),
     ]
     title = run.titled(f"{problem}: FD_pixel by compute at NFE {budget}")
     return Table(f"{problem}-compute", title, _headed(records, body), bold, data, notes + run.warnings, 2)
 
 
-def best_table(run: Run, problem: str, kind: str) -> Table:
+def best_table(run: Run, problem: str) -> Table:
     """The best solver of each budget by each quantity, with those it cannot be told from."""
     records = run.of(problem)
-    same, quantities = twins(records)[0], measured(run, problem, kind)
+    same, quantities = twins(records)[0], run.measured(problem)
     found, columns = [], {}
     for quantity in quantities:
         data = tidy(records, quantity)
@@ -183,7 +182,7 @@ def places_table(run: Run) -> Table:
     data = pd.concat([found[p].assign(problem=p) for p in problems]).dropna().rename_axis("solver").reset_index()
     notes = [
         "First and last place that the data allow, means over budgets; a cell without a number comes last.",
-        *(f"{p}: by {QUANTITIES[kind][0].name}." for p, kind in run.alone if p in problems),
+        *(f"{p}: by {run.primary(p).name}." for p, _ in run.alone if p in problems),
         "-: not run there, or never with a number. Programs that are another's on all problems are left out.",
     ]
     none = pd.DataFrame(False, index=body.index, columns=body.columns)
@@ -274,6 +273,8 @@ def _context(records: pd.DataFrame, quantity: Quantity) -> list[str]:
             )
     if quantity.key.startswith("fd") and np.isfinite(n):
         notes.append(f"n = {n:g} samples; values at other n are not comparable.")
+    if quantity.key == "bits_error" and np.isfinite(drawn := records["n_bits"].median()):
+        notes.append(f"n = {drawn:g} exact samples.")
     if quantity.key == "fd_reference" and np.isfinite(error := records["set_error"].median()):
         notes.append(f"Paired RMSE of these references: {short(error)}.")
     if quantity.key == "fd_data" and np.isfinite(least := records["fd_data_floor"].median()):
@@ -285,7 +286,7 @@ def _context(records: pd.DataFrame, quantity: Quantity) -> list[str]:
     return notes
 
 
-def _bold_note(quantity: Quantity) -> str:
+def _bold_note(quantity: Quantity, records: pd.DataFrame) -> str:
     if quantity.error is None:
         return f"Bold: {'the best' if quantity.floor is None else 'the nearest to the goal'} at its budget."
     test = f"beyond doubt (all pairs tested, Holm's correction, {LEVEL:.0%} for the table's column)"
@@ -294,7 +295,9 @@ def _bold_note(quantity: Quantity) -> str:
     return (
         f"Bold: no solver is nearer to the floor at that budget {test}. "
         "Below the floor is no better: with few samples, outputs that vary too little score low, "
-        "so a solver may also pass the floor by chance. The paired error is the primary measure."
+        "so a solver may also pass the floor by chance."
+        + " The paired error is the primary measure."
+        * bool(records["rmse"].notna().any())
     )
 
 
