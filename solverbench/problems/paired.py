@@ -9,31 +9,29 @@ infinitely many exact samples would give; its floor is the same distance for n e
 from __future__ import annotations
 
 import math
-import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from solverbench.engines.torch import Runner
-from solverbench.measures.compute import flops_per_evaluation
-from solverbench.measures.error import paired_error, squared_errors
 from solverbench.measures.frechet import frechet_squared
+from solverbench.measures.paired import squared_errors
 from solverbench.measures.subsets import ToLaw, at_n
 from solverbench.methods import Solver
 from solverbench.pictures import as_pictures
 from solverbench.plans import Plan
 from solverbench.predictions import convert
-from solverbench.problems.base import Judgement, OnField
+from solverbench.problems.base import Judgement
 from solverbench.problems.reference import Reference, reference_solution
+from solverbench.problems.sampled import PICTURES, Sampled, paired_measures
 
 FLOOR_DRAWS = 8
 SPLITS = 8
 """Of the halves behind the standard error of the Frechet distance: it is then known to a quarter."""
-PICTURES = 8
 START_SEED, FLOOR_SEED = 1, 2  # added to 1000 x the run's seed: starts and floor samples must not be the same draws
 
 
-class PairedProblem(OnField):
+class PairedProblem(Sampled):
     """A mixture: exact start, exact law of the data, and a reference for every ODE trajectory."""
 
     needs = ("sample", "covariance_times")
@@ -56,35 +54,28 @@ class PairedProblem(OnField):
         seeds = (1000 * self.seed + FLOOR_SEED + k for k in range(FLOOR_DRAWS))
         floors = [self._frechet(self.field.sample(n, seed=s)) for s in seeds]
         self._floor = float(np.mean(floors)), float(np.std(floors, ddof=1))
-        self._flops = flops_per_evaluation(self.field)
+        self._count_operations()
 
     def judge(self, solver: Solver, plan: Plan) -> Judgement:
         """Run the plan in float32 on all starting states."""
-        runner = Runner(plan, len(self._start), self.field.shape, self._start.dtype)
-        started = time.perf_counter()
-        x = runner(self.field, self._start, seed=self.seed).double().numpy()
-        seconds = time.perf_counter() - started
-        measures: dict[str, Any] = {
-            "sampling_seconds": seconds,
-            "field_seconds": runner.meter.field,
-            "overhead_seconds": runner.meter.overhead,
-            "flops": None if self._flops is None else self._flops * plan.nfe,
-            "n": len(x),
+        known = {
+            "n": len(self._start),
             "n_paired": self.spec.paired,
             "reference_error": self.reference.rms_error,
             "fd_floor": self._floor[0],
             "fd_floor_sd": self._floor[1],
         }
-        bad = int(np.sum(~np.isfinite(x).reshape(len(x), -1).all(axis=1)))
-        if bad:
-            return Judgement(measures, "diverged", f"{bad} of {len(x)} samples are not finite", self._pictures(x))
-        errors = None
+        x, judgement = self._judged(plan, known)
+        if judgement.status != "ok":
+            return judgement
+        measures, errors = judgement.measures, None
         if not plan.draws:
-            errors = squared_errors(x[: self.spec.paired], self.reference.x)
-            measures |= paired_error(x[: self.spec.paired], self.reference.x)
+            few = x[: self.spec.paired]
+            errors = squared_errors(few, self.reference.x)
+            measures |= paired_measures(few, self.reference.x)
             measures["rmse_truncation"] = self._truncation(plan)
         measures |= self._distance(x)
-        return Judgement(measures, images=self._pictures(x), squared_errors=errors)
+        return replace(judgement, squared_errors=errors)
 
     def _denoised_error(self) -> float:
         """The root-mean-square error of the exact trajectories denoised at the reference's `end`."""
@@ -114,9 +105,6 @@ class PairedProblem(OnField):
 
     def _coordinates(self, x: np.ndarray[Any, Any]) -> Any:
         return self.field.basis.forward(np.asarray(x, dtype=np.float64))  # a rotation: distances are those of pixels
-
-    def _pictures(self, x: np.ndarray[Any, Any]) -> Any:
-        return as_pictures(x[:PICTURES])
 
     @property
     def reference_images(self) -> Any:

@@ -15,31 +15,30 @@ An evaluation of a guided field is two of its network; budgets and NFE count the
 
 from __future__ import annotations
 
-import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from solverbench.engines.torch import Meter, Runner
 from solverbench.errors import UsageError
 from solverbench.grids import grid
-from solverbench.measures.error import paired_error, squared_errors
 from solverbench.measures.features import SHAPE, Extractor
 from solverbench.measures.frechet import frechet
 from solverbench.measures.moments import Array, Normal
+from solverbench.measures.paired import squared_errors
 from solverbench.measures.resampling import halves
 from solverbench.measures.subsets import ToLaw, ToPartners
 from solverbench.methods import SOLVERS, Solver
 from solverbench.pictures import as_pictures
 from solverbench.plans import Plan
-from solverbench.problems.base import Judgement, OnField
+from solverbench.problems.base import Judgement
+from solverbench.problems.sampled import PICTURES, Sampled, paired_measures
 
-PICTURES = 8
 REFERENCE = "rk4"
 SET_REFERENCE, SET_STEPS = "unipc-3", 60
 
 
-class TrajectoryProblem(OnField):
+class TrajectoryProblem(Sampled):
     """Paired error of ODE solvers on a field that need not be smooth, exact or known."""
 
     needs = ()
@@ -64,6 +63,7 @@ class TrajectoryProblem(OnField):
         self._reference, coarse = (self._run(SOLVERS[REFERENCE], count, few) for count in (steps, steps // 2))
         if not np.isfinite(self._reference).all():
             raise UsageError("the field is not finite along its own trajectories")
+        self._count_operations()
         self._known: dict[str, Any] = {"n": n, "n_paired": paired, "reference_error": _rms(self._reference - coarse)}
         if self._extract:
             ends = self._run(SOLVERS[SET_REFERENCE], SET_STEPS, self._start)
@@ -74,20 +74,11 @@ class TrajectoryProblem(OnField):
 
     def judge(self, solver: Solver, plan: Plan) -> Judgement:
         """Run the plan in float32 on all starting states."""
-        started = time.perf_counter()
-        x, meter = self._follow(plan, self._start)
-        measures: dict[str, Any] = {
-            "sampling_seconds": time.perf_counter() - started,
-            "field_seconds": meter.field,
-            "overhead_seconds": meter.overhead,
-            **self._known,
-        }
-        bad = int(np.sum(~np.isfinite(x).reshape(len(x), -1).all(axis=1)))
-        pictures = as_pictures(x[:PICTURES])
-        if bad:
-            return Judgement(measures, "diverged", f"{bad} of {len(x)} samples are not finite", pictures)
-        errors = squared_errors(x[: self.spec.paired], self._reference)
-        measures |= paired_error(x[: self.spec.paired], self._reference)
+        x, judgement = self._judged(plan, self._known)
+        if judgement.status != "ok":
+            return judgement
+        measures, few = judgement.measures, x[: self.spec.paired]
+        measures |= paired_measures(few, self._reference)
         if self._extract:
             features = self._extract(x)
             law = Normal.of(features)
@@ -97,15 +88,11 @@ class TrajectoryProblem(OnField):
                 both, data = ToPartners(features, self._features), ToLaw(features, self._extract.data)
                 measures["fd_reference_se"] = halves(both, len(features)).se
                 measures["fd_data_se"] = halves(data, len(features)).se
-        return Judgement(measures, images=pictures, squared_errors=errors)
+        return replace(judgement, squared_errors=squared_errors(few, self._reference))
 
     def _run(self, solver: Solver, steps: int, x: Any) -> Array:
         fine = grid("edm", self.field.path, steps, t_max=float(self.grid(2).times[0]))
         return self._follow(solver.plan(self.field.path, fine, self.field.prediction), x)[0]
-
-    def _follow(self, plan: Plan, x: Any) -> tuple[Array, Meter]:
-        runner = Runner(plan, len(x), self.field.shape, x.dtype)
-        return runner(self.field, x, seed=self.seed).double().numpy(), runner.meter
 
     @property
     def reference_images(self) -> Any:

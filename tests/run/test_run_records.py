@@ -24,7 +24,8 @@ LAW = {
 }  # fmt: skip
 PAIRED = {
     "sampling_seconds", "field_seconds", "overhead_seconds", "flops", "n", "n_paired", "reference_error", "fd",
-    "fd_se", "fd_floor", "fd_floor_sd", "rmse", "rmse_se", "rmse_max", "rmse_truncation",
+    "fd_se", "fd_floor", "fd_floor_sd", "flops_per_evaluation",
+    *(ERRORS := {"rmse", "rmse_se", "rmse_max", "rmse_truncation", "relative", "relative_se", "psnr", "psnr_se"}),
 }  # fmt: skip
 
 
@@ -39,7 +40,7 @@ def test_every_cell_has_one_flat_record_with_finite_numbers(whole):
     for record in whole.records:
         expected = LAW if record["kind"] == "law" else PAIRED
         if record["stochastic"] and record["kind"] == "paired":
-            expected = expected - {"rmse", "rmse_se", "rmse_max", "rmse_truncation"}
+            expected = expected - ERRORS
         assert set(record) == COMMON | expected
         assert record["status"] == "ok"
         assert record["nfe"] <= record["budget"]

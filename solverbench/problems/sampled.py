@@ -1,0 +1,58 @@
+"""What problems that run plans on samples share: their starts, how a plan is run on them, and what a record says of it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from solverbench.engines.torch import Meter, Runner
+from solverbench.measures.compute import flops_per_evaluation
+from solverbench.measures.moments import Array
+from solverbench.measures.paired import errors
+from solverbench.pictures import as_pictures
+from solverbench.plans import Plan
+from solverbench.problems.base import Judgement, OnField
+
+PICTURES = 8
+
+
+class Sampled(OnField):
+    """A problem whose cells run in float32, all from the same starting states, `_start` (n, *shape)."""
+
+    _start: Any
+    _flops: float | None
+
+    def _count_operations(self) -> None:
+        """Learn what an evaluation costs; torch's counter sees matrix products and convolutions."""
+        self._flops = flops_per_evaluation(self.field)
+
+    def _judged(self, plan: Plan, known: dict[str, Any]) -> tuple[Array, Judgement]:
+        """(the outputs, a judgement of what they cost: diverged if some are not finite). known: goes into the record."""
+        started = time.perf_counter()
+        x, meter = self._follow(plan, self._start)
+        measures: dict[str, Any] = {
+            "sampling_seconds": time.perf_counter() - started,
+            "field_seconds": meter.field,
+            "overhead_seconds": meter.overhead,
+            "flops": None if self._flops is None else self._flops * plan.nfe,
+            "flops_per_evaluation": None if self._flops is None else self._flops / self.evaluations,
+            **known,
+        }
+        bad = int(np.sum(~np.isfinite(x).reshape(len(x), -1).all(axis=1)))
+        status, reason = ("diverged", f"{bad} of {len(x)} samples are not finite") if bad else ("ok", None)
+        return x, Judgement(measures, status, reason, as_pictures(x[:PICTURES]))
+
+    def _follow(self, plan: Plan, x: Any) -> tuple[Array, Meter]:
+        runner = Runner(plan, len(x), self.field.shape, x.dtype)
+        return runner(self.field, x, seed=self.seed).double().numpy(), runner.meter
+
+
+def paired_measures(x: Array, reference: Array) -> dict[str, float]:
+    """Of a record: the errors of states (n, *shape) to those of the reference, with their standard errors."""
+    found = errors(x, reference)
+    told = {"rmse": found["rmse"].value, "rmse_se": found["rmse"].se, "rmse_max": found["max"].value}
+    for name in ("relative", "psnr"):
+        told |= {name: found[name].value, f"{name}_se": found[name].se}
+    return told
