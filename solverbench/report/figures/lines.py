@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from solverbench.measures.paired import RESOLVES
 from solverbench.report.comparison import tidy, twins, usual_budget
 from solverbench.report.layout import short
 from solverbench.report.style import DARK, GREY, MARKERS, hues, nfe_axis, shade
@@ -28,7 +29,7 @@ LEGEND = "best at some NFE,\nand best of each family"
 LEGEND_ROW = 0.125
 """Inches."""
 NEAR = 30.0
-"""A reference whose error is less than the smallest one by more than this factor is named, not shown."""
+"""A reference that resolves less than the smallest error by more than this factor is named, not shown."""
 TALL = 40.0
 """Errors above this many times the median at the smallest budget are drawn at the edge, as arrows."""
 
@@ -151,13 +152,14 @@ def error_axes(axes: Axes, records: pd.DataFrame, quantity: Quantity, title: str
     truncation, own = (records[c].median() for c in ("rmse_truncation", "reference_error"))
     if quantity.key == "rmse" and truncation > 0:
         axes.axhline(truncation, color="black", lw=0.8, ls="-.", zorder=1, label="truncation: a perfect solver")
+    own *= RESOLVES
     if quantity.key == "rmse" and own > 0:
         bottom, top = axes.get_ylim()
         near = own > bottom / NEAR
         if near:
-            axes.axhline(own, color="black", lw=0.8, ls=":", zorder=1, label="error of the reference")
+            axes.axhline(own, color="black", lw=0.8, ls=":", zorder=1, label=f"{RESOLVES} × error of the reference")
         else:
-            axes.text(0.97, 0.96, f"error of the reference: {short(own)}", transform=axes.transAxes, fontsize=5.5,
+            axes.text(0.97, 0.96, f"{RESOLVES} × error of the reference: {short(own)}", transform=axes.transAxes, fontsize=5.5,
                       ha="right", va="top")  # fmt: skip
         axes.set_ylim(min(bottom, own / 1.6) if near else bottom, top)
 
