@@ -86,11 +86,13 @@ class Judgement:
     images: np.ndarray[Any, np.dtype[np.uint8]] | None = None
     squared_errors: np.ndarray[Any, np.dtype[np.float64]] | None = None
     """Mean squared error of each paired start (n,), so that two solvers can be compared start by start."""
+    along: np.ndarray[Any, np.dtype[np.float64]] | None = None
+    """Errors along the trajectory (k, 4), as `along.Trajectory.errors` has them."""
 
     @property
     def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         """What of it are arrays, by name."""
-        given = {"images": self.images, "squared_errors": self.squared_errors}
+        given = {"images": self.images, "squared_errors": self.squared_errors, "along": self.along}
         return {name: array for name, array in given.items() if array is not None}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,17 +38,22 @@ class PairedProblem(Sampled):
     needs = ("sample", "covariance_times")
     reference: Reference
 
-    def prepare(self) -> None:
-        """Draw the starting states, integrate the references, measure the floor of the Frechet distance."""
+    @cached_property
+    def _start(self) -> Any:
         import torch
 
+        t = float(self.grid(2).times[0])
+        start = self.field.sample(self.spec.samples, seed=1000 * self.seed + START_SEED, t=t)
+        return torch.from_numpy(start.astype(np.float32))
+
+    def prepare(self) -> None:
+        """Draw the starting states, integrate the references, measure the floor of the Frechet distance."""
         n, t = self.spec.samples, float(self.grid(2).times[0])
-        start = self.field.sample(n, seed=1000 * self.seed + START_SEED, t=t)
-        self._start = torch.from_numpy(start.astype(np.float32))
         # the reference starts where the float32 runs start, rounding included
         self.reference = reference_solution(
             self.field, self._start[: self.spec.paired].double().numpy(), t, self.spec.rtol
         )
+        self._trajectory = self.reference.trajectory
         self._perfect = self._denoised_error()
         self._mean, variance = self.field.moments()
         self._trace = float(variance.sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,29 @@ from solverbench.measures.moments import Array
 from solverbench.measures.paired import errors
 from solverbench.pictures import as_pictures
 from solverbench.plans import Plan
+from solverbench.problems.along import Trajectory, Watched
 from solverbench.problems.base import Judgement, OnField
 
 PICTURES = 8
 
 
 class Sampled(OnField):
-    """A problem whose cells run in float32, all from the same starting states, `_start` (n, *shape)."""
+    """A problem whose cells run in float32, all from the same starting states."""
 
-    _start: Any
+    _trajectory: Trajectory
+    """Of the reference."""
     _flops: float | None
+
+    @cached_property
+    def _start(self) -> Any:
+        """Starting states, a tensor (n, *shape)."""
+        raise NotImplementedError
+
+    def run(self, plan: Plan) -> Meter:
+        """Run a plan on all starting states, for the time it takes; the problem need not be prepared."""
+        runner = Runner(plan, len(self._start), self.field.shape, self._start.dtype)
+        runner(self.field, self._start, seed=self.seed)
+        return runner.meter
 
     def _count_operations(self) -> None:
         """Learn what an evaluation costs; torch's counter sees matrix products and convolutions."""
@@ -30,8 +44,9 @@ class Sampled(OnField):
 
     def _judged(self, plan: Plan, known: dict[str, Any]) -> tuple[Array, Judgement]:
         """(the outputs, a judgement of what they cost: diverged if some are not finite). known: goes into the record."""
+        watched = Watched(self.field, plan.grid.times[1:])
         started = time.perf_counter()
-        x, meter = self._follow(plan, self._start)
+        x, meter = self._follow(plan, self._start, watched)
         measures: dict[str, Any] = {
             "sampling_seconds": time.perf_counter() - started,
             "field_seconds": meter.field,
@@ -42,11 +57,14 @@ class Sampled(OnField):
         }
         bad = int(np.sum(~np.isfinite(x).reshape(len(x), -1).all(axis=1)))
         status, reason = ("diverged", f"{bad} of {len(x)} samples are not finite") if bad else ("ok", None)
-        return x, Judgement(measures, status, reason, as_pictures(x[:PICTURES]))
+        followed = not (bad or plan.draws)
+        along = self._trajectory.errors(watched.seen, self.field.path) if followed else None
+        return x, Judgement(measures, status, reason, as_pictures(x[:PICTURES]), along=along)
 
-    def _follow(self, plan: Plan, x: Any) -> tuple[Array, Meter]:
+    def _follow(self, plan: Plan, x: Any, field: Any = None) -> tuple[Array, Meter]:
+        """Run a plan; field: what stands for the problem's own."""
         runner = Runner(plan, len(x), self.field.shape, x.dtype)
-        return runner(self.field, x, seed=self.seed).double().numpy(), runner.meter
+        return runner(field or self.field, x, seed=self.seed).double().numpy(), runner.meter
 
 
 def paired_measures(x: Array, reference: Array) -> dict[str, float]:

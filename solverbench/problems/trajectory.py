@@ -16,6 +16,7 @@ An evaluation of a guided field is two of its network; budgets and NFE count the
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from solverbench.measures.subsets import ToLaw, ToPartners
 from solverbench.methods import SOLVERS, Solver
 from solverbench.pictures import as_pictures
 from solverbench.plans import Plan
+from solverbench.problems.along import Watched, followed
 from solverbench.problems.base import Judgement
 from solverbench.problems.sampled import PICTURES, Sampled, paired_measures
 
@@ -49,24 +51,30 @@ class TrajectoryProblem(Sampled):
             return "it draws noise, and there is no exact law of a trained field to compare its outputs with"
         return super().applies(solver)
 
-    def prepare(self) -> None:
-        """Draw the starting states and follow them on a fine grid, and on one half as fine."""
+    @cached_property
+    def _start(self) -> Any:
         import torch
 
         from solverbench.sampling import start
 
+        n = self.spec.samples if self.field.shape == SHAPE else self.spec.paired
+        return torch.from_numpy(start(self.field, self.grid(2), n, self.seed, dtype=np.float32))
+
+    def prepare(self) -> None:
+        """Draw the starting states and follow them on a fine grid, and on one half as fine."""
         paired, steps = self.spec.paired, self.spec.steps
         self._extract = Extractor() if self.field.shape == SHAPE else None
-        n = self.spec.samples if self._extract else paired
-        self._start = torch.from_numpy(start(self.field, self.grid(2), n, self.seed, dtype=np.float32))
         few = self._start[:paired]
-        self._reference, coarse = (self._run(SOLVERS[REFERENCE], count, few) for count in (steps, steps // 2))
+        (self._reference, way), (coarse, rough) = (
+            self._watched(SOLVERS[REFERENCE], count, few) for count in (steps, steps // 2)
+        )
         if not np.isfinite(self._reference).all():
             raise UsageError("the field is not finite along its own trajectories")
+        self._trajectory = followed(way, rough, self.field.path)
         self._count_operations()
-        self._known: dict[str, Any] = {"n": n, "n_paired": paired, "reference_error": _rms(self._reference - coarse)}
+        self._known: dict[str, Any] = {"n": len(self._start), "n_paired": paired, "reference_error": _rms(self._reference - coarse)}
         if self._extract:
-            ends = self._run(SOLVERS[SET_REFERENCE], SET_STEPS, self._start)
+            ends, _ = self._watched(SOLVERS[SET_REFERENCE], SET_STEPS, self._start)
             self._features = self._extract(ends)
             self._ends = Normal.of(self._features)
             self._known["set_error"] = _rms(ends[:paired] - self._reference)
@@ -90,9 +98,12 @@ class TrajectoryProblem(Sampled):
                 measures["fd_data_se"] = halves(data, len(features)).se
         return replace(judgement, squared_errors=squared_errors(few, self._reference))
 
-    def _run(self, solver: Solver, steps: int, x: Any) -> Array:
+    def _watched(self, solver: Solver, steps: int, x: Any) -> tuple[Array, dict[float, Any]]:
+        """The ends of a run on a grid of EDM's rule, and the states it passes through by time."""
         fine = grid("edm", self.field.path, steps, t_max=float(self.grid(2).times[0]))
-        return self._follow(solver.plan(self.field.path, fine, self.field.prediction), x)[0]
+        watched = Watched(self.field, fine.times)
+        ends, _ = self._follow(solver.plan(self.field.path, fine, self.field.prediction), x, watched)
+        return ends, watched.seen
 
     @property
     def reference_images(self) -> Any:

@@ -15,7 +15,7 @@ from solverbench.run.store import RunFolder
 
 COMMON = {
     "cell", "problem", "kind", "solver", "family", "order", "budget", "grid", "seed", "nfe", "steps", "rows",
-    "stochastic", "status", "reason", "same_as", "seconds", "identity", "reused",
+    "stochastic", "status", "reason", "same_as", "seconds", "identity", "reused", "peak_memory",
 }  # fmt: skip
 PARTS = ("initialisation", "truncation", "discretisation")
 LAW = {
@@ -78,7 +78,7 @@ def test_the_same_program_has_the_same_numbers_and_says_whose(whole):
 
 
 def test_a_run_is_repeatable(run, whole):
-    timings = {"seconds", "sampling_seconds", "field_seconds", "overhead_seconds"}
+    timings = {"seconds", "sampling_seconds", "field_seconds", "overhead_seconds", "peak_memory"}
     again = run("again").records
     for a, b in zip(whole.records, again, strict=True):
         assert {k: v for k, v in a.items() if k not in timings} == {k: v for k, v in b.items() if k not in timings}
