@@ -122,10 +122,10 @@ def limits(axes: Axes, data: pd.DataFrame, tall: float = TALL) -> None:
     good = data[data["ok"] & (data["value"] > 0)]
     if good.empty:
         return
-    axes.set_yscale("log")
     first = good[good["budget"] == good["budget"].min()]["value"]
     top = min(good["value"].max() * 1.6, float(first.median()) * tall)
     axes.set_ylim(good["value"].min() / 1.6, max(top, good["value"].min() * 4))
+    axes.set_yscale("log")
 
 
 def _edge(axes: Axes, data: pd.DataFrame, looks: dict[str, Look], x: str) -> None:
@@ -157,9 +157,9 @@ def error_axes(axes: Axes, records: pd.DataFrame, quantity: Quantity, title: str
         bottom, top = axes.get_ylim()
         near = own > bottom / NEAR
         if near:
-            axes.axhline(own, color="black", lw=0.8, ls=":", zorder=1, label=f"{RESOLVES} × error of the reference")
+            axes.axhline(own, color="black", lw=0.8, ls=":", zorder=1, label=f"{RESOLVES} × reference's error")
         else:
-            axes.text(0.97, 0.96, f"{RESOLVES} × error of the reference: {short(own)}", transform=axes.transAxes, fontsize=5.5,
+            axes.text(0.97, 0.96, f"{RESOLVES} × reference's error: {short(own)}", transform=axes.transAxes, fontsize=5.5,
                       ha="right", va="top")  # fmt: skip
         axes.set_ylim(min(bottom, own / 1.6) if near else bottom, top)
 
