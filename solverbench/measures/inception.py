@@ -111,11 +111,10 @@ def features(tensors: Tensors, pictures: np.ndarray[Any, np.dtype[np.uint8]], re
     """Features (n, 2048) of pictures (n, 3, h, w), bytes; resize: one of `RESIZES`."""
     import torch
 
-    found = []
     with torch.inference_mode():
-        for part in torch.from_numpy(pictures).split(_CHUNK):
-            found.append(pooled(tensors, (resize(part.float()) - 128) / 128))
-    result: Array = torch.cat(found).double().numpy()
+        parts = torch.from_numpy(pictures).split(_CHUNK)
+        found = torch.cat([pooled(tensors, (resize(part.float()) - 128) / 128) for part in parts])
+    result: Array = found.double().numpy()
     return result
 
 

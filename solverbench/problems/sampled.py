@@ -1,4 +1,4 @@
-"""What problems that run plans on samples share: their starts, how a plan is run on them, and what a record says of it."""
+"""What problems that run plans on samples share: their starts, how a plan is run on them, and what a record says."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Sampled(OnField):
         self._flops = flops_per_evaluation(self.field)
 
     def _judged(self, plan: Plan, known: dict[str, Any]) -> tuple[Array, Judgement]:
-        """(the outputs, a judgement of what they cost: diverged if some are not finite). known: goes into the record."""
+        """(the outputs, a judgement of what they cost: diverged if some are not finite). known: more for the record."""
         watched = Watched(self.field, plan.grid.times[1:])
         started = time.perf_counter()
         x, meter = self._follow(plan, self._start, watched)

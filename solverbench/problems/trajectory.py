@@ -72,7 +72,11 @@ class TrajectoryProblem(Sampled):
             raise UsageError("the field is not finite along its own trajectories")
         self._trajectory = followed(way, rough, self.field.path)
         self._count_operations()
-        self._known: dict[str, Any] = {"n": len(self._start), "n_paired": paired, "reference_error": _rms(self._reference - coarse)}
+        self._known: dict[str, Any] = {
+            "n": len(self._start),
+            "n_paired": paired,
+            "reference_error": _rms(self._reference - coarse),
+        }
         if self._extract:
             ends, _ = self._watched(SOLVERS[SET_REFERENCE], SET_STEPS, self._start)
             self._features = self._extract(ends)

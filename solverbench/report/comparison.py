@@ -124,7 +124,7 @@ def usual_budget(records: pd.DataFrame) -> int:
 
 
 def clock(records: pd.DataFrame) -> pd.DataFrame:
-    """seconds of sampling, and of these field_seconds and overhead_seconds: of interleaved rounds where they were taken.
+    """seconds of sampling, and of these field_seconds and overhead_seconds: of interleaved rounds where there are any.
 
     Those of the whole cell where field and solver were not kept apart.
     """

@@ -34,9 +34,7 @@ SIGN = {"wins": "+", "ties": "=", "loses": "-"}
 def judged(run: Run, problem: str, kind: str) -> list[Quantity]:
     """The quantities of a problem that say how sure they are: computed, or with a standard error."""
     return [
-        q
-        for q in measured(run, problem, kind)
-        if not q.error or run.of(problem)[list(q.error)].notna().any(axis=None)
+        q for q in measured(run, problem, kind) if not q.error or run.of(problem)[list(q.error)].notna().any(axis=None)
     ]
 
 
@@ -125,9 +123,9 @@ def tables(run: Run, mine: Collection[str]) -> list[Table]:
         none = pd.DataFrame(False, index=body.index, columns=body.columns)
         notes = [
             _count(found["verdict"]),
-            "Its error over the other's: below one is better. +: wins, =: ties, -: loses. In brackets: its 95 % interval; "
-            "a single number is computed, not sampled. Signs are corrected for the number of comparisons in the table "
-            "(Holm), so an interval may leave out one beside a tie.",
+            "Its error over the other's: below one is better. +: wins, =: ties, -: loses. In brackets: its 95 % "
+            "interval; a single number is computed, not sampled. Signs are corrected for the number of comparisons in "
+            "the table (Holm), so an interval may leave out one beside a tie.",
             quantity.meaning,
         ]
         if quantity.floor:

@@ -3,10 +3,9 @@
 All solvers of a problem start from the same states, so their errors are compared start by start: what makes a start
 hard for all of them drops out of the difference. Two mean squared errors are tested by the paired bootstrap of
 Student's t (Efron & Tibshirani 1993, section 16.4, with both tails), which needs no normal errors; where errors by
-start were not kept, by the normal law of their standard errors, which is too careful for paired values. Intervals of
-ratios are the ratios that these tests do not reject (Fieller 1954), so that an interval leaves out one where a single test rejects. The best is
-chosen by the same data, so every pair counts as a comparison, and Holm's step-down (1979) keeps the chance of a single
-false separation below `LEVEL`.
+start were not kept, by the normal law of their standard errors, which is too careful for paired values. An interval of
+a ratio holds the ratios that such a test does not reject (Fieller 1954). The best is chosen by the same data, so every
+pair counts as a comparison, and Holm's step-down (1979) keeps the chance of a single false separation below `LEVEL`.
 """
 
 from __future__ import annotations

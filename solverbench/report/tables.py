@@ -116,8 +116,7 @@ def compute_frame(records: pd.DataFrame, quantity: Quantity = DISTANCE) -> pd.Da
 
 
 def compute_table(run: Run, problem: str) -> Table:
-    """Distance and cost at one budget (all budgets in the data), and the budget that reaches the floor if there is one.
-    """
+    """Distance and cost at one budget (all budgets in the data), and the budget that reaches the floor, if any."""
     records, quantity = run.of(problem), judged_sets(run, problem, dict(run.problems)[problem])
     budget, base = usual_budget(records), _baseline(records)
     data = compute_frame(records, quantity)
@@ -144,11 +143,11 @@ def compute_table(run: Run, problem: str) -> Table:
     notes = [
         quantity.meaning,
         *_context(records, quantity),
-        "GFLOPs: operations of matrix products and convolutions, as torch counts them, per sample: of one evaluation, and "
-        f"of all. Field s, solver s: seconds of all samples, in the model and in the solver around it; ms/step: the "
+        "GFLOPs: operations of matrix products and convolutions, as torch counts them, per sample: of one evaluation, "
+        "and of all. Field s, solver s: seconds of all samples, in the model and in the solver around it; ms/step: the "
         f"latter per step. Vs {base}: their sum as a ratio.",
         *_clock_notes(run, records),
-        *["Peak MB: the most that was resident of the process while it judged the cell, all that it has loaded included."]
+        *["Peak MB: the most that was resident of the process while it judged the cell, all it has loaded included."]
         * ("peak MB" in shown),
         *["Floor at: the NFE from which on the distance is within two standard deviations of that of exact samples."]
         * bool(quantity.spread),

@@ -2,7 +2,8 @@
 
     manifest.json     what was asked for, of what, on what
     cells.jsonl       one flat record per finished cell, in order of completion
-    arrays/           <cell>.npz: pictures, squared errors by start and errors along the trajectory; reference-<problem>.npz: pictures
+    arrays/           <cell>.npz: pictures, squared errors by start, errors along the trajectory;
+                      reference-<problem>.npz: pictures
 
 A run that is killed keeps every finished cell and can be resumed; what renders it reads these files and nothing else.
 """

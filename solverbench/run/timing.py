@@ -1,7 +1,7 @@
 """Seconds of solvers side by side: rounds in which all of a problem and a budget take turns, when nothing else runs.
 
-The seconds that a cell takes when it is judged are of a moment of the machine, and of as many cells at once as there are
-workers. Here a slow moment falls on all alike, and what is told is the median. It takes rounds times as long as the
+The seconds that a cell takes when it is judged are of a moment of the machine, and of as many cells at once as there
+are workers. Here a slow moment falls on all alike, and what is told is the median. It takes rounds times as long as the
 cells themselves.
 """
 

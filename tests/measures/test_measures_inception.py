@@ -149,7 +149,7 @@ def test_three_resizes_are_three_extractors(tmp_path, rng, narrow, monkeypatch):
 
 def test_without_the_weights_it_says_how_to_get_them(tmp_path, monkeypatch):
     monkeypatch.setenv("SOLVERBENCH_CACHE", str(tmp_path))
-    with pytest.raises(UsageError, match="inception-tf1 needs .* `solverbench fetch inception-fid` downloads"):
+    with pytest.raises(UsageError, match=r"inception-tf1 needs .* `solverbench fetch inception-fid` downloads"):
         extractor("inception-tf1")
     place = tmp_path / "inception-fid" / "pt_inception-2015-12-05-6726825d.pth"
     place.parent.mkdir()
@@ -161,7 +161,7 @@ def test_without_the_weights_it_says_how_to_get_them(tmp_path, monkeypatch):
 def test_a_file_of_another_network_or_with_code_is_refused(tmp_path, narrow):
     path = tmp_path / "weights.pth"
     torch.save({k: v for k, v in narrow.items() if "Mixed_7c" not in k}, path)
-    with pytest.raises(ArtifactError, match="it has no Mixed_7c.branch1x1"):
+    with pytest.raises(ArtifactError, match=r"it has no Mixed_7c\.branch1x1"):
         inception.weights(path)
 
     class Code:

@@ -31,8 +31,7 @@ def test_between_levels_is_the_trajectory():
 @pytest.mark.parametrize(("kind", "path"), [("paired", "edm"), ("paired", "vp-linear"), ("trajectory", "edm")])
 @pytest.mark.parametrize("solver", ["ddim", "heun", "dpmpp-2m"])
 def test_errors_are_those_of_the_states_against_the_exact_flow(problem, kind, path, solver):
-    """Heun evaluates a state again after correcting it; the states here are those of runs on the beginning of the grid.
-    """
+    """Heun evaluates a state again after correcting it; expected are the ends of runs on the first part of the grid."""
     gaussian = Gaussian(MEAN, VARIANCE, path, prediction="x0")
     field = Mixture([1.0], MEAN[None], variances=[VARIANCE], path=path) if kind == "paired" else gaussian
     made = problem(kind, field=field, rtol=1e-9, samples=40, paired=20, grid="edm")

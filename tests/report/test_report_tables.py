@@ -239,14 +239,23 @@ def test_problems_of_records_only(tmp_path):
     assert next(iter(tables(run))).name == "cifar10-gaussian-w2"
 
 
-TRAINED = {"rmse_se": 0.001, "reference_error": 2e-4, "n": 64, "n_paired": 24, "set_error": 3e-4}
+TRAINED = {
+    "flops": 2e9,
+    "flops_per_evaluation": 2e8,
+    "rmse_se": 0.001,
+    "reference_error": 2e-4,
+    "n": 64,
+    "n_paired": 24,
+    "set_error": 3e-4,
+}
+
+SETS = {"fd_data_floor": 13.4, "fd_reference_se": 0.1, "fd_data_se": 0.1}
 
 
 def test_a_trained_field_has_its_distances_and_their_goal(tmp_path):
     values = {"a": (0.1, 4.0, 14.2), "b": (0.2, 3.0, 12.9), "c": (0.3, 9.0, 20.0)}
     cells = [
-        cell(name, kind="trajectory", rmse=rmse, fd_reference=own, fd_data=data, fd_data_floor=13.4, fd_reference_se=0.1,
-             fd_data_se=0.1, flops=2e9, flops_per_evaluation=2e8, **TRAINED)
+        cell(name, kind="trajectory", rmse=rmse, fd_reference=own, fd_data=data, **SETS, **TRAINED)
         for name, (rmse, own, data) in values.items()
     ]
     run = load_cells(tmp_path, cells)

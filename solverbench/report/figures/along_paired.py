@@ -1,4 +1,4 @@
-"""Error along the trajectory in a run: how far the states of a solver are from the reference, at every time of its grid."""
+"""Error along the trajectory in a run: how far states are from the reference, at every time of the grid."""
 
 from __future__ import annotations
 

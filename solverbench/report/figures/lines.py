@@ -159,8 +159,8 @@ def error_axes(axes: Axes, records: pd.DataFrame, quantity: Quantity, title: str
         if near:
             axes.axhline(own, color="black", lw=0.8, ls=":", zorder=1, label=f"{RESOLVES} × reference's error")
         else:
-            axes.text(0.97, 0.96, f"{RESOLVES} × reference's error: {short(own)}", transform=axes.transAxes, fontsize=5.5,
-                      ha="right", va="top")  # fmt: skip
+            text = f"{RESOLVES} × reference's error: {short(own)}"
+            axes.text(0.97, 0.96, text, transform=axes.transAxes, fontsize=5.5, ha="right", va="top")
         axes.set_ylim(min(bottom, own / 1.6) if near else bottom, top)
 
 
