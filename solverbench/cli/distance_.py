@@ -25,7 +25,7 @@ MEASURES = ("fd", "kid", "sw2", "coverage", "nearest")
     "--extractor",
     default="randconv",
     show_default=True,
-    help="Features: pixel, randconv, cifar10-features, effnet-lite0, or your own file.py:function.",
+    help="Features: pixel, randconv, cifar10-features, effnet-lite0, inception-tf1, -pil, -torch, or file.py:function.",
 )
 @click.option("--seed", default=0, show_default=True, help="Of splits, blocks and directions.")
 @json_option

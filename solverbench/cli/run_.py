@@ -42,6 +42,12 @@ from solverbench.cli.common import Numbers, json_option, print_rows, resolve_sol
 @click.option("--memory", type=click.FloatRange(0, min_open=True), help="GB a cell may take.")
 @click.option("--in-process", is_flag=True, help="No workers and no limits: for debugging.")
 @click.option("--no-cache", is_flag=True, help="Neither reuse cells of earlier runs nor keep these.")
+@click.option(
+    "--timing",
+    type=click.IntRange(3),
+    metavar="ROUNDS",
+    help="Then time solvers side by side, alone, in so many rounds; with --resume also those of a finished run.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the cells and stop.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
 @json_option
@@ -62,6 +68,7 @@ def command(
     memory: float | None,
     in_process: bool,
     no_cache: bool,
+    timing: int | None,
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -100,7 +107,8 @@ def command(
         print_rows(rows, as_json)
         return 0
     execute = executor(jobs, cell_timeout, memory, in_process, not no_cache)
-    return _run(loaded, selection, folder or RunFolder(out, loaded.name, name), execute, asked, quiet, as_json)
+    folder = folder or RunFolder(out, loaded.name, name)
+    return _run(loaded, selection, folder, execute, asked, timing or 0, quiet, as_json)
 
 
 def select(
@@ -154,7 +162,14 @@ def executor(jobs: int | None, seconds: float, memory: float | None, in_process:
 
 
 def _run(
-    loaded: Any, selection: Any, folder: Any, execute: Any, asked: dict[str, Any], quiet: bool, as_json: bool
+    loaded: Any,
+    selection: Any,
+    folder: Any,
+    execute: Any,
+    asked: dict[str, Any],
+    timing: int,
+    quiet: bool,
+    as_json: bool,
 ) -> int:
     from tqdm import tqdm
 
@@ -187,16 +202,15 @@ def _run(
         elif not terminal:
             say(f"{_cell(record)} {record['status']} in {record['seconds']:.2f} s")
 
-    outcome = run(loaded, selection, folder, execute=execute, asked=asked, say=say, done=done)
+    outcome = run(loaded, selection, folder, execute=execute, asked=asked, say=say, done=done, timing=timing)
     bar.close()
     if outcome.interrupted:
         kept = f"{outcome.finished + len(folder.finished)} of {len(selection.cells)} cells"
         click.echo(f"interrupted: {kept} are kept; go on with --resume {folder.path}", err=True)
-    if outcome.finished:
+    if outcome.finished or outcome.timed:
         loaded_run = load(folder.path)
         if as_json:
-            lines = (folder.path / "cells.jsonl").read_text("utf-8").splitlines()
-            click.echo(json.dumps([json.loads(line) for line in lines], indent=1))
+            click.echo(json.dumps(folder.records(), indent=1))
         else:
             click.echo(report.summary(loaded_run))
         if not outcome.interrupted:
@@ -204,6 +218,7 @@ def _run(
     if not quiet:
         failed = f", {outcome.failed} failed" if outcome.failed else ""
         failed += f", {outcome.reused} reused from earlier runs" if outcome.reused else ""
+        failed += f", {outcome.timed} timed" if outcome.timed else ""
         took = time.perf_counter() - started
         click.echo(f"{outcome.finished} cells{failed} in {took:.0f} s: {folder.path}", err=True)
     return outcome.exit_code

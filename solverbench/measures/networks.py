@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from solverbench.errors import ArtifactError
 from solverbench.measures.moments import Array
 
 SEED = 1
@@ -41,11 +42,17 @@ def random_features(pictures: np.ndarray[Any, np.dtype[np.uint8]]) -> Array:
     return result
 
 
-def lite0(path: Path) -> dict[str, Any]:
-    """The tensors of the package's file; reading it executes nothing."""
+def tensors_of(path: Path) -> dict[str, Any]:
+    """The tensors of a file of torch's; its reader of weights alone admits nothing else, so nothing is executed.
+
+    Raises ArtifactError for a file that is damaged or holds anything else.
+    """
     import torch
 
-    tensors: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        tensors: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damage and whatever is not a tensor come as errors of many kinds
+        raise ArtifactError(f"{path} is no file of tensors: {type(error).__name__}") from error
     return tensors
 
 
@@ -57,10 +64,10 @@ def lite0_features(tensors: dict[str, Any], pictures: np.ndarray[Any, np.dtype[n
     resize = nn.functional.interpolate
     with torch.inference_mode():
         x = resize(torch.from_numpy(pictures).float(), (224, 224), mode="bicubic", antialias=True).clamp(0, 255)
-        x = _normed(tensors, "_bn0", _same((x - 127) / 128, tensors["_conv_stem.weight"], 2)).clamp(0, 6)
+        x = normed(tensors, "_bn0", _same((x - 127) / 128, tensors["_conv_stem.weight"], 2)).clamp(0, 6)
         for i in range(_BLOCKS):
             x = _block(tensors, f"_blocks.{i}.", x, 2 if i in _HALVING else 1)
-        x = _normed(tensors, "_bn1", _same(x, tensors["_conv_head.weight"], 1)).clamp(0, 6)
+        x = normed(tensors, "_bn1", _same(x, tensors["_conv_head.weight"], 1)).clamp(0, 6)
         pooled: Array = x.mean((2, 3)).double().numpy()
     return pooled
 
@@ -69,10 +76,10 @@ def _block(tensors: dict[str, Any], name: str, x: Any, stride: int) -> Any:
     """An inverted bottleneck: widen, filter every channel, narrow, and add the input where the shapes allow."""
     y = x
     if f"{name}_expand_conv.weight" in tensors:
-        y = _normed(tensors, f"{name}_bn0", _same(y, tensors[f"{name}_expand_conv.weight"], 1)).clamp(0, 6)
+        y = normed(tensors, f"{name}_bn0", _same(y, tensors[f"{name}_expand_conv.weight"], 1)).clamp(0, 6)
     depthwise = tensors[f"{name}_depthwise_conv.weight"]
-    y = _normed(tensors, f"{name}_bn1", _same(y, depthwise, stride, groups=len(depthwise))).clamp(0, 6)
-    y = _normed(tensors, f"{name}_bn2", _same(y, tensors[f"{name}_project_conv.weight"], 1))
+    y = normed(tensors, f"{name}_bn1", _same(y, depthwise, stride, groups=len(depthwise))).clamp(0, 6)
+    y = normed(tensors, f"{name}_bn2", _same(y, tensors[f"{name}_project_conv.weight"], 1))
     return x + y if x.shape == y.shape else y
 
 
@@ -86,7 +93,8 @@ def _same(x: Any, weight: Any, stride: int, groups: int = 1) -> Any:
     return nn.functional.conv2d(nn.functional.pad(x, sides * 2), weight, stride=stride, groups=groups)
 
 
-def _normed(tensors: dict[str, Any], name: str, x: Any) -> Any:
+def normed(tensors: dict[str, Any], name: str, x: Any) -> Any:
+    """Batch normalisation by the statistics it was trained with, epsilon 0.001 as in all of TensorFlow's networks."""
     from torch import nn
 
     mean, variance, weight, bias = (

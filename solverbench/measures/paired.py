@@ -1,7 +1,7 @@
-"""Errors start by start, each with its standard error, against references that have an error of their own.
+"""Errors of outputs against exact or reference outputs from the same starts, each with its standard error.
 
-A reference known to e cannot judge an error near e. What is below `RESOLVES` times e is refused, not rounded up: the
-remedy is a better reference.
+A reference known to e cannot judge an error near e. What is below `RESOLVES` times e is refused here, and told as
+"less than that" in reports; the remedy is a better reference.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def errors(x: Any, reference: Any, reference_error: float = 0.0, peak: float = P
     if x.shape != reference.shape or len(x) == 0:
         raise UsageError(f"paired errors need states from the same starts, got shapes {x.shape} and {reference.shape}")
     n = len(x)
-    square, size = _per_start(x - reference), _per_start(reference)
+    square, size = squared_errors(x, reference), squared_errors(reference, 0.0)
     mean = float(square.mean())
     rmse = math.sqrt(mean)
     if rmse < RESOLVES * reference_error:
@@ -53,9 +53,9 @@ def errors(x: Any, reference: Any, reference_error: float = 0.0, peak: float = P
     }
 
 
-def _per_start(x: Array) -> Array:
-    mean: Array = (x * x).reshape(len(x), -1).mean(1)
-    return mean
+def squared_errors(x: Array, reference: Array | float) -> Array:
+    """Mean squared error of each state (n,), per number of states x (n, *shape)."""
+    return np.asarray(((x - reference) ** 2).reshape(len(x), -1).mean(axis=1))
 
 
 def _se(values: Array) -> float:

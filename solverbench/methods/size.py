@@ -28,22 +28,18 @@ def sizes() -> list[dict[str, Any]]:
     names = Counter(f"{f.__module__.rpartition('.')[2]}.py" for f in built_in)
     functions = Counter(f"{f.__module__.rpartition('.')[2]}.py" for f in set(built_in))
     files = sorted(p.name for p in resources.files(__package__).iterdir() if p.name.endswith(".py"))
-    rows = [
-        (name, names[name], functions[name], code_lines((resources.files(__package__) / name).read_text("utf-8")))
+
+    def row(name: str, n: int, k: int, lines: int) -> dict[str, Any]:
+        per = round(lines / n, 1) if n else None
+        return {"file": name, "solvers": n, "functions": k, "lines": lines, "lines per solver": per}
+
+    lines = {
+        name: code_lines((resources.files(__package__) / name).read_text("utf-8"))
         for name in files
         if name not in _NOT_SOLVERS
-    ]
-    rows.append(("all", *(sum(row[i] for row in rows) for i in (1, 2, 3))))  # type: ignore[arg-type]
-    return [
-        {
-            "file": name,
-            "solvers": n,
-            "functions": k,
-            "lines": lines,
-            "lines per solver": round(lines / n, 1) if n else None,
-        }
-        for name, n, k, lines in rows
-    ]
+    }
+    rows = [row(name, names[name], functions[name], n) for name, n in lines.items()]
+    return [*rows, row("all", names.total(), functions.total(), sum(lines.values()))]
 
 
 def code_lines(source: str) -> int:

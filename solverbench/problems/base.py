@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from solverbench.engines.devices import HOME, runner
+from solverbench.engines.devices import HOME
 from solverbench.errors import BudgetError, PlanError, UsageError, nearest
 from solverbench.grids import Grid, grid
 from solverbench.methods import Solver
@@ -94,11 +93,13 @@ class Judgement:
     images: np.ndarray[Any, np.dtype[np.uint8]] | None = None
     squared_errors: np.ndarray[Any, np.dtype[np.float64]] | None = None
     """Mean squared error of each paired start (n,), so that two solvers can be compared start by start."""
+    along: np.ndarray[Any, np.dtype[np.float64]] | None = None
+    """Errors along the trajectory (k, 4), as `along.Trajectory.errors` has them."""
 
     @property
     def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         """What of it are arrays, by name."""
-        given = {"images": self.images, "squared_errors": self.squared_errors}
+        given = {"images": self.images, "squared_errors": self.squared_errors, "along": self.along}
         return {name: array for name, array in given.items() if array is not None}
 
 
@@ -161,22 +162,6 @@ class OnField:
         if (steps := budget // each - 1) < 1:
             raise BudgetError(f"solver {solver} needs two points of {each} evaluations, the budget is {budget}")
         return solver.plan(field.path, self.grid(steps), field.prediction)
-
-    def run(self, plan: Plan, x: Any) -> tuple[np.ndarray[Any, np.dtype[np.float64]], dict[str, float | None]]:
-        """(final states of a tensor x (n, *shape) by the device's engine, in float64; measures of the seconds it took).
-
-        What the field takes of them is not known on a GPU, where the host does not wait for it.
-        """
-        started = time.perf_counter()
-        home = HOME[self.spec.device]
-        engine = runner(self.spec.device)(plan, len(x), self.field.shape, x.dtype, home)
-        out = engine(self.field, x.to(home), seed=self.seed).double().cpu().numpy()
-        seconds, on_cpu = time.perf_counter() - started, self.spec.device == "cpu"
-        return out, {
-            "sampling_seconds": seconds,
-            "field_seconds": engine.meter.field if on_cpu else None,
-            "overhead_seconds": engine.meter.overhead if on_cpu else None,
-        }
 
     @property
     def evaluations(self) -> int:

@@ -9,80 +9,84 @@ infinitely many exact samples would give; its floor is the same distance for n e
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from solverbench.grids import Grid
-from solverbench.measures.compute import flops_per_evaluation
-from solverbench.measures.error import paired_error, squared_errors
 from solverbench.measures.frechet import frechet_squared
 from solverbench.measures.likelihood import bits, log_likelihood
+from solverbench.measures.paired import squared_errors
 from solverbench.measures.subsets import ToLaw, at_n
 from solverbench.methods import Solver
 from solverbench.pictures import as_pictures
 from solverbench.plans import Plan
 from solverbench.predictions import convert
-from solverbench.problems.base import Judgement, OnField
+from solverbench.problems.base import Judgement
 from solverbench.problems.reference import Reference, reference_solution
+from solverbench.problems.sampled import PICTURES, Sampled, paired_measures
 
 FLOOR_DRAWS = 8
 SPLITS = 8
 """Of the halves behind the standard error of the Frechet distance: it is then known to a quarter."""
-PICTURES = 8
 START_SEED, FLOOR_SEED, LIKELIHOOD_SEED = 1, 2, 3  # added to 1000 x the run's seed: none are the same draws
 LIKELIHOODS = 16
 """Samples whose likelihoods are computed. All errors of a solver are much alike, so few are enough."""
 
 
-class PairedProblem(OnField):
+class PairedProblem(Sampled):
     """A mixture: exact start, exact law of the data, and a reference for every ODE trajectory."""
 
     needs = ("sample", "covariance_times")
     reference: Reference
 
-    def prepare(self) -> None:
-        """Draw the starting states, integrate the references, measure the floor of the Frechet distance."""
+    @cached_property
+    def _start(self) -> Any:
         import torch
 
+        t = float(self.grid(2).times[0])
+        start = self.field.sample(self.spec.samples, seed=1000 * self.seed + START_SEED, t=t)
+        return torch.from_numpy(start.astype(np.float32))
+
+    def prepare(self) -> None:
+        """Draw the starting states, integrate the references, measure the floor of the Frechet distance."""
         n, t = self.spec.samples, float(self.grid(2).times[0])
-        start = self.field.sample(n, seed=1000 * self.seed + START_SEED, t=t)
-        self._start = torch.from_numpy(start.astype(np.float32))
         if self.spec.paired:  # the reference starts where the float32 runs start, rounding included
             self.reference = reference_solution(
                 self.field, self._start[: self.spec.paired].double().numpy(), t, self.spec.rtol
             )
+            self._trajectory = self.reference.trajectory
             self._perfect = self._denoised_error()
         self._mean, variance = self.field.moments()
         self._trace = float(variance.sum())
         seeds = (1000 * self.seed + FLOOR_SEED + k for k in range(FLOOR_DRAWS))
         floors = [self._frechet(self.field.sample(n, seed=s)) for s in seeds]
         self._floor = float(np.mean(floors)), float(np.std(floors, ddof=1))
-        self._flops = flops_per_evaluation(self.field)
+        self._count_operations()
 
     def judge(self, solver: Solver, plan: Plan) -> Judgement:
         """Run the plan in float32 on all starting states."""
-        x, seconds = self.run(plan, self._start)
-        measures: dict[str, Any] = {
-            **seconds,
-            "flops": None if self._flops is None else self._flops * plan.nfe,
-            "n": len(x),
+        known = {
+            "n": len(self._start),
             "n_paired": self.spec.paired,
             "reference_error": self.reference.rms_error if self.spec.paired else None,
             "fd_floor": self._floor[0],
             "fd_floor_sd": self._floor[1],
         }
-        bad = int(np.sum(~np.isfinite(x).reshape(len(x), -1).all(axis=1)))
-        if bad:
-            return Judgement(measures, "diverged", f"{bad} of {len(x)} samples are not finite", self._pictures(x))
-        errors = None
+        x, judgement = self._judged(plan, known)
+        if judgement.status != "ok":
+            return judgement
+        measures, errors = judgement.measures, None
         if self.spec.paired and not plan.draws:
-            errors = squared_errors(x[: self.spec.paired], self.reference.x)
-            measures |= paired_error(x[: self.spec.paired], self.reference.x)
+            few = x[: self.spec.paired]
+            errors = squared_errors(few, self.reference.x)
+            measures |= paired_measures(few, self.reference.x)
             measures["rmse_truncation"] = self._truncation(plan)
         measures |= self._distance(x)
         measures |= self._likelihoods(solver, lambda: self._bits(solver, plan.grid))
-        return Judgement(measures, images=self._pictures(x), squared_errors=errors)
+        return replace(judgement, squared_errors=errors)
 
     def _denoised_error(self) -> float:
         """The root-mean-square error of the exact trajectories denoised at the reference's `end`."""
@@ -128,9 +132,6 @@ class PairedProblem(OnField):
 
     def _coordinates(self, x: np.ndarray[Any, Any]) -> Any:
         return self.field.basis.forward(np.asarray(x, dtype=np.float64))  # a rotation: distances are those of pixels
-
-    def _pictures(self, x: np.ndarray[Any, Any]) -> Any:
-        return as_pictures(x[:PICTURES])
 
     @property
     def reference_images(self) -> Any:

@@ -18,6 +18,7 @@ import numpy as np
 from solverbench.errors import UsageError
 from solverbench.fields.base import Field
 from solverbench.predictions import convert
+from solverbench.problems.along import FEW, Trajectory, levels
 from solverbench.threads import numpy_on_one_thread
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
@@ -34,6 +35,8 @@ class Reference:
     rms_error: float
     max_error: float
     evaluations: int
+    trajectory: Trajectory
+    """Of the first starts, on the way to `end`."""
 
 
 def reference_solution(field: Field, x: Array, t: float, rtol: float = 1e-11, loosen: float = 30.0) -> Reference:
@@ -44,14 +47,19 @@ def reference_solution(field: Field, x: Array, t: float, rtol: float = 1e-11, lo
     path = field.path
     end = float(path.inverse_sigma_tilde(1e-3)) if path.is_data(path.t_min) else path.t_min
     with numpy_on_one_thread():
-        tight, x_end, evaluations = _integrate(field, x, t, end, rtol)
-        loose, _, more = _integrate(field, x, t, end, loosen * rtol)
+        tight, x_end, way, evaluations = _integrate(field, x, t, end, rtol)
+        loose, _, other, more = _integrate(field, x, t, end, loosen * rtol)
+    (lam, states), apart = way, way[1] - other[1]
+    own = np.sqrt((apart**2).reshape(len(lam), -1).mean(axis=1))
     difference = tight - loose
     rms, largest = float(np.sqrt(np.mean(difference**2))), float(np.abs(difference).max())
-    return Reference(tight, x_end, end, rms, largest, evaluations + more)
+    return Reference(tight, x_end, end, rms, largest, evaluations + more, Trajectory(lam, states, own))
 
 
-def _integrate(field: Field, x: Array, t: float, end: float, rtol: float) -> tuple[Array, Array, int]:
+def _integrate(
+    field: Field, x: Array, t: float, end: float, rtol: float
+) -> tuple[Array, Array, tuple[Array, Array], int]:
+    """(end points, states at `end`, (levels, x~ of the first starts at them), evaluations)."""
     from scipy.integrate import solve_ivp
 
     path = field.path
@@ -84,18 +92,23 @@ def _integrate(field: Field, x: Array, t: float, end: float, rtol: float) -> tup
         u = path.inverse_sigma_tilde(max(sigma_tilde, 1e-9))
         return predict(direct, "noise", path.alpha(u) * y, u)
 
-    def solve(function: Any, start: float, stop: float, y: Array) -> Array:
-        solved = solve_ivp(function, (start, stop), y, method="DOP853", rtol=rtol, atol=rtol, t_eval=[stop])
+    def solve(function: Any, start: float, stop: float, y: Array, on_the_way: Array | None = None) -> Array:
+        """The state at stop, or states (k, size) at all of these times, the last of which is stop."""
+        times = [stop] if on_the_way is None else on_the_way
+        solved = solve_ivp(function, (start, stop), y, method="DOP853", rtol=rtol, atol=rtol, t_eval=times)
         if not solved.success:
             raise UsageError(f"the reference solution failed: {solved.message}")
-        final: Array = solved.y[:, -1]
-        return final
+        found: Array = solved.y[:, -1] if on_the_way is None else solved.y.T
+        return found
 
     y = x.ravel()
     if path.is_noise(t):
         middle = path.inverse_lam(0.0)
         y, t = solve(in_time, t, middle, y), middle
-    y = solve(in_lambda, path.lam(t), path.lam(end), y / path.alpha(t))
+    lam = levels(float(path.lam(t)), float(path.lam(end)))
+    way = solve(in_lambda, path.lam(t), path.lam(end), y / path.alpha(t), lam)
+    y, few = way[-1], min(FEW, len(x))
+    states = way.reshape(len(lam), *x.shape)[:, :few].copy()
     x_end = path.alpha(end) * y.reshape(x.shape)
     y = solve(in_sigma, math.exp(-path.lam(end)), 0.0, y)
-    return y.reshape(x.shape), x_end, calls
+    return y.reshape(x.shape), x_end, (lam, states), calls

@@ -15,29 +15,32 @@ An evaluation of a guided field is two of its network; budgets and NFE count the
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from solverbench.errors import UsageError
 from solverbench.grids import grid
-from solverbench.measures.error import paired_error, squared_errors
 from solverbench.measures.features import SHAPE, Extractor
 from solverbench.measures.frechet import frechet
 from solverbench.measures.moments import Array, Normal
+from solverbench.measures.paired import squared_errors
 from solverbench.measures.resampling import halves
 from solverbench.measures.subsets import ToLaw, ToPartners
 from solverbench.methods import SOLVERS, Solver
 from solverbench.pictures import as_pictures
 from solverbench.plans import Plan
-from solverbench.problems.base import Judgement, OnField
+from solverbench.problems.along import Watched, followed
+from solverbench.problems.base import Judgement
+from solverbench.problems.sampled import PICTURES, Sampled, paired_measures
 
-PICTURES = 8
 REFERENCE = "rk4"
 SET_REFERENCE, SET_STEPS = "unipc-3", 60
 
 
-class TrajectoryProblem(OnField):
+class TrajectoryProblem(Sampled):
     """Paired error of ODE solvers on a field that need not be smooth, exact or known."""
 
     needs = ()
@@ -48,23 +51,34 @@ class TrajectoryProblem(OnField):
             return "it draws noise, and there is no exact law of a trained field to compare its outputs with"
         return super().applies(solver)
 
-    def prepare(self) -> None:
-        """Draw the starting states and follow them on a fine grid, and on one half as fine."""
+    @cached_property
+    def _start(self) -> Any:
         import torch
 
         from solverbench.sampling import start
 
+        n = self.spec.samples if self.field.shape == SHAPE else self.spec.paired
+        return torch.from_numpy(start(self.field, self.grid(2), n, self.seed, dtype=np.float32))
+
+    def prepare(self) -> None:
+        """Draw the starting states and follow them on a fine grid, and on one half as fine."""
         paired, steps = self.spec.paired, self.spec.steps
         self._extract = Extractor() if self.field.shape == SHAPE else None
-        n = self.spec.samples if self._extract else paired
-        self._start = torch.from_numpy(start(self.field, self.grid(2), n, self.seed, dtype=np.float32))
         few = self._start[:paired]
-        self._reference, coarse = (self._run(SOLVERS[REFERENCE], count, few) for count in (steps, steps // 2))
+        (self._reference, way), (coarse, rough) = (
+            self._watched(SOLVERS[REFERENCE], count, few) for count in (steps, steps // 2)
+        )
         if not np.isfinite(self._reference).all():
             raise UsageError("the field is not finite along its own trajectories")
-        self._known: dict[str, Any] = {"n": n, "n_paired": paired, "reference_error": _rms(self._reference - coarse)}
+        self._trajectory = followed(way, rough, self.field.path)
+        self._count_operations()
+        self._known: dict[str, Any] = {
+            "n": len(self._start),
+            "n_paired": paired,
+            "reference_error": _rms(self._reference - coarse),
+        }
         if self._extract:
-            ends = self._run(SOLVERS[SET_REFERENCE], SET_STEPS, self._start)
+            ends, _ = self._watched(SOLVERS[SET_REFERENCE], SET_STEPS, self._start)
             self._features = self._extract(ends)
             self._ends = Normal.of(self._features)
             self._known["set_error"] = _rms(ends[:paired] - self._reference)
@@ -72,14 +86,11 @@ class TrajectoryProblem(OnField):
 
     def judge(self, solver: Solver, plan: Plan) -> Judgement:
         """Run the plan in float32 on all starting states."""
-        x, seconds = self.run(plan, self._start)
-        measures: dict[str, Any] = {**seconds, **self._known}
-        bad = int(np.sum(~np.isfinite(x).reshape(len(x), -1).all(axis=1)))
-        pictures = as_pictures(x[:PICTURES])
-        if bad:
-            return Judgement(measures, "diverged", f"{bad} of {len(x)} samples are not finite", pictures)
-        errors = squared_errors(x[: self.spec.paired], self._reference)
-        measures |= paired_error(x[: self.spec.paired], self._reference)
+        x, judgement = self._judged(plan, self._known)
+        if judgement.status != "ok":
+            return judgement
+        measures, few = judgement.measures, x[: self.spec.paired]
+        measures |= paired_measures(few, self._reference)
         if self._extract:
             features = self._extract(x)
             law = Normal.of(features)
@@ -89,11 +100,14 @@ class TrajectoryProblem(OnField):
                 both, data = ToPartners(features, self._features), ToLaw(features, self._extract.data)
                 measures["fd_reference_se"] = halves(both, len(features)).se
                 measures["fd_data_se"] = halves(data, len(features)).se
-        return Judgement(measures, images=pictures, squared_errors=errors)
+        return replace(judgement, squared_errors=squared_errors(few, self._reference))
 
-    def _run(self, solver: Solver, steps: int, x: Any) -> Array:
+    def _watched(self, solver: Solver, steps: int, x: Any) -> tuple[Array, dict[float, Any]]:
+        """The ends of a run on a grid of EDM's rule, and the states it passes through by time."""
         fine = grid("edm", self.field.path, steps, t_max=float(self.grid(2).times[0]))
-        return self.run(solver.plan(self.field.path, fine, self.field.prediction), x)[0]
+        watched = Watched(self.field, fine.times)
+        ends, _ = self._follow(solver.plan(self.field.path, fine, self.field.prediction), x, watched)
+        return ends, watched.seen
 
     @property
     def reference_images(self) -> Any:

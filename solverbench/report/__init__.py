@@ -73,7 +73,7 @@ def summary(run: Run, width: int | None = None) -> str:
     for problem, kind in run.alone:
         shown = run.measured(problem) if kind == "trajectory" else [run.primary(problem)]
         parts += [error_table(run, problem, quantity).text(width) for quantity in shown]
-        if kind == "paired":
+        if kind != "law":
             parts.append(compute_table(run, problem).text(width))
     if not run.problems:
         parts.append(run.titled(f"{run.title}: no cell has finished"))

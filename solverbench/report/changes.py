@@ -1,8 +1,8 @@
 """What changed from one run to another: cell by cell, better, worse or the same, and what is not comparable.
 
-Computed values are the same when they agree to `SAME`; sampled ones by their standard errors, as in `duel`. Problems
-that are stated otherwise in the other run, at another scale or of another seed, have other numbers by right: they are
-named and left out.
+Computed values are the same when they agree to `SAME`; sampled ones by the tests of `duel`, start by start where both
+runs kept them, corrected for the cells of a problem and quantity. Problems that are stated otherwise in the other run,
+at another scale or of another seed, have other numbers by right: they are named and left out.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
-from solverbench.report.comparison import tidy
-from solverbench.report.duel import judged, verdict_of
+from solverbench.report.comparison import with_samples
+from solverbench.report.duel import judged, verdicts
 from solverbench.report.layout import Table, short
 
 if TYPE_CHECKING:
     from solverbench.report.records import Run
 
 WORDS = {"wins": "better", "ties": "same", "loses": "worse"}
-COLUMNS = ("problem", "quantity", "solver", "budget", "before", "after", "ratio", "low", "high", "change")
+COLUMNS = ("problem", "quantity", "solver", "budget", "before", "after", "ratio", "low", "high", "p", "change")
 KEY = ["label", "budget"]
 SELECTS = ("nfe", "solvers")  # of a problem: who is judged on it, which changes no number
 
@@ -56,7 +57,7 @@ def changes(before: Run, after: Run) -> Changes:
     """Compare two runs by problem, solver and budget."""
     remarks = _manifests(before.manifest, after.manifest)
     specs = [{p["name"]: _spec(p) for p in run.manifest.get("problems", ())} for run in (before, after)]
-    rows: list[dict[str, Any]] = []
+    rows: list[pd.DataFrame] = []
     kinds = dict(after.problems)
     for problem, kind in before.problems:
         if problem not in kinds:
@@ -75,23 +76,22 @@ def changes(before: Run, after: Run) -> Changes:
     for i, which in enumerate(("first", "second")):
         if alone := len(cells[i] - cells[1 - i]):
             remarks.append(f"{alone} cells are in the {which} run only.")
-    return Changes(pd.DataFrame(rows, columns=list(COLUMNS)), remarks)
+    return Changes(pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=list(COLUMNS)), remarks)
 
 
-def _of(before: Run, after: Run, problem: str, kind: str) -> list[dict[str, Any]]:
-    rows = []
+def _of(before: Run, after: Run, problem: str, kind: str) -> list[pd.DataFrame]:
+    found = []
     for quantity in judged(before, problem, kind):
-        pair = [tidy(run.of(problem), quantity) for run in (before, after)]
-        for row in pair[0].merge(pair[1], on=KEY, suffixes=("_a", "_b")).to_dict("records"):
-            told = {"problem": problem, "quantity": quantity.key, "solver": row["label"], "budget": row["budget"]}
-            values = {"before": row["value_a"], "after": row["value_b"]}
-            if row["ok_a"] and row["ok_b"]:
-                ratio, low, high, verdict = verdict_of(row["rank_b"], row["se_b"], row["rank_a"], row["se_a"])
-                rows.append({**told, **values, "ratio": ratio, "low": low, "high": high, "change": WORDS[verdict]})
-            elif row["status_a"] != row["status_b"]:
-                nothing = dict.fromkeys(("ratio", "low", "high"), float("nan"))
-                rows.append({**told, **values, **nothing, "change": "better" if row["ok_b"] else "worse"})
-    return rows
+        old, new = (with_samples(run.of(problem), quantity) for run in (before, after))
+        pairs = new.merge(old, on=KEY, suffixes=("", "_b"))
+        told = verdicts(pairs)
+        # a number that was there, or is, is a change even where a duel would call it undecided
+        alone = told["verdict"].isna() & (pairs["status"] != pairs["status_b"])
+        told.loc[alone, "verdict"] = np.where(pairs.loc[alone, "ok"], "wins", "loses")
+        first = {"problem": problem, "quantity": quantity.key, "solver": pairs["label"], "budget": pairs["budget"]}
+        rows = pd.DataFrame({**first, "before": pairs["value_b"], "after": pairs["value"]}).join(told)
+        found.append(rows[told["verdict"].notna()].assign(change=told["verdict"].map(WORDS))[list(COLUMNS)])
+    return found
 
 
 def _spec(problem: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from solverbench.measures.paired import RESOLVES
 from solverbench.report.statistics import normal_p, paired_p, ranks, separated
 
 if TYPE_CHECKING:
@@ -29,19 +30,23 @@ def tidy(records: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
     """One row per cell: value, standard error (0 where it is computed), `ok`, the places it can have, and `best`.
 
     `first` and `last` are places among the solvers of its budget that the data allow (`statistics`); the best are those
-    that no other solver is better than beyond doubt. Errors below that of the reference are equal. Where exact samples
-    have a score, the best is the nearest to it, as fewer samples than dimensions reward outputs that vary too little.
+    that no other solver is better than beyond doubt. An error that the reference does not resolve is `below` what is
+    given as its value, and all of them are equal. A sampled value without a standard error is told from none. Where
+    exact samples have a score, the best is the nearest to it, as fewer samples than dimensions reward outputs that vary
+    too little.
     """
     data = records[list(IDENTITY)].copy()
     data["quantity"] = quantity.key
     data["ok"] = (records["status"] == "ok") & np.isfinite(records[quantity.key])
     data["value"] = records[quantity.key].where(data["ok"])
-    data["se"] = records[quantity.error].where(data["ok"]) if quantity.error else 0.0
-    goal = records[quantity.floor].fillna(0.0) if quantity.floor else 0.0
-    ranked = (data["value"] - goal).abs()
+    data["se"] = records[list(quantity.error)].bfill(axis=1).iloc[:, 0].where(data["ok"]) if quantity.error else 0.0
+    data["below"] = False
     if quantity.resolution:
-        ranked = ranked.clip(lower=records[quantity.resolution].fillna(0.0))
-    data["rank"] = ranked.where(data["ok"], np.inf)
+        least = RESOLVES * records[quantity.resolution].fillna(0.0)
+        data["below"] = data["value"] < least
+        data["value"], data["se"] = (data[c].mask(data["below"], v) for c, v in (("value", least), ("se", 0.0)))
+    goal = records[quantity.floor].fillna(0.0) if quantity.floor else 0.0
+    data["rank"] = (data["value"] - goal).abs().where(data["ok"], np.inf)
     data[["first", "last"]] = np.nan
     for _, rows in data[data["ok"]].groupby("budget"):
         samples = records.loc[rows.index, quantity.samples] if quantity.samples in records else None
@@ -51,9 +56,16 @@ def tidy(records: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
     return data
 
 
+def with_samples(records: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
+    """`tidy` with what each value is the mean of, start by start; None where that was not kept, or is not resolved."""
+    data = tidy(records, quantity)
+    kept = records[quantity.samples] if quantity.samples in records else pd.Series(None, data.index, dtype=object)
+    return data.assign(samples=kept.astype(object).where(~data["below"], None))
+
+
 def _different(rows: pd.DataFrame, samples: pd.Series | None) -> NDArray[np.bool_]:
     """Which pairs of one budget's cells are separated; samples: squared errors by start, or None, of each."""
-    value, se = rows["rank"].to_numpy(), rows["se"].fillna(0.0).to_numpy()
+    value, se = rows["rank"].to_numpy(), rows["se"].fillna(np.inf).to_numpy()
     value = np.where(np.abs(value - value.min()) <= SAME * value.min(), value.min(), value)
     _, one, place = np.unique(np.column_stack([value, se]), axis=0, return_index=True, return_inverse=True)
     place = place.ravel()  # equal cells are one: identical programs are no comparison
@@ -111,9 +123,22 @@ def usual_budget(records: pd.DataFrame) -> int:
     return 10 if 10 in budgets else budgets[len(budgets) // 2]
 
 
+def clock(records: pd.DataFrame) -> pd.DataFrame:
+    """seconds of sampling, and of these field_seconds and overhead_seconds: of interleaved rounds where there are any.
+
+    Those of the whole cell where field and solver were not kept apart.
+    """
+    field, timed = records["timed_field_seconds"], records["timed_seconds"]
+    found = pd.DataFrame({
+        "field_seconds": field.fillna(records["field_seconds"]),
+        "overhead_seconds": (timed - field).fillna(records["overhead_seconds"]),
+    })  # fmt: skip
+    return found.assign(seconds=found.sum(axis=1, min_count=2).fillna(records["seconds"]))
+
+
 def sampling_seconds(records: pd.DataFrame) -> pd.Series:
-    """Time spent in the field and in the solver; that of the whole cell where the two were not kept apart."""
-    return (records["field_seconds"] + records["overhead_seconds"]).fillna(records["seconds"])
+    """Time spent in the field and in the solver."""
+    return clock(records)["seconds"]
 
 
 def reach_floor(records: pd.DataFrame) -> dict[str, int]:

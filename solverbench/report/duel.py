@@ -1,9 +1,9 @@
 """One solver against others, problem by problem and budget by budget: where it wins, ties and loses.
 
-Every verdict is an interval. The difference of two errors has a standard error, that of both combined (their starts
-are the same, so it is rather too large); with 95 % of its law on one side of zero a comparison is won or lost, else
-it is a tie. Computed values have no error and tie when they agree to `SAME`. What is sampled and has no standard error
-is not judged.
+Every verdict is a test (`statistics`): of squared errors start by start where they were kept, as all solvers start from
+the same states, and else of the values' standard errors. All comparisons of a table are corrected together (Holm), so
+with a chance of 95 % no equal is told from the solver in it. Computed values have no error and tie when they agree to
+`SAME`. What is sampled and has no standard error is not judged.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from solverbench.report.comparison import SAME, tidy
+from solverbench.report.comparison import SAME, with_samples
 from solverbench.report.layout import Table, short
+from solverbench.report.statistics import LEVEL, holm, normal_p, normal_ratio, paired_ratio, zero_mean_p
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -22,57 +23,86 @@ if TYPE_CHECKING:
     from solverbench.report.quantities import Quantity
     from solverbench.report.records import Run
 
-Z = 1.96
-"""Standard errors on either side of a 95 % interval."""
 COLUMNS = (
-    "problem", "quantity", "solver", "against", "budget", "value", "other", "ratio", "low", "high", "verdict",
+    "problem", "quantity", "solver", "against", "budget", "value", "other", "ratio", "low", "high", "p", "verdict",
 )  # fmt: skip
+JUDGED = ["ratio", "low", "high", "p", "verdict"]
 SIGN = {"wins": "+", "ties": "=", "loses": "-"}
 
 
 def judged(run: Run, problem: str, kind: str) -> list[Quantity]:
     """The quantities of a problem that say how sure they are: computed, or with a standard error."""
-    return [q for q in run.measured(problem) if kind == "law" or q.error]
+    return [q for q in run.measured(problem) if not q.error or run.of(problem)[list(q.error)].notna().any(axis=None)]
 
 
 def duels(run: Run, mine: Collection[str]) -> pd.DataFrame:
     """One row for each problem, quantity, solver of `mine`, other solver and budget, of `COLUMNS`.
 
     ratio: the solver's error over the other's, with the ends `low` and `high` of its 95 % interval; where exact samples
-    have a score, of the distances from that. A solver that has no number where the other has one loses.
+    have a score, of the distances from that. p: corrected for the comparisons of this solver by this quantity. A solver
+    that has no number where the other has one loses.
     """
-    rows = []
+    found = []
     for problem, kind in run.problems:
         for quantity in judged(run, problem, kind):
-            data = tidy(run.of(problem), quantity)
+            data = with_samples(run.of(problem), quantity)
             own = data["solver"].isin(list(mine))
-            for _, a in data[own].iterrows():
-                for _, b in data[~own & (data["budget"] == a["budget"])].iterrows():
-                    if found := _duel(a, b):
-                        first = {"problem": problem, "quantity": quantity.key, "solver": a["label"]}
-                        rows.append({**first, "against": b["label"], "budget": int(a["budget"]), **found})
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+            for solver, rows in data[own].groupby("label", sort=False):
+                pairs = rows.merge(data[~own], on="budget", suffixes=("", "_b"))
+                told = verdicts(pairs)
+                first = {"problem": problem, "quantity": quantity.key, "solver": solver, "against": pairs["label_b"]}
+                rest = {"budget": pairs["budget"].astype(int), "value": pairs["value"], "other": pairs["value_b"]}
+                found.append(pd.DataFrame({**first, **rest}).join(told)[told["verdict"].notna()])
+    return pd.concat(found, ignore_index=True)[list(COLUMNS)] if found else pd.DataFrame(columns=list(COLUMNS))
 
 
-def _duel(a: pd.Series, b: pd.Series) -> dict[str, object] | None:
-    """a against b; None where neither has a number, or one was given too small a budget or has noise where that is
-    not measured."""
-    numbers = {"value": a["value"], "other": b["value"], "ratio": np.nan, "low": np.nan, "high": np.nan}
-    if not (a["ok"] and b["ok"]):
-        if a["ok"] == b["ok"] or {a["status"], b["status"]} & {"skipped"} or a["status"] == b["status"]:
-            return None
-        return {**numbers, "verdict": "wins" if a["ok"] else "loses"}
-    ratio, low, high, verdict = verdict_of(a["rank"], a["se"], b["rank"], b["se"])
-    return {**numbers, "ratio": ratio, "low": low, "high": high, "verdict": verdict}
+def verdicts(pairs: pd.DataFrame) -> pd.DataFrame:
+    """`JUDGED` of each row of pairs of tidy cells, the second's columns ending in _b, corrected for all rows together.
+
+    No verdict where neither has a number, or one was given too small a budget or has noise where that is not measured.
+    """
+    made = pd.DataFrame(np.nan, pairs.index, JUDGED[:-1]).assign(verdict=None)
+    both = pairs["ok"] & pairs["ok_b"]
+    one = (
+        (pairs["ok"] != pairs["ok_b"])
+        & (pairs["status"] != pairs["status_b"])
+        & (pairs["status"] != "skipped")
+        & (pairs["status_b"] != "skipped")
+    )
+    made.loc[one, "verdict"] = np.where(pairs.loc[one, "ok"], "wins", "loses")
+    if both.any():
+        tests = _tests(pairs[both])
+        p = holm(tests["p"].to_numpy())
+        sign = np.where(pairs.loc[both, "rank"] < pairs.loc[both, "rank_b"], "wins", "loses")
+        made.loc[both, JUDGED] = tests.assign(p=p, verdict=np.where(p < LEVEL, sign, "ties"))
+    return made
 
 
-def verdict_of(a: float, a_se: float, b: float, b_se: float) -> tuple[float, float, float, str]:
-    """(ratio a/b, the ends of its 95 % interval, "wins" | "ties" | "loses") for errors a and b with standard errors."""
-    band = Z * float(np.hypot(np.nan_to_num(a_se), np.nan_to_num(b_se))) + SAME * max(abs(a), abs(b))
-    verdict = "wins" if a - b < -band else "loses" if a - b > band else "ties"
+def _tests(pairs: pd.DataFrame) -> pd.DataFrame:
+    """ratio, low, high and p of pairs that both have a number, each test by itself."""
+    made = pd.DataFrame([_independent(*row) for row in pairs[["rank", "se", "rank_b", "se_b"]].to_numpy(dtype=float)],
+                        pairs.index, ["ratio", "low", "high", "p"])  # fmt: skip
+    sizes = [
+        len(a) if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and len(a) == len(b) > 1 else 0
+        for a, b in zip(pairs["samples"], pairs["samples_b"], strict=True)
+    ]
+    for n in set(sizes) - {0}:
+        rows = np.array(sizes) == n
+        a, b = (np.stack(list(pairs.loc[rows, name]), axis=1) for name in ("samples", "samples_b"))
+        low, high = paired_ratio(a, b)
+        same = np.isclose(made.loc[rows, "ratio"], 1.0, rtol=SAME, atol=0)
+        made.loc[rows, "p"] = np.where(same, 1.0, zero_mean_p(a - b))
+        made.loc[rows, "low"], made.loc[rows, "high"] = np.where(same, 1.0, low), np.where(same, 1.0, high)
+    return made
+
+
+def _independent(a: float, a_se: float, b: float, b_se: float) -> tuple[float, float, float, float]:
+    """(ratio, low, high, p) of values with standard errors, 0 where computed."""
+    a_se, b_se = (np.inf if np.isnan(se) else se for se in (a_se, b_se))
+    p = 1.0 if abs(a - b) <= SAME * max(a, b) else float(normal_p(np.array([a, b]), np.array([a_se, b_se]))[0, 1])
     if not b:
-        return float("nan"), float("nan"), float("nan"), verdict
-    return a / b, max(0.0, (a - band) / b), (a + band) / b, verdict
+        return float("nan"), float("nan"), float("nan"), p
+    return a / b, *normal_ratio(a, a_se, b, b_se), p
 
 
 def tables(run: Run, mine: Collection[str]) -> list[Table]:
@@ -90,13 +120,13 @@ def tables(run: Run, mine: Collection[str]) -> list[Table]:
         none = pd.DataFrame(False, index=body.index, columns=body.columns)
         notes = [
             _count(found["verdict"]),
-            "Its error over the other's: below one is better. +: wins, =: ties, -: loses, by the 95 % interval in "
-            "brackets; a single number is computed, not sampled. The number of comparisons is not corrected for: of "
-            "twenty ties one may come out otherwise.",
+            "Its error over the other's: below one is better. +: wins, =: ties, -: loses. In brackets: its 95 % "
+            "interval; a single number is computed, not sampled. Signs are corrected for the number of comparisons in "
+            "the table (Holm), so an interval may leave out one beside a tie.",
             quantity.meaning,
         ]
         if quantity.floor:
-            notes.append("Of distances from the score of exact samples: below it is no better.")
+            notes.append("Of distances from the goal, what exact samples score: below it is no better.")
         title = run.titled(f"{problem}: {quantity.name}, {solver} against others by NFE")
         made.append(Table(f"{problem}-{key}-{solver}", title, body, none, found, notes + run.warnings))
     return made

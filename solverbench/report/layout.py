@@ -94,6 +94,11 @@ def short(value: float) -> str:
     return re.sub(r"e([+-])0*(\d)", lambda m: f"e{m[1].replace('+', '')}{m[2]}", text)
 
 
+def told(value: float, error: float, below: bool) -> str:
+    """A value with its standard error, or "<" and the value where all that is known is that it is less."""
+    return f"<{short(value)}" if below else uncertain(value, error)
+
+
 def uncertain(value: float, error: float) -> str:
     """A value with its standard error in units of the last digit: 0.0214(3), 1.20(12)e-5; without, if there is none.
 

@@ -12,14 +12,16 @@ class Quantity:
     key: str
     name: str
     meaning: str
-    error: str | None = None
-    """The column with its standard error; None for a value that is computed, not sampled."""
+    error: tuple[str, ...] = ()
+    """The columns with its standard error, the first that has one counts; none for a value that is computed."""
     samples: str | None = None
     """The column with what it is the mean of, start by start, for paired tests."""
     resolution: str | None = None
-    """The column with the error of the reference: smaller values are as good as each other."""
+    """The column with the error of the reference: below `paired.RESOLVES` times that nothing is told but that."""
     floor: str | None = None
     """The column with what exact samples score: the goal, as less is then no better but only narrower."""
+    spread: str | None = None
+    """The column with the standard deviation of what exact samples score."""
     parts: bool = False
     """Whether it is split into initialisation, truncation and discretisation."""
     partial: bool = False
@@ -32,7 +34,7 @@ RMSE = Quantity(
     "rmse",
     "paired RMSE",
     "Paired RMSE: root-mean-square error per pixel against the reference trajectory from the same start.",
-    error="rmse_se",
+    error=("rmse_se",),
     samples="squared_errors",
     resolution="reference_error",
 )
@@ -68,10 +70,11 @@ QUANTITIES = {
             "FD_pixel",
             "FD_pixel: squared Frechet distance in pixel space between the outputs and the exact law "
             "(no Inception network: not comparable with FID).",
-            error="fd_floor_sd",
+            error=("fd_se", "fd_floor_sd"),  # of exact samples, where parts of the set would cost too much
             floor="fd_floor",
+            spread="fd_floor_sd",
         ),
-        replace(BITS, meaning=BITS.meaning.replace("; computed, not sampled", ""), error="bits_error_se"),
+        replace(BITS, meaning=BITS.meaning.replace("; computed, not sampled", ""), error=("bits_error_se",)),
     ),
     "trajectory": (
         RMSE,
@@ -80,12 +83,14 @@ QUANTITIES = {
             "FD_reference",
             "FD_reference: squared Frechet distance in the features of cifar10-features between the outputs and the "
             "ends of reference trajectories from the same starts; 0 for a perfect solver.",
+            error=("fd_reference_se",),
         ),
         Quantity(
             "fd_data",
             "FD_data",
             "FD_data: squared Frechet distance in the features of cifar10-features between the outputs and the "
             "training images (another network than Inception: not comparable with FID).",
+            error=("fd_data_se",),
             floor="fd_data_floor",
         ),
     ),

@@ -29,12 +29,13 @@ MEASURED = (
     "kl_initialisation_truncation", "kl_initialisation_discretisation", "kl_truncation_discretisation",
     "frechet", "reverse_kl", "hellinger", "bits", "bits_exact", "bits_error", "bits_error_se", "n_bits",
     "mean_error", "std_error_min", "std_error_max",
-    "rmse", "rmse_se", "rmse_max", "rmse_truncation", "reference_error",
+    "rmse", "rmse_se", "rmse_max", "rmse_truncation", "relative", "relative_se", "psnr", "psnr_se", "reference_error",
     "fd", "fd_se", "fd_floor", "fd_floor_sd", "fd_reference", "fd_reference_se", "fd_data", "fd_data_se",
     "fd_data_floor", "set_error", "n", "n_paired",
 )  # fmt: skip
 NUMBERS = (
-    "order", "budget", "nfe", "steps", "seed", "seconds", "field_seconds", "overhead_seconds", "flops", "rows",
+    "order", "budget", "nfe", "steps", "seed", "seconds", "field_seconds", "overhead_seconds", "timed_seconds",
+    "timed_seconds_se", "timed_field_seconds", "timed_rounds", "flops", "flops_per_evaluation", "rows", "peak_memory",
     *MEASURED,
 )  # fmt: skip
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from solverbench.report.layout import short
+from solverbench.measures.paired import RESOLVES
+from solverbench.report.layout import told
 from solverbench.report.records import array
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def _caption(row: dict[Any, Any]) -> list[str]:
     if row["status"] in WORDS:
         lines.append(WORDS[row["status"]])
     elif np.isfinite(row["rmse"]):
-        lines.append(f"rmse {short(row['rmse'])}")
+        least = RESOLVES * np.nan_to_num(row["reference_error"])
+        lines.append(f"rmse {told(max(row['rmse'], least), 0.0, row['rmse'] < least)}")
     return lines
 
 

@@ -3,19 +3,20 @@
 All solvers of a problem start from the same states, so their errors are compared start by start: what makes a start
 hard for all of them drops out of the difference. Two mean squared errors are tested by the paired bootstrap of
 Student's t (Efron & Tibshirani 1993, section 16.4, with both tails), which needs no normal errors; where errors by
-start were not kept, by the normal law of their standard errors, which is too careful for paired values. The best is
-chosen by the same data, so every pair counts as a comparison, and Holm's step-down (1979) keeps the chance of a single
-false separation below `LEVEL`.
+start were not kept, by the normal law of their standard errors, which is too careful for paired values. An interval of
+a ratio holds the ratios that such a test does not reject (Fieller 1954). The best is chosen by the same data, so every
+pair counts as a comparison, and Holm's step-down (1979) keeps the chance of a single false separation below `LEVEL`.
 """
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erfc
+from scipy.special import erfc, ndtri
 
 Vector: TypeAlias = NDArray[np.float64]
 Relation: TypeAlias = NDArray[np.bool_]
@@ -24,8 +25,12 @@ LEVEL = 0.05
 """The chance that anything at all is separated where nothing differs."""
 FEWEST = 2000
 """Resamples of a test; where pairs are many, more, so that the smallest p passes Holm's first step: 40 a pair."""
+Z = float(ndtri(1 - LEVEL / 2))
+"""Standard errors on either side of a 95 % interval."""
 _SEED = 20
 _CHUNK = 64
+_REACH, _HALVINGS = math.log(1000), 16
+"""How far from the middle an end of an interval is looked for, as a logarithm, and how finely: to a part in 10^4."""
 
 
 def separated(p: Vector, level: float = LEVEL) -> Relation:
@@ -72,14 +77,51 @@ def paired_p(samples: Vector) -> Vector:
 @lru_cache(maxsize=256)  # tables and figures of a run ask for the same ones
 def _paired(raw: bytes, n: int, m: int) -> Vector:
     samples = np.frombuffer(raw).reshape(n, m)
-    rows, columns = np.triu_indices(m, 1)
-    draws = max(FEWEST, 40 * rows.size)
-    W = np.random.default_rng(_SEED).multinomial(n, np.full(n, 1 / n), size=draws) / n
+    i, j = np.triu_indices(m, 1)
     p = np.ones((m, m))
-    for first in range(0, rows.size, _CHUNK):
-        i, j = rows[first : first + _CHUNK], columns[first : first + _CHUNK]
-        p[i, j] = p[j, i] = _bootstrap_t(samples[:, i] - samples[:, j], W)
+    p[i, j] = p[j, i] = zero_mean_p(samples[:, i] - samples[:, j])
     return p
+
+
+def zero_mean_p(d: Vector, draws: int | None = None) -> Vector:
+    """p-values (k,) of mean zero for the columns of d (n, k), n > 1; by default of as many draws as k tests need."""
+    n, k = d.shape
+    W = _resamples(n, draws or max(FEWEST, 40 * k))
+    parts = [_bootstrap_t(d[:, first : first + _CHUNK], W) for first in range(0, k, _CHUNK)]
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+@lru_cache(maxsize=4)
+def _resamples(n: int, draws: int) -> Vector:
+    """Weights (draws, n) of the rows in resamples, the same at every call."""
+    return np.random.default_rng(_SEED).multinomial(n, np.full(n, 1 / n), size=draws) / n
+
+
+def paired_ratio(a: Vector, b: Vector, level: float = LEVEL) -> tuple[Vector, Vector]:
+    """Ends (k,) of the intervals of sqrt(E a / E b) for columns of squared errors a and b (n, k), paired by rows.
+
+    Between them lie the ratios r for which a - r^2 b is not rejected to have mean zero; 0 or inf where that has no end.
+    """
+    middle = np.sqrt(a.mean(axis=0) / b.mean(axis=0))
+    ends = []
+    for side in (-1.0, 1.0):
+        inside, outside = np.zeros(middle.size), np.full(middle.size, _REACH)  # logarithms of r over the middle
+        for _ in range(_HALVINGS):
+            at = (inside + outside) / 2
+            kept = zero_mean_p(a - (middle * np.exp(side * at)) ** 2 * b, FEWEST) >= level
+            inside, outside = np.where(kept, at, inside), np.where(kept, outside, at)
+        ends.append(np.where(outside == _REACH, np.inf if side > 0 else 0.0, middle * np.exp(side * outside)))
+    return ends[0], ends[1]
+
+
+def normal_ratio(a: float, a_se: float, b: float, b_se: float) -> tuple[float, float]:
+    """Ends of the interval of a ratio of independent normal values, b > 0 and r >= 0: where |a - r b| is no more than
+    Z standard errors of it. (0, inf) where b itself cannot be told from zero."""
+    square, rest = b * b - (Z * b_se) ** 2, a * a - (Z * a_se) ** 2
+    if not square > 0 or math.isinf(a_se):
+        return 0.0, math.inf
+    root = math.sqrt(max(0.0, (a * b) ** 2 - square * rest))
+    return max(0.0, (a * b - root) / square), (a * b + root) / square
 
 
 def _bootstrap_t(d: Vector, W: Vector) -> Vector:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from solverbench.measures.paired import RESOLVES
 from solverbench.methods import SOLVERS
-from solverbench.report.comparison import SAME, floor, reach_floor, sampling_seconds, tidy, twins, usual_budget, wide
+from solverbench.report.comparison import SAME, clock, floor, reach_floor, tidy, twins, usual_budget, wide
 from solverbench.report.joint import joint_names, joint_table
-from solverbench.report.layout import Table, listed, short, uncertain
+from solverbench.report.layout import Table, listed, short, told
 from solverbench.report.profiles import errors, places
 from solverbench.report.quantities import DISTANCE, PARTS, Quantity
 from solverbench.report.statistics import LEVEL
@@ -31,7 +32,7 @@ def tables(run: Run) -> list[Table]:
             made.append(error_table(run, problem, quantity))
             if quantity.parts:
                 made.append(split_table(run, problem, quantity))
-        if kind == "paired":
+        if kind != "law":
             made.append(compute_table(run, problem))
         made.append(best_table(run, problem))
     if len(run.alone) > 1:
@@ -47,7 +48,7 @@ def error_table(run: Run, problem: str, quantity: Quantity) -> Table:
         unsaid = ["Solvers without such a number are left out."] * (not some.all())
         records = records[some]
     data = tidy(records, quantity)
-    body = wide(data.assign(text=_texts(data)), "text").fillna("")
+    body = wide(data.assign(text=_texts(data, quantity)), "text").fillna("")
     bold = wide(data, "best").fillna(False).astype(bool)
     winner = data["best"] & (data["rank"] > data.groupby("budget")["rank"].transform("min") * (1 + SAME))
     tied = wide(data.assign(tied=winner), "tied").fillna(False).astype(bool)
@@ -69,7 +70,7 @@ def split_table(run: Run, problem: str, quantity: Quantity) -> Table:
     columns = [quantity.key, *(f"{quantity.key}_{part}" for part in PARTS)]
     columns += ["mean_error", "std_error_min", "std_error_max"] if quantity.key == "w2" else []
     headings = ["total", *PARTS, "mean error", "std error min", "std error max"]
-    data = _public(tidy(records, quantity)).drop(columns=["best", "se"]).rename(columns={"value": "total"})
+    data = _public(tidy(records, quantity)).drop(columns=["best", "se", "below"]).rename(columns={"value": "total"})
     data[columns[1:]] = records[columns[1:]].to_numpy()
     here = records[records["budget"] == budget].set_index("label")
     body = pd.DataFrame(
@@ -94,55 +95,75 @@ def split_table(run: Run, problem: str, quantity: Quantity) -> Table:
     return Table(f"{problem}-{quantity.key}-split", title, _headed(records, body), none, data, notes + run.warnings, 2)
 
 
-def compute_frame(records: pd.DataFrame) -> pd.DataFrame:
+def judged_sets(run: Run, problem: str, kind: str) -> Quantity:
+    """What is set against compute: the distance of sets of outputs, or the paired error where there is none."""
+    return run.measured(problem)[:2][-1]
+
+
+def compute_frame(records: pd.DataFrame, quantity: Quantity = DISTANCE) -> pd.DataFrame:
     """What each cell cost and the distance it reached; seconds also as a ratio to euler's (else the first solver's)."""
-    data = _public(tidy(records, DISTANCE)).rename(columns={"value": "fd"}).drop(columns=["best", "se", "quantity"])
-    data["flops"] = records["flops"]
-    data["seconds"] = sampling_seconds(records)
-    data[["field_seconds", "overhead_seconds"]] = records[["field_seconds", "overhead_seconds"]]
-    data["overhead_per_step"] = records["overhead_seconds"] / records["steps"]
+    data = _public(tidy(records, quantity)).drop(columns=["best", "below", "quantity"])
+    data = data.rename(columns={"value": quantity.key, "se": f"{quantity.key}_se"})
+    data[["flops", "flops_per_evaluation", "peak_memory"]] = records[["flops", "flops_per_evaluation", "peak_memory"]]
+    data = data.join(clock(records))
+    data["overhead_per_step"] = data["overhead_seconds"] / records["steps"]
     base = data[records["solver"] == _baseline(records)].drop_duplicates("budget").set_index("budget")["seconds"]
     data["seconds_ratio"] = data["seconds"] / data["budget"].map(base)
-    data["fd_over_floor"] = data["fd"] / records["fd_floor"]
+    if quantity.spread:
+        data["fd_over_floor"] = data["fd"] / records["fd_floor"]
     return data
 
 
 def compute_table(run: Run, problem: str) -> Table:
-    """Distance and cost at one budget (all budgets in the data), and the budget that reaches the floor."""
-    records = run.of(problem)
-    budget = usual_budget(records)
-    data = compute_frame(records)
-    reached, jobs = reach_floor(records), int(run.manifest.get("jobs", 1))
-    here = data[data["budget"] == budget].set_index("solver")
-    ok = records.loc[records["budget"] == budget, "status"].to_numpy()
+    """Distance and cost at one budget (all budgets in the data), and the budget that reaches the floor, if any."""
+    records, quantity = run.of(problem), judged_sets(run, problem, dict(run.problems)[problem])
+    budget, base = usual_budget(records), _baseline(records)
+    data = compute_frame(records, quantity)
+    here, at = data[data["budget"] == budget].set_index("solver"), tidy(records, quantity)
+    at = at[at["budget"] == budget].set_index("label")
     shown = {
-        "FD_pixel": here["fd"],
         "NFE": here["nfe"],
+        "GFLOPs/eval": here["flops_per_evaluation"] / 1e9,
         "GFLOPs": here["flops"] / 1e9,
         "field s": here["field_seconds"],
         "solver s": here["overhead_seconds"],
         "ms/step": here["overhead_per_step"] * 1e3,
-        f"vs {_baseline(records)}": here["seconds_ratio"],
+        f"vs {base}": here["seconds_ratio"],
+        "peak MB": here["peak_memory"] / 1e6,
     }
-    body = pd.DataFrame(
-        {k: [_text(s, v, k == "NFE") for s, v in zip(ok, column, strict=True)] for k, column in shown.items()},
-        index=here.index,
-    )
-    body["floor at"] = [str(reached.get(str(label), "-")) for label in body.index]
-    best = tidy(records[records["budget"] == budget], DISTANCE)["best"].to_numpy()
-    bold = pd.DataFrame({"FD_pixel": best}, index=body.index)
+    shown = {name: column for name, column in shown.items() if column.notna().any()}
+    columns = {quantity.name: _texts(at, quantity)}
+    columns |= {k: [_text(*cell, k == "NFE") for cell in zip(at["status"], v, strict=True)] for k, v in shown.items()}
+    body = pd.DataFrame(columns, index=here.index)
+    if quantity.spread:
+        reached = reach_floor(records)
+        body["floor at"] = [str(reached.get(str(label), "-")) for label in body.index]
+    bold = pd.DataFrame({quantity.name: at["best"].to_numpy()}, index=body.index)
     notes = [
-        DISTANCE.meaning,
-        *_context(records, DISTANCE),
-        "GFLOPs: per sample, all evaluations together. Field s, solver s: seconds of all samples, in the model "
-        f"and in the solver around it; ms/step: the latter per step. Vs {_baseline(records)}: their sum as a ratio.",
-        *[f"{jobs} cells ran at once: seconds are of a machine that is shared."] * (jobs > 1),
-        "Floor at: the NFE from which on the distance is within two standard deviations of that of exact samples.",
-        _bold_note(DISTANCE, records),
+        quantity.meaning,
+        *_context(records, quantity),
+        "GFLOPs: operations of matrix products and convolutions, as torch counts them, per sample: of one evaluation, "
+        "and of all. Field s, solver s: seconds of all samples, in the model and in the solver around it; ms/step: the "
+        f"latter per step. Vs {base}: their sum as a ratio.",
+        *_clock_notes(run, records),
+        *["Peak MB: the most that was resident of the process while it judged the cell, all it has loaded included."]
+        * ("peak MB" in shown),
+        *["Floor at: the NFE from which on the distance is within two standard deviations of that of exact samples."]
+        * bool(quantity.spread),
+        _bold_note(quantity, records),
         *_footnotes(records, body),
     ]
-    title = run.titled(f"{problem}: FD_pixel by compute at NFE {budget}")
+    title = run.titled(f"{problem}: {quantity.name} by compute at NFE {budget}")
     return Table(f"{problem}-compute", title, _headed(records, body), bold, data, notes + run.warnings, 2)
+
+
+def _clock_notes(run: Run, records: pd.DataFrame) -> list[str]:
+    """How the seconds were taken."""
+    if np.isfinite(rounds := records["timed_rounds"].median()):
+        return [f"Seconds are medians of {rounds:g} rounds in which all solvers of a budget take turns, alone."]
+    if (jobs := int(run.manifest.get("jobs", 1))) > 1:
+        return [f"{jobs} cells ran at once: seconds are of a machine that is shared."]
+    return []
 
 
 def best_table(run: Run, problem: str) -> Table:
@@ -158,7 +179,7 @@ def best_table(run: Run, problem: str) -> Table:
         for value, rows in best.groupby("budget"):
             first = [n for n in rows["label"] if n not in same]
             names[f"{value:g}"] = listed(first or list(rows["label"]), 3)
-            values[f"{value:g}"] = short(float(rows["value"].iloc[0]))
+            values[f"{value:g}"] = _texts(rows.iloc[:1], quantity)[0]
         columns[quantity.name] = pd.Series(values, dtype=object)
         columns[f"best by {quantity.name}"] = pd.Series(names, dtype=object)
     budgets = [f"{b:g}" for b in sorted(records["budget"].dropna().unique())]
@@ -201,8 +222,18 @@ def _public(data: pd.DataFrame) -> pd.DataFrame:
     return data.drop(columns=["solver", "ok", "rank"]).rename(columns={"label": "solver"})
 
 
-def _texts(data: pd.DataFrame) -> list[str]:
-    return [_text(status, value) for status, value in zip(data["status"], data["value"], strict=True)]
+def _texts(data: pd.DataFrame, quantity: Quantity) -> list[str]:
+    """Values, those of distances of sets with their standard errors: they are read by themselves, without a test."""
+    se = data["se"] if quantity.samples is None else 0.0 * data["se"]
+    return _told(data.assign(se=se))
+
+
+def _told(data: pd.DataFrame, unit: float = 1.0) -> list[str]:
+    """Words for what has no value; values in that unit with the standard errors there are."""
+    return [
+        WORDS.get(status) or told(value / unit, error / unit, below)
+        for status, value, error, below in zip(*(data[c] for c in ("status", "value", "se", "below")), strict=True)
+    ]
 
 
 def _precise(data: pd.DataFrame) -> pd.DataFrame:
@@ -211,12 +242,8 @@ def _precise(data: pd.DataFrame) -> pd.DataFrame:
     for budget, rows in data.groupby("budget"):
         least = rows.loc[rows["value"] > 0, "value"].min()
         power = math.floor(math.log10(least)) if least < 0.1 or least >= 1000 else 0
-        texts = [
-            WORDS.get(status) or uncertain(value / 10.0**power, error / 10.0**power)
-            for status, value, error in zip(rows["status"], rows["value"], rows["se"], strict=True)
-        ]
         name = f"{budget:g} e{power}" if power else f"{budget:g}"
-        columns[name] = pd.Series(texts, index=rows["label"], dtype=object)
+        columns[name] = pd.Series(_told(rows, 10.0**power), index=rows["label"], dtype=object)
     return pd.DataFrame(columns).reindex(pd.unique(data["label"])).fillna("")
 
 
@@ -265,7 +292,9 @@ def _context(records: pd.DataFrame, quantity: Quantity) -> list[str]:
         if np.isfinite(paired):
             notes.append(f"n = {paired:g} paired samples; their standard errors are in the CSV.")
         if np.isfinite(reference):
-            notes.append(f"Error of the reference itself: {short(reference)}; nothing below it is resolved.")
+            notes.append(
+                f"Error of the reference itself: {short(reference)}; less than {RESOLVES} times that is not resolved."
+            )
         if np.isfinite(truncation := records["rmse_truncation"].median()):
             notes.append(
                 f"Truncation: {short(truncation)} is what a perfect solver of the same grid scores, whose last step is "
@@ -273,6 +302,9 @@ def _context(records: pd.DataFrame, quantity: Quantity) -> list[str]:
             )
     if quantity.key.startswith("fd") and np.isfinite(n):
         notes.append(f"n = {n:g} samples; values at other n are not comparable.")
+        if records[list(quantity.error)].notna().any(axis=None):
+            how = "of exact samples" if records[quantity.error[0]].isna().all() else "by halves of the set"
+            notes.append(f"In brackets: the standard error, {how}, in units of the last digit.")
     if quantity.key == "bits_error" and np.isfinite(drawn := records["n_bits"].median()):
         notes.append(f"n = {drawn:g} exact samples.")
     if quantity.key == "fd_reference" and np.isfinite(error := records["set_error"].median()):
@@ -287,14 +319,14 @@ def _context(records: pd.DataFrame, quantity: Quantity) -> list[str]:
 
 
 def _bold_note(quantity: Quantity, records: pd.DataFrame) -> str:
-    if quantity.error is None:
+    if not quantity.error:
         return f"Bold: {'the best' if quantity.floor is None else 'the nearest to the goal'} at its budget."
     test = f"beyond doubt (all pairs tested, Holm's correction, {LEVEL:.0%} for the table's column)"
     if quantity.floor is None:
         return f"Bold: no solver is better at that budget {test}."
     return (
-        f"Bold: no solver is nearer to the floor at that budget {test}. "
-        "Below the floor is no better: with few samples, outputs that vary too little score low, "
+        f"Bold: no solver is nearer to the goal at that budget {test}. "
+        "Below it is no better: with few samples, outputs that vary too little score low, "
         "so a solver may also pass the floor by chance."
         + " The paired error is the primary measure."
         * bool(records["rmse"].notna().any())

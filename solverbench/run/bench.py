@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from solverbench.errors import BudgetError, SolverbenchError, UndefinedError, in_words
+from solverbench.measures.memory import with_peak
 from solverbench.methods import Solver
 from solverbench.plans import Plan
 from solverbench.problems.base import Judgement, Problem
@@ -143,7 +144,9 @@ class Bench:
                 self._judged[key] = known, True
             else:
                 self._prepare(problem, cell.seed)
-                self._judged[key] = problem.judge(solver, plan), False
+                judgement, peak = with_peak(lambda: problem.judge(solver, plan))
+                judgement.measures["peak_memory"] = peak
+                self._judged[key] = judgement, False
                 self._keep(named, self._judged[key][0])
         judgement, reused = self._judged[key]
         return judgement, named, reused

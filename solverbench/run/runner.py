@@ -12,6 +12,7 @@ from solverbench.run.cache import Cache
 from solverbench.run.cells import Cell, Selection
 from solverbench.run.store import RunFolder, command_line, solver_files
 from solverbench.run.suite import Suite
+from solverbench.run.timing import timed
 from solverbench.threads import on_one_thread
 
 
@@ -22,6 +23,7 @@ class Outcome:
     finished: int = 0
     failed: int = 0
     reused: int = 0
+    timed: int = 0
     interrupted: bool = False
     messages: list[str] = field(default_factory=list)
 
@@ -65,11 +67,13 @@ def run(
     say: Callable[[str], None],
     done: Callable[[dict[str, Any]], None],
     notes: Mapping[str, Any] | None = None,
+    timing: int = 0,
 ) -> Outcome:
     """Finish the cells that the folder does not have yet; Ctrl-C ends it and keeps what is done.
 
     execute: where, in this process by default. asked: what `--resume` needs to select the same cells again.
-    `say` takes messages, `done` records; notes go into the manifest.
+    `say` takes messages, `done` records; notes go into the manifest. timing: rounds in which solvers are timed side by
+    side when all cells are finished (`timing.timed`), if any.
     """
     todo = [cell for cell in selection.cells if cell.id not in folder.finished]
     if not folder.resumed:
@@ -92,6 +96,8 @@ def run(
                         outcome.failed += record["status"] == "failed"
                         outcome.reused += bool(record.get("reused"))
                         done(record)
+        if timing:
+            outcome.timed = timed(selection, folder, timing, say)
     except KeyboardInterrupt:
         outcome.interrupted = True
     finally:

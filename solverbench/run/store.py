@@ -2,7 +2,8 @@
 
     manifest.json     what was asked for, of what, on what
     cells.jsonl       one flat record per finished cell, in order of completion
-    arrays/           <cell>.npz: pictures, and squared errors by start; reference-<problem>.npz: pictures
+    arrays/           <cell>.npz: pictures, squared errors by start, errors along the trajectory;
+                      reference-<problem>.npz: pictures
 
 A run that is killed keeps every finished cell and can be resumed; what renders it reads these files and nothing else.
 """
@@ -121,6 +122,11 @@ class RunFolder:
                 torn = self.path / "arrays" / f".{name}.npz"  # until it is whole
                 np.savez_compressed(torn, **given)  # type: ignore[arg-type]
                 torn.replace(torn.with_name(f"{name}.npz"))
+
+    def records(self) -> list[dict[str, Any]]:
+        """The last word on each cell so far."""
+        lines = (self.path / "cells.jsonl").read_bytes().splitlines()
+        return list({record["cell"]: record for record in map(json.loads, lines)}.values())
 
     def close(self) -> None:
         """Close the record file and let go of the folder."""

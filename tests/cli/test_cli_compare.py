@@ -6,11 +6,12 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from solverbench.report import load
 from solverbench.report.changes import changes
-from solverbench.report.duel import duels, verdict_of
+from solverbench.report.duel import duels, verdicts
 
 BETTER = """
 import solverbench
@@ -71,22 +72,54 @@ def test_only_what_is_missing_is_run(solverbench, small, write, folders, monkeyp
     assert load(folders("r")).complete
 
 
-def test_verdicts_are_intervals():
-    assert verdict_of(1.0, 0.0, 2.0, 0.0)[3] == "wins"
-    assert verdict_of(2.0, 0.0, 1.0, 0.0)[3] == "loses"
-    assert verdict_of(1.0, 0.0, 1 + 1e-10, 0.0)[3] == "ties"
-    ratio, low, high, verdict = verdict_of(1.0, 0.3, 2.0, 0.4)
-    assert (ratio, verdict) == (0.5, "wins")
-    assert (low, high) == pytest.approx((0.5 - 0.49, 0.5 + 0.49), abs=1e-6)
-    assert verdict_of(1.0, 0.3, 1.9, 0.4)[3] == "ties"
+def pairs(a, b, samples=None, samples_b=None):
+    """Rows of tidy cells beside each other: (value, standard error) of both."""
+    none = [None] * len(a)
+    rows = pd.DataFrame({"rank": [v for v, _ in a], "se": [s for _, s in a], "samples": samples or none})
+    other = pd.DataFrame({"rank_b": [v for v, _ in b], "se_b": [s for _, s in b], "samples_b": samples_b or none})
+    return rows.join(other).assign(ok=True, ok_b=True, status="ok", status_b="ok")
+
+
+def test_computed_values_win_tie_and_lose():
+    told = verdicts(pairs([(1.0, 0.0), (2.0, 0.0), (1.0, 0.0)], [(2.0, 0.0), (1.0, 0.0), (1 + 1e-10, 0.0)]))
+    assert list(told["verdict"]) == ["wins", "loses", "ties"]
+    np.testing.assert_allclose(told[["low", "ratio", "high"]].iloc[0].astype(float), 0.5, rtol=1e-7)
+
+
+def test_sampled_values_are_judged_together():
+    """z = 2.2 is significant alone and not among three."""
+    sharp = [(1.0, 0.3), (2.1, 0.4)]
+    alone = verdicts(pairs(sharp[:1], sharp[1:]))
+    assert list(alone["verdict"]) == ["wins"]
+    assert alone["high"].iloc[0] < 1 < verdicts(pairs([(1.0, 0.3)], [(1.9, 0.4)]))["high"].iloc[0]
+    three = verdicts(pairs([*sharp[:1], (1.0, 0.3), (1.0, 0.3)], [*sharp[1:], (1.0, 0.4), (1.0, 0.4)]))
+    assert list(three["verdict"]) == ["ties"] * 3
+    assert three["p"].iloc[0] == pytest.approx(3 * alone["p"].iloc[0])
+
+
+def test_errors_by_start_tell_more_than_their_means():
+    rng = np.random.default_rng(0)
+    hard = np.exp(rng.normal(0, 0.6, 48))
+    a, b = (f * hard * np.exp(rng.normal(0, 0.1, 48)) for f in (1.0, 1.2))
+    means = [[(float(np.sqrt(e.mean())), float(e.std() / np.sqrt(48) / 2 / np.sqrt(e.mean())))] for e in (a, b)]
+    told, blind = verdicts(pairs(*means, [a], [b])), verdicts(pairs(*means))
+    assert (told["verdict"].iloc[0], blind["verdict"].iloc[0]) == ("wins", "ties")
+    assert told["low"].iloc[0] < 1.2**-0.5 < told["high"].iloc[0] < 1
+
+
+def test_who_has_no_number_loses_unless_its_budget_was_too_small():
+    rows = pairs([(1.0, 0.1)] * 4, [(1.0, 0.1)] * 4)
+    rows["ok_b"], rows["status_b"] = False, ["diverged", "failed", "skipped", "ok"]
+    assert list(verdicts(rows)["verdict"]) == ["wins", "wins", None, None]
 
 
 def test_the_verdicts_keep_their_level():
-    """Equals are told apart in one comparison of twenty."""
+    """Equals are told apart in one table of twenty, however many comparisons there are."""
     rng = np.random.default_rng(0)
-    pairs = 10 + rng.normal(size=(4000, 2)) * [0.3, 0.4]
-    told = np.mean([verdict_of(a, 0.3, b, 0.4)[3] != "ties" for a, b in pairs])
-    assert 0.04 < told < 0.06
+    values = 10 + rng.normal(size=(1000, 2, 9)) * [[0.3], [0.4]]
+    tables = (pairs([(v, 0.3) for v in a], [(v, 0.4) for v in b]) for a, b in values)
+    told = np.mean([(verdicts(table)["verdict"] != "ties").any() for table in tables])
+    assert 0.03 < told < 0.07
 
 
 def test_two_runs(solverbench, small, folders, tmp_path):

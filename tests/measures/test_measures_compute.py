@@ -35,6 +35,18 @@ def test_candidates_take_turns_and_warm_up_unseen(monkeypatch):
         interleaved({}, rounds=2)
 
 
+@pytest.mark.parametrize("rounds", [3, 5, 11, 21])
+def test_intervals_of_medians_hold(rng, monkeypatch, rounds):
+    clock = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+
+    def run():
+        clock[0] += rng.normal(10, 1)
+
+    ends = [interleaved({"a": run}, rounds, warmup=0)["a"].interval() for _ in range(2000)]
+    assert 0.94 < np.mean([low <= 10 <= high for low, high in ends]) < 0.98
+
+
 def test_the_error_of_a_median(rng, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("time.perf_counter", lambda: clock[0])

@@ -58,6 +58,18 @@ def test_below_full_rank_it_is_the_mean_of_such_sets_that_is_covered(rng, draws)
 
 
 @DRAWS
+def test_the_distance_to_partners_is_covered(rng, draws):
+    """As of a solver's outputs to the ends of reference trajectories from the same starts."""
+    n, s = 24, np.sqrt(np.diag(target(64).covariance))
+    estimates = []
+    for seed in range(draws):
+        z, own = rng.normal(size=(2, n, 64))
+        x = 1.3 * s * (0.9 * z + math.sqrt(1 - 0.9**2) * own) + 0.2 * s
+        estimates.append(at_n(ToPartners(x, s * z), seed=seed))
+    assert holds(estimates, np.mean([e.value for e in estimates]))
+
+
+@DRAWS
 def test_differences_on_the_same_starts_are_covered_and_sharper_than_either(rng, draws):
     law, estimates, alone = target(4), [], []
     s = np.sqrt(np.diag(law.covariance))

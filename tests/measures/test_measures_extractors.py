@@ -76,7 +76,8 @@ def test_names_and_pictures_that_are_none_are_refused(pictures):
     for wrong in (pictures.astype(float), pictures[0], pictures.transpose(0, 2, 3, 1)):
         with pytest.raises(UsageError, match="bytes of shape"):
             extractor("pixel")(wrong)
-    assert {"pixel", "randconv", "cifar10-features", "effnet-lite0"} == set(EXTRACTORS)
+    ours = {"pixel", "randconv", "cifar10-features", "effnet-lite0"}
+    assert ours | {"inception-tf1", "inception-pil", "inception-torch"} == set(EXTRACTORS)
 
 
 INCEPTION = Key("inception", "6726825d", "tf1-bilinear-299")
@@ -90,6 +91,7 @@ INCEPTION = Key("inception", "6726825d", "tf1-bilinear-299")
         (INCEPTION, 500, "FID-500"),
         (dataclasses.replace(INCEPTION, resize="pil-bicubic-299"), 50_000, "FID-clean"),
         (dataclasses.replace(INCEPTION, resize="torch-bilinear-299"), 10_000, "FID10k-pt"),
+        (dataclasses.replace(INCEPTION, resize="torch-bilinear-antialias-299"), 10_000, "FID10k-torch"),
         (Key("effnet-lite0", "57934424", "torch"), 50_000, "FD_effnet-lite0"),
         (Key("pixel", "none", "none"), 50_000, "FD_pixel"),
     ],

@@ -113,7 +113,7 @@ def write_run(folder, cells=None, planned=None, torn=False, images=0):
 
 
 def write_images(folder, cells, images):
-    """Smooth random pictures, the same for every solver up to its error."""
+    """Smooth random pictures, the same for every solver up to its error; and errors that grow along the trajectory."""
     folder.mkdir()
     rng = np.random.default_rng(1)
     coarse = rng.uniform(0, 255, (images, 3, 5, 5))
@@ -123,4 +123,7 @@ def write_images(folder, cells, images):
     for c in cells:
         if c["kind"] == "paired" and c["status"] == "ok":
             off = exact + 255 * min(c.get("rmse") or 0, 1) * rng.standard_normal(exact.shape)
-            np.savez(folder / f"{c['cell']}.npz", images=off.clip(0, 255).astype(np.uint8))
+            sigma = np.geomspace(80, 0.002, c["steps"] + 1)[1:]
+            error = (c.get("rmse") or 0.0) * np.exp(-sigma)
+            along = np.stack([sigma, error, 0.05 * error, 1e-9 * np.ones_like(sigma)], axis=1)
+            np.savez(folder / f"{c['cell']}.npz", images=off.clip(0, 255).astype(np.uint8), along=along)

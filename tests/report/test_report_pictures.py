@@ -33,8 +33,9 @@ def drawn(big):
 
 def test_which_figures_there_are(drawn):
     assert sorted(drawn) == [
-        "families-cifar10-gaussian", "families-cifar10-mixture", "fd-compute-cifar10-mixture", "pareto", "profile",
-        "ranks", "samples-cifar10-mixture", "split-cifar10-gaussian", "work-precision", "work-seconds",
+        "along-paired-cifar10-mixture", "families-cifar10-gaussian", "families-cifar10-mixture",
+        "fd-compute-cifar10-mixture", "pareto", "profile", "ranks", "samples-cifar10-mixture", "split-cifar10-gaussian",
+        "work-precision", "work-seconds",
     ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from synthetic import records, write_run
 from solverbench.report import load
 from solverbench.report.comparison import tidy
 from solverbench.report.quantities import QUANTITIES
-from solverbench.report.statistics import LEVEL, holm, normal_p, paired_p, ranks, separated
+from solverbench.report.statistics import LEVEL, holm, normal_p, normal_ratio, paired_p, paired_ratio, ranks, separated
 
 RMSE = QUANTITIES["paired"][0]
 
@@ -144,3 +144,38 @@ def test_identical_programs_are_no_comparison(tmp_path):
     data = tidy(load(write_run(tmp_path / "run", cells)).records, RMSE)
     assert set(data.loc[data["best"], "label"].str[0]) == {"a"}
     assert set(data["last"]) == {10, 20}
+
+
+def test_the_interval_of_a_ratio_and_the_test_never_disagree():
+    e = squared_errors(np.random.default_rng(4), 40, [1.0, 1.0, 1.05, 1.2, 1.4], own=0.15)
+    low, high = paired_ratio(e[:, :1].repeat(4, 1), e[:, 1:])
+    p = np.array([paired_p(e[:, [0, i]])[0, 1] for i in range(1, 5)])
+    assert ((high < 1) == (p < LEVEL)).all()
+    assert (p < LEVEL).any()
+    assert (p > LEVEL).any()
+    assert (low < 1).all()
+
+
+def test_fieller_by_hand():
+    low, high = normal_ratio(1.0, 0.1, 2.0, 0.0)
+    assert (low, high) == pytest.approx((0.5 - 0.05 * 1.959964, 0.5 + 0.05 * 1.959964))
+    assert normal_ratio(1.0, 0.0, 2.0, 0.0) == (0.5, 0.5)
+    assert normal_ratio(1.0, 0.1, 2.0, 1.1) == (0.0, math.inf)
+    for ratio in normal_ratio(1.0, 0.1, 2.0, 0.3):
+        assert normal_p(np.array([1.0, ratio * 2]), np.array([0.1, ratio * 0.3]))[0, 1] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("draws", [100, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("n", "shared", "own"), [(48, 0.35, 0.1), (24, 0.35, 0.2)])
+def test_intervals_of_paired_ratios_hold(draws, n, shared, own):
+    rng = np.random.default_rng(n)
+    e = [squared_errors(rng, n, [1.0, 1.3], shared, own) for _ in range(draws)]
+    low, high = paired_ratio(*(np.stack([x[:, i] for x in e], axis=1) for i in (0, 1)))
+    inside = np.mean((low <= 1 / 1.3) & (high >= 1 / 1.3))
+    assert abs(inside - 0.95) <= 0.03 + (0.0 if draws > 1000 else 2 * math.sqrt(0.95 * 0.05 / draws))
+
+
+def test_intervals_of_ratios_by_standard_errors_hold():
+    rng = np.random.default_rng(1)
+    ends = [normal_ratio(rng.normal(1, 0.1), 0.1, rng.normal(2, 0.3), 0.3) for _ in range(4000)]
+    assert 0.94 < np.mean([low <= 0.5 <= high for low, high in ends]) < 0.96

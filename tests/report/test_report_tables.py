@@ -11,6 +11,7 @@ from synthetic import records, write_run
 
 from solverbench.report import load, summary
 from solverbench.report.comparison import tidy, twins
+from solverbench.report.latex import latex
 from solverbench.report.layout import short
 from solverbench.report.quantities import QUANTITIES
 from solverbench.report.tables import best_table, compute_frame, compute_table, error_table, split_table, tables
@@ -75,18 +76,45 @@ def test_ties_of_a_sampled_value(tmp_path):
     run = load_cells(tmp_path, cells)
     data = tidy(run.records, RMSE).set_index("label")
     # z of a against b, c, d, e: 2.47, 2.90, 2.23, 5; of ten pairs the first two rejected need p < 0.05/10, 0.05/9
-    assert data["best"].to_dict() == {"a": True, "b": True, "c": False, "d": True, "e": False}
-    assert data["first"].to_dict() == {"a": 1, "b": 1, "c": 2, "d": 1, "e": 2}
-    assert data["last"].to_dict() == {"a": 3, "b": 5, "c": 5, "d": 5, "e": 5}
+    # e, whose standard error is not known, is told from none
+    assert data["best"].to_dict() == {"a": True, "b": True, "c": False, "d": True, "e": True}
+    assert data["first"].to_dict() == {"a": 1, "b": 1, "c": 2, "d": 1, "e": 1}
+    assert data["last"].to_dict() == {"a": 4, "b": 5, "c": 5, "d": 5, "e": 5}
     text = error_table(run, "p", RMSE).markdown()
     assert row(text, "b")[2] == "**1.35**"
     assert row(text, "c")[2] == "1.41"
 
 
-def test_errors_below_that_of_the_reference_tie(tmp_path):
-    errors = {"a": 1e-5, "b": 9e-4}
-    run = load_cells(tmp_path, [cell(k, rmse=v, rmse_se=0, reference_error=1e-3) for k, v in errors.items()])
-    assert tidy(run.records, RMSE)["best"].all()
+def test_errors_that_the_reference_does_not_resolve_are_not_told(tmp_path):
+    """Known to 1e-3, it resolves errors from 0.1."""
+    errors = {"a": 1e-5, "b": 0.099, "c": 0.2}
+    run = load_cells(tmp_path, [cell(k, rmse=v, rmse_se=1e-3, reference_error=1e-3) for k, v in errors.items()])
+    data = tidy(run.records, RMSE)
+    assert list(data["best"]) == [True, True, False]
+    assert list(data["value"]) == pytest.approx([0.1, 0.1, 0.2])
+    assert list(data["below"]) == [True, True, False]
+    table = error_table(run, "p", RMSE)
+    assert [row(table.markdown(), k)[2] for k in "abc"] == [r"**\<0.100**", r"**\<0.100**", "0.200"]
+    assert "less than 100 times that is not resolved" in table.markdown()
+    assert r"\textbf{\textless{}0.100}" in latex(table)
+    from solverbench.report.sheets import _caption
+
+    assert _caption(run.records.iloc[1].to_dict())[-1] == "rmse <0.100"
+
+
+def test_distances_of_sets_are_shown_with_their_standard_errors(tmp_path):
+    errors = {"a": {"fd_se": 2.0}, "b": {"fd_se": 3.0}, "c": {"fd_se": None}, "d": {"fd_se": None, "fd_floor_sd": None}}
+    values = zip(errors.items(), (101.0, 104.5, 106.0, 130.0), strict=True)
+    common = {"fd_floor": 100.0, "fd_floor_sd": 1.0, "n": 64}
+    run = load_cells(tmp_path, [cell(k, fd=v, **{**common, **e}) for (k, e), v in values])
+    data = tidy(run.records, FD)
+    assert list(data["se"].fillna(-1)) == [2.0, 3.0, 1.0, -1]  # without one of its own that of exact samples stands in
+    assert list(data["best"]) == [True, True, True, True]  # what has none at all cannot be told from another
+    for made in (error_table(run, "p", FD), compute_table(run, "p")):
+        assert [row(made.markdown(), k)[2].strip("*") for k in "abcd"] == [
+            "101(2)", "104(3)", "106.0(10)", "130",
+        ]  # fmt: skip
+        assert "In brackets: the standard error, by halves of the set" in made.markdown()
 
 
 def test_diverged_cells_win_nothing(tmp_path):
@@ -196,7 +224,7 @@ def test_only_failures(tmp_path):
     assert "why" in summary(run)
 
 
-@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("width", [60, 80, 140, 200])
 def test_summary_keeps_to_the_width(big, width):
     text = summary(big, width)
     assert max(len(line) for line in text.split("\n")) <= max(width, 78)  # a title is one line
@@ -211,31 +239,42 @@ def test_problems_of_records_only(tmp_path):
     assert next(iter(tables(run))).name == "cifar10-gaussian-w2"
 
 
-TRAINED = {"rmse_se": 0.001, "reference_error": 2e-4, "n": 64, "n_paired": 24, "set_error": 3e-4}
+TRAINED = {
+    "flops": 2e9,
+    "flops_per_evaluation": 2e8,
+    "rmse_se": 0.001,
+    "reference_error": 2e-4,
+    "n": 64,
+    "n_paired": 24,
+    "set_error": 3e-4,
+}
+
+SETS = {"fd_data_floor": 13.4, "fd_reference_se": 0.1, "fd_data_se": 0.1}
 
 
 def test_a_trained_field_has_its_distances_and_their_goal(tmp_path):
     values = {"a": (0.1, 4.0, 14.2), "b": (0.2, 3.0, 12.9), "c": (0.3, 9.0, 20.0)}
     cells = [
-        cell(name, kind="trajectory", rmse=rmse, fd_reference=own, fd_data=data, fd_data_floor=13.4, **TRAINED)
+        cell(name, kind="trajectory", rmse=rmse, fd_reference=own, fd_data=data, **SETS, **TRAINED)
         for name, (rmse, own, data) in values.items()
     ]
     run = load_cells(tmp_path, cells)
     made = {table.name: table.markdown() for table in tables(run)}
-    assert set(made) == {"p-rmse", "p-fd_reference", "p-fd_data", "p-best"}
+    assert set(made) == {"p-rmse", "p-fd_reference", "p-fd_data", "p-compute", "p-best"}
+    assert row(made["p-compute"], "a")[2:6] == ["4.00(10)", "10", "0.200", "2.00"]
     assert row(made["p-rmse"], "a")[2] == "**0.100**"
-    assert row(made["p-fd_reference"], "b")[2] == "**3.00**"
-    assert row(made["p-fd_data"], "b")[2] == "**12.9**"  # half a unit below the goal, the others are further above
+    assert row(made["p-fd_reference"], "b")[2] == "**3.00(10)**"
+    assert row(made["p-fd_data"], "b")[2] == "**12.90(10)**"  # half a unit below the goal, the others are further above
     assert "n = 64 samples" in made["p-fd_data"]
     assert "Paired RMSE of these references: 3.00e-4." in made["p-fd_reference"]
     assert "Goal, the score of the reference trajectories' ends: 13.4." in made["p-fd_data"]
-    assert "the nearest to the goal" in made["p-fd_data"]
+    assert "no solver is nearer to the goal" in made["p-fd_data"]
     assert "FD_data by NFE" in summary(run)
 
 
 def test_a_trained_field_without_pictures_has_its_errors_alone(tmp_path):
     run = load_cells(tmp_path, [cell("a", kind="trajectory", rmse=0.1, **TRAINED)])
-    assert {table.name for table in tables(run)} == {"p-rmse", "p-best"}
+    assert {table.name for table in tables(run)} == {"p-rmse", "p-compute", "p-best"}
     assert "FD" not in summary(run)
 
 

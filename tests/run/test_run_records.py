@@ -15,7 +15,7 @@ from solverbench.run.store import RunFolder
 
 COMMON = {
     "cell", "problem", "kind", "solver", "family", "order", "budget", "grid", "seed", "nfe", "steps", "rows",
-    "stochastic", "status", "reason", "same_as", "seconds", "identity", "reused",
+    "stochastic", "status", "reason", "same_as", "seconds", "identity", "reused", "peak_memory",
 }  # fmt: skip
 PARTS = ("initialisation", "truncation", "discretisation")
 LAW = {
@@ -24,7 +24,8 @@ LAW = {
 }  # fmt: skip
 PAIRED = {
     "sampling_seconds", "field_seconds", "overhead_seconds", "flops", "n", "n_paired", "reference_error", "fd",
-    "fd_se", "fd_floor", "fd_floor_sd", "rmse", "rmse_se", "rmse_max", "rmse_truncation",
+    "fd_se", "fd_floor", "fd_floor_sd", "flops_per_evaluation",
+    *(ERRORS := {"rmse", "rmse_se", "rmse_max", "rmse_truncation", "relative", "relative_se", "psnr", "psnr_se"}),
 }  # fmt: skip
 
 
@@ -39,7 +40,7 @@ def test_every_cell_has_one_flat_record_with_finite_numbers(whole):
     for record in whole.records:
         expected = LAW if record["kind"] == "law" else PAIRED
         if record["stochastic"] and record["kind"] == "paired":
-            expected = expected - {"rmse", "rmse_se", "rmse_max", "rmse_truncation"}
+            expected = expected - ERRORS
         assert set(record) == COMMON | expected
         assert record["status"] == "ok"
         assert record["nfe"] <= record["budget"]
@@ -77,7 +78,7 @@ def test_the_same_program_has_the_same_numbers_and_says_whose(whole):
 
 
 def test_a_run_is_repeatable(run, whole):
-    timings = {"seconds", "sampling_seconds", "field_seconds", "overhead_seconds"}
+    timings = {"seconds", "sampling_seconds", "field_seconds", "overhead_seconds", "peak_memory"}
     again = run("again").records
     for a, b in zip(whole.records, again, strict=True):
         assert {k: v for k, v in a.items() if k not in timings} == {k: v for k, v in b.items() if k not in timings}

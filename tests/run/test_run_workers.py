@@ -67,7 +67,7 @@ def eat(x, path, grid):
 def fine(x, path, grid):
     return steps(x, path, grid, lambda: None)
 """
-TIMINGS = {"seconds", "sampling_seconds", "field_seconds", "overhead_seconds", "reused"}
+TIMINGS = {"seconds", "sampling_seconds", "field_seconds", "overhead_seconds", "peak_memory", "reused"}
 
 
 @pytest.fixture

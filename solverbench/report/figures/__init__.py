@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
 from solverbench.errors import UsageError, nearest
+from solverbench.report.records import array
 from solverbench.report.style import style
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Kind:
     suits: tuple[str, ...] = ("law", "paired", "trajectory")
     """Kinds of problems."""
     column: str = ""
-    """A column of the records that must not be empty, or "images"."""
+    """A column of the records that must not be empty, or "images" or "along", which are kept in arrays."""
 
     def draw(self, wish: Wish) -> Figure:
         """The figure, in the caller's style."""
@@ -61,6 +62,9 @@ KINDS = {
     "fd-compute": Kind("compute", "problem", "FD_pixel by evaluations, operations, seconds", ("paired",), "fd"),
     "split": Kind("split", "problem", "the parts of the error", ("law",)),
     "samples": Kind("samples", "problem", "what solvers make of one noise, and how far off", column="images"),
+    "along-paired": Kind(
+        "along_paired", "problem", "paired error at every time of the grid", ("paired", "trajectory"), "along"
+    ),
     "transfer": Kind("transfer", "solvers", "error by eigenvalue of the data: a solver's transfer function"),
     "along": Kind("along", "solvers", "error along the trajectory"),
     "stability": Kind("stability", "solvers", "region of absolute stability"),
@@ -94,6 +98,8 @@ def _places(kind: str, run: Run) -> list[tuple[str, str]]:
 def _has(run: Run, problem: str, column: str) -> bool:
     if column == "images":
         return (run.folder / "arrays" / f"reference-{problem}.npz").is_file()
+    if column == "along":
+        return any(array(run.folder, cell, "along") is not None for cell in run.of(problem)["cell"])
     return not column or bool(run.of(problem)[column].notna().any())
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from solverbench.measures.paired import RESOLVES
 from solverbench.report.comparison import floor, tidy, twins, usual_budget
 from solverbench.report.layout import short
 from solverbench.report.style import DARK, GREY, LONG, MARKERS, hues, nfe_axis, plain_numbers, shade, slope_guide
@@ -28,7 +29,7 @@ LEGEND = "best at some NFE,\nand best of each family"
 LEGEND_ROW = 0.125
 """Inches."""
 NEAR = 30.0
-"""A reference whose error is less than the smallest one by more than this factor is named, not shown."""
+"""A reference that resolves less than the smallest error by more than this factor is named, not shown."""
 TALL = 40.0
 """Errors above this many times the median at the smallest budget are drawn at the edge, as arrows."""
 
@@ -121,11 +122,11 @@ def limits(axes: Axes, data: pd.DataFrame, tall: float = TALL) -> None:
     good = data[data["ok"] & (data["value"] > 0)]
     if good.empty:
         return
-    axes.set_yscale("log")
     first = good[good["budget"] == good["budget"].min()]["value"]
     top = min(good["value"].max() * 1.6, float(first.median()) * tall)
     bottom, top = good["value"].min() / 1.6, max(top, good["value"].min() * 4)
     axes.set_ylim(bottom, top)
+    axes.set_yscale("log")
     if top / bottom < LONG and bottom > 0.01 and top < 1e4:
         plain_numbers(axes.yaxis, (bottom, top))
 
@@ -170,14 +171,15 @@ def error_axes(axes: Axes, records: pd.DataFrame, quantity: Quantity, title: str
     truncation, own = (records[c].median() for c in ("rmse_truncation", "reference_error"))
     if quantity.key == "rmse" and truncation > 0:
         axes.axhline(truncation, color="black", lw=0.8, ls="-.", zorder=1, label="truncation: a perfect solver")
+    own *= RESOLVES
     if quantity.key == "rmse" and own > 0:
         bottom, top = axes.get_ylim()
         near = own > bottom / NEAR
         if near:
-            axes.axhline(own, color="black", lw=0.8, ls=":", zorder=1, label="error of the reference")
+            axes.axhline(own, color="black", lw=0.8, ls=":", zorder=1, label=f"{RESOLVES} × reference's error")
         else:
-            axes.text(0.97, 0.96, f"error of the reference: {short(own)}", transform=axes.transAxes, fontsize=5.5,
-                      ha="right", va="top")  # fmt: skip
+            text = f"{RESOLVES} × reference's error: {short(own)}"
+            axes.text(0.97, 0.96, text, transform=axes.transAxes, fontsize=5.5, ha="right", va="top")
         axes.set_ylim(min(bottom, own / 1.6) if near else bottom, top)
 
 

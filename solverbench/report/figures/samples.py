@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from solverbench.report.comparison import twins
+from solverbench.report.comparison import tidy, twins
 from solverbench.report.figures.lines import leaders
 from solverbench.report.figures.page import PAGE, headline
-from solverbench.report.layout import short
+from solverbench.report.layout import told
 from solverbench.report.sheets import kept_images
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def draw(wish: Wish) -> Figure:
     names = leaders(records, quantity, ROWS)
     every = sorted({int(b) for b in records["budget"]})
     shown = sorted({every[round(i)] for i in np.linspace(0, len(every) - 1, BUDGETS)})
+    data = tidy(records, quantity)
     columns = 1 + 2 * len(shown)
     tile = (PAGE - NAME - GAP * columns) / (1 + 2 * BUDGETS)
     height = ABOVE + len(names) * (tile + GAP)
@@ -49,9 +50,7 @@ def draw(wish: Wish) -> Figure:
         figure.text(
             0.06 / width, (bottom + tile / 2) / height, str(name).replace("[", "\n["), va="center", fontsize=6.5
         )
-        for j, (picture, text) in enumerate(
-            _row(run.folder, records[records["label"] == name], shown, goal, quantity.key)
-        ):
+        for j, (picture, text) in enumerate(_row(run.folder, records, data[data["label"] == name], shown, goal)):
             left = NAME + j * (tile + GAP)
             axes = figure.add_axes((left / width, bottom / height, tile / width, tile / height))
             axes.axis("off")
@@ -69,17 +68,17 @@ def draw(wish: Wish) -> Figure:
     return figure
 
 
-def _row(folder: Any, rows: Any, budgets: list[int], goal: Any, key: str) -> list[tuple[Any, str]]:
+def _row(folder: Any, records: Any, rows: Any, budgets: list[int], goal: Any) -> list[tuple[Any, str]]:
     """(picture or None, text in its corner): reference, pictures, differences."""
     pictures, differences = [], []
     for budget in budgets:
         here = rows[rows["budget"] == budget]
-        found = kept_images(folder, str(here["cell"].iloc[0])) if len(here) else None
+        found = kept_images(folder, str(records.loc[here.index[0], "cell"])) if len(here) else None
         picture = None if found is None else _picture(found[0])
-        value = float(here[key].iloc[0]) if len(here) else np.nan
+        text = told(float(here["value"].iloc[0]), 0.0, bool(here["below"].iloc[0])) if len(here) else ""
         off = None if picture is None or goal is None else np.clip(0.5 + GAIN * (picture - goal) / 2, 0, 1)
         pictures.append((picture, "" if picture is not None else "none kept"))
-        differences.append((off, short(value) if off is not None and np.isfinite(value) else ""))
+        differences.append((off, text if off is not None and len(here) and here["ok"].iloc[0] else ""))
     return [(goal, ""), *pictures, *differences]
 
 

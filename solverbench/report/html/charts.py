@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from solverbench.measures.paired import RESOLVES
 from solverbench.report.comparison import sampling_seconds, tidy, twins
 from solverbench.report.style import FAMILIES
 
@@ -46,14 +47,15 @@ def _problem(run: Run, name: str, kind: str) -> dict[str, Any]:
 
 def _quantity(records: pd.DataFrame, quantity: Quantity) -> dict[str, Any]:
     data = tidy(records, quantity)
-    lines = {"resolution": quantity.resolution, "floor": quantity.floor, "spread": quantity.error}
-    if not quantity.floor:
-        lines.pop("spread")  # a standard error is each cell's own, unless it is that of exact samples
+    lines = {"floor": quantity.floor, "spread": quantity.spread}
+    least = RESOLVES * float(records[quantity.resolution].median()) if quantity.resolution else math.nan
     return {
         "name": quantity.name,
         "meaning": quantity.meaning,
         "value": numbers(data["value"]),
         "se": numbers(data["se"]),
+        "below": [bool(below) for below in data["below"]],
+        "resolution": number(least),
         "best": [bool(best) for best in data["best"]],
         **{key: number(float(records[column].median())) if column else None for key, column in lines.items()},
     }

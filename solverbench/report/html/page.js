@@ -42,7 +42,7 @@ $("theme").addEventListener("click", () => {
 const MISSING = ["", "-", "div", "fail"];
 function order(rows, column, sign) {
   const key = (row) => row.cells[column].textContent.trim();
-  const number = (text) => Number.parseFloat(text.replace("∞", "Infinity"));
+  const number = (text) => Number.parseFloat(text.replace("∞", "Infinity").replace(/^<|\(\d+\)/g, ""));
   return rows.sort((a, b) => {
     const [x, y] = [key(a), key(b)], gone = MISSING.includes(x) - MISSING.includes(y);
     if (gone) return gone;
@@ -118,7 +118,7 @@ function lines() {
   const first = new Map();
   now.solver.forEach((i, cell) => {
     const line = all[i];
-    const point = { cell, x: x[cell], y: q.value[cell], se: q.se[cell], budget: now.budget[cell], best: q.best[cell] };
+    const point = { cell, x: x[cell], y: q.value[cell], se: q.se[cell], below: q.below[cell], budget: now.budget[cell], best: q.best[cell] };
     if (point.y === null || point.x === null) return;
     line.points.push(point);
     if (line.same) return;
@@ -201,7 +201,7 @@ function draw() {
   }
   if (lines_.includes(q.resolution)) {
     inside.append(make("line", { class: "rule", x1: box.left, x2: box.right, y1: Y(q.resolution), y2: Y(q.resolution) }));
-    svg.append(make("text", { class: "soft", x: box.left + 8, y: Y(q.resolution) - 6 }, "error of the reference"));
+    svg.append(make("text", { class: "soft", x: box.left + 8, y: Y(q.resolution) - 6 }, "the least that the reference resolves"));
   }
   places = [];
   const active = at ? at.solver : pinned;
@@ -213,7 +213,7 @@ function draw() {
     const path = line.points.map((p, i) => `${i ? "L" : "M"}${X(p.x).toFixed(1)} ${Y(p.y).toFixed(1)}`).join("");
     group.append(make("path", { class: `line${line.stochastic ? " dashed" : ""}`, d: path }));
     for (const p of line.points) {
-      if (bright && p.se && !q.floor) {
+      if (bright && p.se) {
         const low = Math.max(p.y - 2 * p.se, logy ? yl / 2 : -Infinity);
         group.append(make("line", { class: "whisker", x1: X(p.x), x2: X(p.x), y1: Y(low), y2: Y(p.y + 2 * p.se) }));
       }
@@ -253,7 +253,7 @@ function ends(svg, shown, active, X, Y, box) {
 function words_(p) {
   const q = quantity(), used = problem().axes.nfe[p.cell];
   const notes = [p.best ? "best or tied" : "", p.same ? `identical to ${p.same}` : ""].filter(Boolean);
-  return [`${p.solver} (${p.family})`, `${q.name} ${short(p.y)}${p.se ? ` ± ${short(p.se)}` : ""}`, `NFE ${p.budget}${used !== null && used !== p.budget ? `, ${used} used` : ""}`, ...notes];
+  return [`${p.solver} (${p.family})`, `${q.name} ${p.below ? "<" : ""}${short(p.y)}${p.se ? ` ± ${short(p.se)}` : ""}`, `NFE ${p.budget}${used !== null && used !== p.budget ? `, ${used} used` : ""}`, ...notes];
 }
 function tip(p, width) {
   const node = make("div", { class: "tip", "aria-hidden": "true" }, words_(p).join("\n"));
@@ -319,8 +319,9 @@ function heads(names) {
 function framed(caption, head, body) {
   return make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, make("table", { class: "sortable" }, make("caption", {}, caption), head, make("tbody", {}, ...body)));
 }
-function value(y, best) {
-  return best ? make("strong", {}, short(y)) : short(y);
+function value(p) {
+  const text = `${p.below ? "<" : ""}${short(p.y)}`;
+  return p.best ? make("strong", {}, text) : text;
 }
 function list() {
   const q = quantity(), now = problem(), all = lines(), budget = Number($("budget").value);
@@ -328,7 +329,7 @@ function list() {
   const title = `${now.name}: ${q.name}`;
   $("numbers").replaceChildren(framed(`${title} by NFE`, heads([["solver"], ["family"], ...budgets.map((b) => [String(b), true])]), all.map((line) => {
     const found = new Map(line.points.map((p) => [p.budget, p]));
-    return make("tr", {}, make("th", { scope: "row" }, line.name), make("td", {}, line.family), ...budgets.map((b) => make("td", { class: "number" }, found.has(b) ? value(found.get(b).y, found.get(b).best) : "-")));
+    return make("tr", {}, make("th", { scope: "row" }, line.name), make("td", {}, line.family), ...budgets.map((b) => make("td", { class: "number" }, found.has(b) ? value(found.get(b)) : "-")));
   })));
   const ranked = all.flatMap((line) => line.points.filter((p) => p.budget === budget).map((p) => ({ ...p, line })));
   ranked.sort((a, b) => distance(a.y, q) - distance(b.y, q));
@@ -338,7 +339,7 @@ function list() {
     const dot = make("i"), track = make("span", { class: `track ${colour(p.line.family)}`, "aria-hidden": "true" }, dot);
     dot.style.left = `${p.y > 0 ? Math.min(place(p.y), 100) : 0}%`;
     const note = [p.best ? "best or tied" : "", p.line.same ? `= ${p.line.same}` : "", p.line.stochastic ? "stochastic" : ""].filter(Boolean).join("; ");
-    return make("tr", {}, make("td", { class: "number" }, String(i + 1)), make("th", { scope: "row" }, p.line.name), make("td", {}, p.line.family), make("td", { class: "number" }, value(p.y, p.best)), make("td", { class: "number" }, p.se ? short(p.se) : "-"), make("td", {}, note), make("td", {}, track));
+    return make("tr", {}, make("td", { class: "number" }, String(i + 1)), make("th", { scope: "row" }, p.line.name), make("td", {}, p.line.family), make("td", { class: "number" }, value(p)), make("td", { class: "number" }, p.se ? short(p.se) : "-"), make("td", {}, note), make("td", {}, track));
   })));
 }
 function show() {

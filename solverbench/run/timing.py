@@ -1,0 +1,80 @@
+"""Seconds of solvers side by side: rounds in which all of a problem and a budget take turns, when nothing else runs.
+
+The seconds that a cell takes when it is judged are of a moment of the machine, and of as many cells at once as there
+are workers. Here a slow moment falls on all alike, and what is told is the median. It takes rounds times as long as the
+cells themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from solverbench.engines.torch import Meter
+from solverbench.measures.compute import interleaved
+from solverbench.problems.sampled import Sampled
+from solverbench.run.cells import Cell, Selection
+from solverbench.run.store import RunFolder
+from solverbench.threads import on_one_thread
+
+WARMUP = 2
+
+
+def timed(selection: Selection, folder: RunFolder, rounds: int, say: Callable[[str], None]) -> int:
+    """Time the cells of problems on samples that finished well, on one thread, and write their records again.
+
+    Added are timed_seconds, the median over `rounds` of one run on all samples, its standard error, the median of what
+    of it was the field's (timed_field_seconds), and timed_rounds. Cells that are another's program have that one's
+    numbers; those that have been timed are left. Returns how many were timed. Raises UsageError for fewer than three
+    rounds.
+    """
+    records = {r["cell"]: r for r in folder.records()}
+    cells = [cell for cell in selection.cells if _wanted(cell, records.get(cell.id))]
+    count = 0
+    with on_one_thread():
+        for (problem, budget), together in groupby(cells, lambda cell: (cell.problem, cell.budget)):
+            named = {str(cell.solver): cell for cell in together}
+            own = {name: cell for name, cell in named.items() if records[cell.id]["same_as"] not in named}
+            say(f"{problem.spec.name} at NFE {budget}: timing {len(own)} solvers in {rounds} rounds")
+            found = _seconds(problem, own, rounds)
+            for name, cell in named.items():
+                record = records[cell.id]
+                folder.append({**record, **found[name if name in own else record["same_as"]]})
+                count += 1
+    return count
+
+
+def _wanted(cell: Cell, record: Mapping[str, Any] | None) -> bool:
+    return (
+        isinstance(cell.problem, Sampled)
+        and record is not None
+        and record["status"] == "ok"
+        and record.get("timed_rounds") is None
+    )
+
+
+def _seconds(problem: Sampled, cells: Mapping[str, Cell], rounds: int) -> dict[str, dict[str, Any]]:
+    meters: dict[str, list[Meter]] = {name: [] for name in cells}
+
+    def candidate(name: str, cell: Cell) -> Callable[[], object]:
+        plan = problem.plan(cell.solver, cell.budget)
+        return lambda: meters[name].append(problem.run(plan))
+
+    def inside(name: str) -> float | None:
+        """Of the field; not known on a GPU, for which the host does not wait."""
+        on_cpu = problem.spec.device == "cpu"
+        return float(np.median([meter.field for meter in meters[name][WARMUP:]])) if on_cpu else None
+
+    seconds = interleaved({name: candidate(name, cell) for name, cell in cells.items()}, rounds, WARMUP)
+    return {
+        name: {
+            "timed_seconds": found.value,
+            "timed_seconds_se": found.se,
+            "timed_field_seconds": inside(name),
+            "timed_rounds": rounds,
+        }
+        for name, found in seconds.items()
+    }
