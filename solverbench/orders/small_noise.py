@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from solverbench.orders.grids import smooth
-from solverbench.orders.laws import answers, noise_error, start_error, variance_error
+from solverbench.orders.laws import answers, mean_error, noise_error, variance_error
 from solverbench.orders.problems import gaussian
 from solverbench.orders.ruler import Slope, slope
 from solverbench.orders.subjects import Array, Subject
@@ -39,11 +39,11 @@ def small_noise(subject: Subject) -> dict[str, Slope]:
 
 def _errors(subject: Subject) -> dict[str, Array]:
     """Each (sizes, directions): of the "variance", and of the distance the parts of the "start" and of the "noise"."""
-    eta = subject.eta or 0.0
+    assert subject.draws is not None and subject.eta is not None  # noqa: PT018 - what can be weakened has both
     rows: dict[str, list[Array]] = {"start": [], "noise": [], "variance": []}
     for sigmas in map(smooth, SIZES):
         found = answers(subject, sigmas)
-        rows["start"].append(start_error(found, sigmas, eta, gaussian))
-        rows["noise"].append(noise_error(found, subject.draws(sigmas), sigmas, eta, gaussian))
+        rows["start"].append(mean_error(found, sigmas, subject.eta) * np.sqrt(gaussian.marginal(sigmas[0])))
+        rows["noise"].append(noise_error(found, subject.draws(sigmas), sigmas, subject.eta))
         rows["variance"].append(variance_error(found, sigmas))
     return {name: np.array(errors) for name, errors in rows.items()}

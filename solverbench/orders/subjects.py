@@ -51,6 +51,9 @@ class Subject:
     """Its draws on a grid, with their intervals in noise levels, if they are known."""
     weakened: Callable[[float], Subject] | None = None
     """The same sampler following the process of another strength, if it can."""
+    strong: float | None = None
+    weak: int | None = None
+    """Orders claimed with its noise."""
 
 
 def subject(solver: Solver, path: Path | str = "edm") -> Subject:
@@ -86,6 +89,8 @@ def subject(solver: Solver, path: Path | str = "edm") -> Subject:
         jumps=solver.integrates == "flow map",
         draws=draws,
         weakened=weakened(solver, on),
+        strong=solver.strong,
+        weak=solver.weak,
     )
 
 
