@@ -115,7 +115,8 @@ def read(source: str, where: str) -> dict[str, Reference]:
 def plain(latex: str) -> str:
     """A value without its braces and with its accents: "N{\\o}rsett" is Nørsett."""
     accented = re.sub(r"""\{\\(["'c])\{?(\w)\}?\}""", lambda m: m[2] + _ACCENTS[m[1]], latex)
-    return re.sub(r"[{}]", "", unicodedata.normalize("NFC", accented).replace(r"{\o}", "ø").replace(r"\&", "&"))
+    letters = accented.replace(r"{\o}", "ø").replace(r"{\ss}", "ß").replace(r"\&", "&")
+    return re.sub(r"[{}]", "", unicodedata.normalize("NFC", letters))
 
 
 def _entry(lines: list[str], first: int, where: str) -> tuple[Reference, int]:

@@ -29,6 +29,8 @@ def _solvers() -> list[dict[str, Any]]:
             "order": s.order,
             "attains": s.attains[0] if s.attains else s.order,
             "shortfall": s.attains[1] if s.attains else None,
+            "strong": s.strong,
+            "weak": s.weak,
             **_counted(s),
             "integrates": s.integrates,
             "family": s.family,

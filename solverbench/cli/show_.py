@@ -53,6 +53,7 @@ def _solver(spec: str) -> str:
     solver = SOLVERS[spec]
     facts = {
         "order": _order(solver),
+        "with noise": ", ".join(f"{k} {p:g}" for k, p in (("strong", solver.strong), ("weak", solver.weak)) if p),
         "evaluations": f"{solver.evaluations} per step",
         "integrates": solver.integrates,
         "noise": "draws noise" if solver.stochastic else "deterministic",

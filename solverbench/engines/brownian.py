@@ -25,8 +25,10 @@ independent, and those of intervals that share end points add up. An interval th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -66,12 +68,17 @@ class Brownian:
         if high <= low or draw.visit:
             return independent(draw, seed, first, n, d, dtype)
         a, b = rounded(low), rounded(high)
-        W, H = pair(seed, a, b, first, n, d, dtype)
-        # seen from above the area changes its sign: int (beta_hi - beta_u) du = h (W/2 - H)
-        return -H * math.sqrt(12 / (b - a)) if draw.area else W / math.sqrt(b - a)
+        return normalised(pair(seed, a, b, first, n, d, dtype), b - a, draw.area)
 
     def _level(self, t: Any) -> float:
         return math.inf if self.path.is_noise(t) else float(self.path.sigma_tilde(t))
+
+
+def normalised(pair: Pair, h: float, area: bool) -> Array:
+    """A draw over an interval of length h from the pair of the path over it, in the direction of the sampler."""
+    W, H = pair
+    # seen from above the area changes its sign: int (beta_hi - beta_u) du = h (W/2 - H)
+    return -H * math.sqrt(12 / h) if area else W / math.sqrt(h)
 
 
 def pair(seed: int, lo: float, hi: float, first: int, n: int, d: int, dtype: Any = np.float64) -> Pair:
@@ -79,17 +86,27 @@ def pair(seed: int, lo: float, hi: float, first: int, n: int, d: int, dtype: Any
 
     Raises UsageError unless lo < hi after rounding.
     """
-    lo, hi = rounded(lo), rounded(hi)
-    if not lo < hi:
-        raise UsageError(
-            f"a Brownian path resolves sigma~^2 to {2.0**-DEPTH:.1g} of itself, which a step at sigma~ = "
-            f"{math.sqrt(hi):.6g} falls below: take fewer steps there, or independent noise"
-        )
-    W = I = np.zeros((n, d), dtype)  # noqa: E741 - the integral
-    for w, h, length in _cover(_Tree(seed, first, n, d, np.dtype(dtype)), lo, hi):
-        I = I + length * W + length * (w / 2 + h)  # noqa: E741
-        W = W + w
-    return W, I / (hi - lo) - W / 2
+    return pairs(seed, (lo, hi), first, n, d, dtype)[0]
+
+
+def pairs(seed: int, ends: Sequence[float], first: int, n: int, d: int, dtype: Any = np.float64) -> list[Pair]:
+    """The same for every interval between increasing end points, at the cost of one walk through the tree.
+
+    Raises UsageError where two of them are one after rounding.
+    """
+    ends = [rounded(u) for u in ends]
+    for lo, hi in pairwise(ends):
+        if not lo < hi:
+            raise UsageError(
+                f"a Brownian path resolves sigma~^2 to {2.0**-DEPTH:.1g} of itself, which a step at sigma~ = "
+                f"{math.sqrt(hi):.6g} falls below: take fewer steps there, or independent noise"
+            )
+    zero = np.zeros((n, d), dtype)
+    W, integral = [zero] * (len(ends) - 1), [zero] * (len(ends) - 1)
+    for i, w, h, length in _cover(_Tree(seed, first, n, d, np.dtype(dtype)), ends):
+        integral[i] = integral[i] + length * W[i] + length * (w / 2 + h)
+        W[i] = W[i] + w
+    return [(w, v / (hi - lo) - w / 2) for w, v, (lo, hi) in zip(W, integral, pairwise(ends), strict=True)]
 
 
 def rounded(u: float) -> float:
@@ -121,24 +138,25 @@ class _Tree:
         return (W / 2 + odd, even + spread), (W / 2 - odd, even - spread)
 
 
-def _cover(tree: _Tree, lo: float, hi: float) -> Iterator[tuple[Array, Array, float]]:
-    """(W, H, length) of the fewest nodes that make up [lo, hi], from below."""
+def _cover(tree: _Tree, ends: Sequence[float]) -> Iterator[tuple[int, Array, Array, float]]:
+    """(i, W, H, length) of the fewest nodes that make up every interval ends[i] to ends[i + 1], from below."""
 
-    def inside(root: int, node: int, W: Array, H: Array, a: float, b: float) -> Iterator[tuple[Array, Array, float]]:
-        if lo <= a and b <= hi:
-            yield W, H, b - a
+    def inside(root: int, node: int, W: Array, H: Array, a: float, b: float) -> Iterator[tuple[int, Array, Array, float]]:
+        i = bisect_right(ends, a)
+        if 0 < i < len(ends) and b <= ends[i]:
+            yield i - 1, W, H, b - a
             return
         middle = (a + b) / 2
         below, above = tree.halves(root, node, W, H, b - a)
-        if lo < middle:
+        if ends[0] < middle:
             yield from inside(root, 2 * node, *below, a, middle)
-        if middle < hi:
+        if middle < ends[-1]:
             yield from inside(root, 2 * node + 1, *above, middle, b)
 
-    start = math.frexp(lo)[1] - 1 if lo >= 2.0**BOTTOM else BOTTOM - 1
+    start = math.frexp(ends[0])[1] - 1 if ends[0] >= 2.0**BOTTOM else BOTTOM - 1
     for e in range(start, TOP):
         a, b = 2.0**e if e >= BOTTOM else 0.0, 2.0 ** (e + 1)
-        if a >= hi:
+        if a >= ends[-1]:
             return
         z, y = tree.numbers(e + 1 - BOTTOM, 0)
         yield from inside(e + 1 - BOTTOM, 1, math.sqrt(b - a) * z, math.sqrt((b - a) / 12) * y, a, b)

@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from solverbench.errors import UsageError, nearest
 from solverbench.grids import Grid
@@ -214,11 +214,11 @@ TABLEAUX = {
 
 
 def _named(
-    name: str, order: int, tableau: str, cite: str, reason: str, predicts: Predicts = "x0", eta: float = 0.0
+    name: str, order: int, tableau: str, cite: str, reason: str, predicts: Predicts = "x0", **more: Any
 ) -> None:
     family = "exponential" if not name.startswith(("dpm", "seeds")) else name.partition("-")[0]
     solver(name, order=order, integrates=predicts, family=_FAMILIES.get(family, family), cite=cite, reason=reason,
-           tableau=tableau, predicts=predicts, eta=eta)(exponential_rk)  # fmt: skip
+           tableau=tableau, predicts=predicts, **more)(exponential_rk)  # fmt: skip
 
 
 COMFYUI = "comfyui, comfy/k_diffusion/sampling.py"
@@ -237,10 +237,10 @@ _named("dpm-2", 2, "midpoint", "lu2022dpm", "the exponential midpoint rule, r_1 
 _named("dpmpp-2s", 2, "midpoint", "lu2022dpmpp", "the exponential midpoint rule on the data prediction (algorithm 1)")
 _named("dpm-3", 3, "dpm3", "lu2022dpm", "stages at 0, 1/3, 2/3 (algorithm 2): Hochbruck & Ostermann, eq. 5.8", "noise")
 _named("dpmpp-3s", 3, "dpm3", "lu2022dpmpp", "the stages of dpm-3 on the data prediction")
-_named("seeds-1", 1, "euler", "gonzalez2023seeds", "DPM-Solver++(1) on the reverse process", eta=1.0)
+_named("seeds-1", 1, "euler", "gonzalez2023seeds", "DPM-Solver++(1) on the reverse process", eta=1.0, strong=1, weak=1)
 _named("seeds-2", 2, "midpoint", "gonzalez2023seeds", "DPM-Solver-2's stages on the reverse process, r = 1/2; "
-       "the order is the drift's, with noise the paper proves one", eta=1.0)  # fmt: skip
+       "the order is the drift's, with noise the paper proves one", eta=1.0, weak=1)  # fmt: skip
 _named("seeds-3", 3, "dpm3", "gonzalez2023seeds", "DPM-Solver-3's stages on the reverse process; the order is "
-       "the drift's, with noise the paper proves one, and the variance on Gaussians has two", eta=1.0)  # fmt: skip
+       "the drift's, with noise the paper proves one, and the variance on Gaussians has two", eta=1.0, weak=1)  # fmt: skip
 _named("exp-heun-2-x0", 2, "etd2", COMFYUI, "ComfyUI's name for ETD2RK on the data prediction")
 _named("exp-heun-2-x0-sde", 2, "etd2", COMFYUI, "SEEDS-2 with its stage at the end of the step, and phi_2", eta=1.0)

@@ -36,6 +36,10 @@ class Solver:
     """Order of convergence its authors claim."""
     attains: tuple[int, Shortfall] | None = None
     """Where that is less than the claim, the order a whole run attains (0: none), and what it falls short by."""
+    strong: float | None = None
+    """Strong order that its authors claim, as a sampler of the reverse SDE; order is then that of the drift."""
+    weak: int | None = None
+    """Weak order that they claim."""
     integrates: str = "x0"
     """The prediction whose variation the method approximates: what is exact when this one is constant."""
     family: str = "user"
@@ -193,6 +197,8 @@ def solver(
     *,
     order: int | None = None,
     attains: tuple[int, Shortfall] | None = None,
+    strong: float | None = None,
+    weak: int | None = None,
     integrates: str = "x0",
     family: str = "user",
     cite: str | None = None,
@@ -216,7 +222,8 @@ def solver(
     6. `.keep()` gives a combination that several later steps read a row of its own; it changes memory, not results.
     7. Keyword-only parameters are options; their defaults give their types.
 
-    order is what its authors claim. Where `solverbench order` measures less, attains says so. cite is a key of
+    order is what its authors claim; for a method that draws noise, without it, and strong and weak are its orders
+    with it. Where `solverbench order` measures less, attains says so. cite is a key of
     solverbench/references.bib, "karras2022edm, eq. 5", or a reference in your own words.
 
     The function itself is returned unchanged, so that it can be named again.
@@ -225,7 +232,7 @@ def solver(
 
     def register(function: Callable[..., State]) -> Callable[..., State]:
         defaults = keyword_defaults(function)
-        facts = order, attains, integrates, family, cite, reason, frozenset(takes)
+        facts = order, attains, strong, weak, integrates, family, cite, reason, frozenset(takes)
         made = Solver(name, function, *facts, defaults, defaults)[options]
         SOLVERS.add(replace(made, defaults=dict(made.options)))
         return function

@@ -88,11 +88,12 @@ def _diffusion(path: Path, t: Number) -> Number:
     return 2 * sigma * (alpha * path.d_sigma(t) - path.d_alpha(t) * sigma) / alpha
 
 
-@solver("euler-maruyama", order=1, integrates="velocity", family="sde", cite="song2021sde")
+@solver("euler-maruyama", order=1, strong=1, weak=1, integrates="velocity", family="sde", cite="song2021sde; kloeden1992")
 def euler_maruyama(x: State, path: Path, grid: Grid, *, eta: float = 1.0) -> State:
     """Euler-Maruyama in t on the reverse SDE of strength eta.
 
-    dx = (v - eta^2 g^2/2 score) dt + eta g dw with g^2 = 2 sigma (alpha sigma' - alpha' sigma)/alpha.
+    dx = (v - eta^2 g^2/2 score) dt + eta g dw with g^2 = 2 sigma (alpha sigma' - alpha' sigma)/alpha. The noise does
+    not depend on the state: strong order one, and not one half.
     """
     for s, t in grid.steps:
         g2 = _diffusion(path, s)

@@ -144,11 +144,11 @@ def unipc(
     return predictor_corrector(x, path, grid, p, p + 1 if corrector else 0, variant, predicts)
 
 
-@solver("sa-solver-pece", order=3, integrates="x0", family="sa-solver", cite="xue2023sa", predictor=2, corrector=3,
-        again=True)  # fmt: skip
-@solver("sa-solver-3", order=4, attains=(3, "start-up"), integrates="x0", family="sa-solver", cite="xue2023sa",
-        predictor=3, corrector=4)  # fmt: skip
-@solver("sa-solver", order=3, integrates="x0", family="sa-solver", cite="xue2023sa", predictor=2, corrector=3)
+@solver("sa-solver-pece", order=3, strong=1, integrates="x0", family="sa-solver", cite="xue2023sa", predictor=2,
+        corrector=3, again=True)  # fmt: skip
+@solver("sa-solver-3", order=4, attains=(3, "start-up"), strong=1, integrates="x0", family="sa-solver",
+        cite="xue2023sa", predictor=3, corrector=4)  # fmt: skip
+@solver("sa-solver", order=3, strong=1, integrates="x0", family="sa-solver", cite="xue2023sa", predictor=2, corrector=3)
 def sa_solver(
     x: State,
     path: Path,
@@ -161,8 +161,9 @@ def sa_solver(
 ) -> State:
     """SA-Solver: stochastic Adams in lambda, corrector order one more than the predictor's (algorithms 1 and 2).
 
-    The orders are those of the drift: with noise the strong error is O(eta^2 h + h^order) (theorem 5.2). eta: its tau,
-    a constant here. again: PECE.
+    The orders are those of the drift, of a strong error that has a term of order one as well (theorem 5.2): on Gaussians
+    it is of size eta h + h^order, and that of the variance eta^2 h^2 + h^order. eta: its tau, a constant here. again:
+    PECE.
     """
     if not (1 <= predictor <= 6 and 0 <= corrector <= 6):
         raise UsageError(

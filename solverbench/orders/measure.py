@@ -29,11 +29,10 @@ Verdict: TypeAlias = Literal[
     "failed",
 ]
 Problem: TypeAlias = Literal["nonlinear", "gaussian"]
+PROBLEMS: tuple[Problem, ...] = get_args(Problem)
 COLUMNS: dict[Problem, slice] = {"nonlinear": NONLINEAR, "gaussian": GAUSSIAN}
 SIZES = tuple(3 * 2**k for k in range(1, 7))
 """Steps of a run: multiples of three, the period of the uneven grid."""
-LAW_SIZES = (48, 96, 192, 384)
-"""Where laws are measured: churn is cut off on coarser grids."""
 PRECISE_SIZES, PRECISE_ENDS, DIGITS = (6, 12, 24), (1.5, 1.4), 40
 """Where double precision ends before a window is found: few steps on a short way, to 40 digits."""
 PRECISE_FLOOR = 10.0 ** (8 - DIGITS)
@@ -108,10 +107,10 @@ class Report:
 
 def _least(slopes: Iterable[Slope]) -> Slope:
     slopes = list(slopes)
-    return min(_seen(slopes) or slopes, key=lambda s: s.order, default=Slope(math.nan))
+    return min(seen(slopes) or slopes, key=lambda s: s.order, default=Slope(math.nan))
 
 
-def measure(subject: Subject, problems: Sequence[Problem] = ("nonlinear", "gaussian")) -> Report:
+def measure(subject: Subject, problems: Sequence[Problem] = PROBLEMS) -> Report:
     """Measure a sampler on these problems; one that raises gets the verdict "failed" with its words."""
     try:
         return _measure(subject, tuple(problems))
@@ -124,7 +123,7 @@ def measure(subject: Subject, problems: Sequence[Problem] = ("nonlinear", "gauss
 
 def _measure(subject: Subject, problems: tuple[Problem, ...]) -> Report:
     with np.errstate(all="ignore"):  # what overflows is seen in the errors
-        weak, strong = laws(subject, LAW_SIZES) if subject.stochastic else ({}, None)
+        weak, strong = laws(subject) if subject.stochastic else ({}, None)
         slopes = {} if subject.eta is None else _slopes(subject, ("smooth", "uneven"), problems)
         if not all(s.reaches(subject.order or 0) for s in slopes.values()):
             slopes |= _slopes(subject, ("graded",), problems)
@@ -173,22 +172,22 @@ def _practical(subject: Subject) -> float:
 def _verdict(subject: Subject, slopes: dict[str, Slope], local: Slope | None, weak: dict[str, Slope]) -> Verdict:
     """From the slopes that hold a number: where the ruler found nothing to measure, nothing is held against anyone."""
     every = [s for name, s in slopes.items() if not name.startswith("graded")] or [weak["variance"]]
-    plain, p = _seen(every), subject.order
-    converges = all(s.reaches(0.5) for s in _seen([*every, *weak.values()]))
+    plain, p = seen(every), subject.order
+    converges = all(s.reaches(0.5) for s in seen([*every, *weak.values()]))
     if any(s.remark == "not finite" for s in every) or not converges:
         return "inconsistent"
     if p is None:
         return "no claim"
     if not plain:
         return "undetermined"
-    right = all(s.reaches(p + (not subject.corrects)) for s in _seen([local] if local else []))
+    right = all(s.reaches(p + (not subject.corrects)) for s in seen([local] if local else []))
     if right and all(s.reaches(p) for s in plain):
         return "as claimed"
-    aided = _seen(s for name, s in slopes.items() if name.startswith("graded"))
+    aided = seen(s for name, s in slopes.items() if name.startswith("graded"))
     if right and aided and all(s.reaches(p) for s in aided):
         return "below claim: start-up"
     return "below claim: coefficients"
 
 
-def _seen(slopes: Iterable[Slope]) -> list[Slope]:
+def seen(slopes: Iterable[Slope]) -> list[Slope]:
     return [s for s in slopes if s.window or s.exact]

@@ -44,19 +44,24 @@ def start(sigma: Number) -> Array:
     return np.array([row], dtype=float if isinstance(sigma, float) else object)
 
 
+def line(x: Array, sigma: Number) -> Array:
+    """D = E[x_0 | x~] of the mixture alone; any shape, each number by itself."""
+    return _denoise_mixture(x, sigma * sigma)
+
+
 class Mixed:
     """Both problems side by side."""
 
     def __call__(self, x: Array, sigma: Number) -> Array:
         """D = E[x_0 | x~] for states (n, columns)."""
-        return np.concatenate([_denoise_mixture(x[:, NONLINEAR], sigma * sigma), gaussian(x[:, GAUSSIAN], sigma)], 1)
+        return np.concatenate([line(x[:, NONLINEAR], sigma), gaussian(x[:, GAUSSIAN], sigma)], 1)
 
     def jump(self, x: Array, sigma_s: Number, sigma_t: Number, eta: float = 0.0) -> Array:
         """Where the flow of strength eta takes the states (n, columns) from sigma_s to sigma_t."""
         flow = _quantile if eta == 0 else _integrate
         moved = [flow(tuple(row), sigma_s, sigma_t, eta) for row in x[:, NONLINEAR].tolist()]
-        line = np.array(moved, dtype=x.dtype)
-        return np.concatenate([line, gaussian.jump(x[:, GAUSSIAN], sigma_s, sigma_t, eta)], axis=1)
+        points = np.array(moved, dtype=x.dtype)
+        return np.concatenate([points, gaussian.jump(x[:, GAUSSIAN], sigma_s, sigma_t, eta)], axis=1)
 
 
 @dataclass(frozen=True)

@@ -47,12 +47,15 @@ class Slope:
         return f"{self.order:.2f} ± {self.half:.2f}" if self.window else self.remark
 
 
-def slope(errors: NDArray[Any], sizes: Sequence[int], floor: float = FLOOR) -> Slope:
+def slope(errors: NDArray[Any], sizes: Sequence[int], floor: float = FLOOR, *, sampled: bool = False) -> Slope:
     """The order of convergence from signed errors (grids, columns), grid i having sizes[i] = 2 sizes[i - 1] steps.
 
     Per column the slopes s_1, s_2 of the last two octaves above the floor are extrapolated to step zero, 2 s_2 - s_1,
     since s = p + c h + ...; the mean over columns is the order, with a Student interval. Left out are columns whose
     error changes sign in the window, or that lie 0.4 off the median: near a change of sign a slope means nothing.
+
+    sampled: columns are batches of samples, whose slopes scatter more than they change: each is the mean over the
+    window, none is left out, and the order is that of the window and not of step zero.
     """
     errors = np.asarray(errors)
     if not all(np.isfinite(np.asarray(errors, float).ravel())):
@@ -70,8 +73,8 @@ def slope(errors: NDArray[Any], sizes: Sequence[int], floor: float = FLOOR) -> S
         return Slope(math.nan, remark="errors change sign")
     used = np.abs(used[:, steady])
     octaves = np.log2((used[:-1] / used[1:]).astype(float))
-    order = 2 * octaves[-1] - octaves[-2]
-    kept = np.abs(order - np.median(order)) < 0.4
+    order = octaves.mean(0) if sampled else 2 * octaves[-1] - octaves[-2]
+    kept = (np.abs(order - np.median(order)) < 0.4) | sampled
     if kept.sum() < 3:
         return Slope(math.nan, remark="directions disagree")
     order = order[kept]

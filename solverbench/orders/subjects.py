@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,7 +15,7 @@ from solverbench.methods.registry import Solver
 from solverbench.numbers import Number
 from solverbench.paths import Path
 from solverbench.paths import path as named_path
-from solverbench.plans import Plan
+from solverbench.plans import Noise, Plan
 
 Array: TypeAlias = NDArray[Any]
 Denoise: TypeAlias = Callable[[Array, Number], Array]
@@ -64,8 +65,13 @@ class Subject:
     """Steps that make up one of its own; None if that depends on where they are."""
     jumps: bool = False
     """Whether it asks the field for its flow map, `denoise.jump(x~, sigma~_s, sigma~_t)`."""
-    intervals: Callable[[tuple[Number, ...]], list[tuple[float, float]]] | None = None
-    """Noise levels (from, to) of each draw on a grid, if they are known."""
+    draws: Callable[[tuple[Number, ...]], list[Noise]] | None = None
+    """Its draws on a grid, with their intervals in noise levels, if they are known."""
+    weakened: Callable[[float], Subject] | None = None
+    """The same sampler following the process of another strength, if it can."""
+    strong: float | None = None
+    weak: int | None = None
+    """Orders claimed with its noise."""
 
 
 def subject(solver: Solver, path: Path | str = "edm") -> Subject:
@@ -84,8 +90,9 @@ def subject(solver: Solver, path: Path | str = "edm") -> Subject:
         states = engine.run(plan, _On(on, denoise), x * on.alpha(first), draw)
         return np.asarray(states / on.alpha(last))
 
-    def intervals(sigmas: tuple[Number, ...]) -> list[tuple[float, float]]:
-        return [(float(on.sigma_tilde(i.s)), float(on.sigma_tilde(i.t))) for i in planned(sigmas).noise]
+    def draws(sigmas: tuple[Number, ...]) -> list[Noise]:
+        level = lambda t: float(on.sigma_tilde(t))  # noqa: E731
+        return [replace(i, s=level(i.s), t=level(i.t)) for i in planned(sigmas).noise]
 
     return Subject(
         str(solver),
@@ -98,7 +105,10 @@ def subject(solver: Solver, path: Path | str = "edm") -> Subject:
         corrects=bool(solver.options.get("corrector")),
         block=None if "remainder" in solver.options else solver.options.get("every", solver.options.get("window", 1)),
         jumps=solver.integrates == "flow map",
-        intervals=intervals,
+        draws=draws,
+        weakened=weakened(solver, on),
+        strong=solver.strong,
+        weak=solver.weak,
     )
 
 
@@ -111,7 +121,15 @@ def strength(solver: Solver) -> float | None:
     if solver.stochastic and (options.get("visits") or options.get("s_churn") or solver.integrates == "flow map"):
         return None
     eta: float = options.get("eta", 1.0 if solver.stochastic else 0.0)
-    return eta
+    return math.sqrt(eta) if options.get("levels") == "time" else eta
+
+
+def weakened(solver: Solver, path: Path) -> Callable[[float], Subject] | None:
+    """The solver at any other strength; None if it has no such option, or follows no process."""
+    if "eta" not in solver.options or strength(solver) is None:
+        return None
+    squared = solver.options.get("levels") == "time"
+    return lambda eta: subject(solver[{"eta": eta * eta if squared else eta}], path)
 
 
 @dataclass(frozen=True)
