@@ -44,6 +44,8 @@ class Run:
     manifest: dict[str, Any]
     records: pd.DataFrame
     warnings: list[str] = field(default_factory=list)
+    elsewhere: int = 0
+    """Records that the run has and `records` leaves out."""
 
     @property
     def title(self) -> str:
@@ -56,16 +58,21 @@ class Run:
         return int(self.manifest["cells"])
 
     @property
+    def finished(self) -> int:
+        """Cells that have a record."""
+        return len(self.records) + self.elsewhere
+
+    @property
     def complete(self) -> bool:
         """Whether every planned cell has a record, be it a failure."""
-        return len(self.records) >= self.planned
+        return self.finished >= self.planned
 
     @property
     def progress(self) -> str:
         """'incomplete: 37 of 180 cells', or 'complete: 180 cells'."""
         if self.complete:
-            return f"complete: {len(self.records)} cells"
-        return f"incomplete: {len(self.records)} of {self.planned} cells"
+            return f"complete: {self.finished} cells"
+        return f"incomplete: {self.finished} of {self.planned} cells"
 
     @property
     def problems(self) -> list[tuple[str, str]]:
