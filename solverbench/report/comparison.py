@@ -77,7 +77,8 @@ def twins(records: pd.DataFrame) -> tuple[dict[str, str], dict[str, dict[str, li
     always: dict[str, str] = {}
     sometimes: dict[str, dict[str, list[int]]] = {}
     labels = list(pd.unique(records["label"]))
-    for label, rows in records.groupby("label", sort=False):
+    named_once = records.loc[records["same_as"].notna(), "label"].unique()
+    for label, rows in records[records["label"].isin(named_once)].groupby("label", sort=False):
         suffix = str(label)[len(str(rows["solver"].iloc[0])) :]
         planned = rows[rows["same_as"].notna() | (rows["status"] != "skipped")]
         named = planned["same_as"].dropna()

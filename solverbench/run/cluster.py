@@ -136,15 +136,15 @@ class _Study:
                 f"cannot run solverbench ({type(greeting).__name__}: {greeting}): install the version "
                 f"{versions()['solverbench']} in its environment, and in the scheduler's"
             )
-        else:
-            why = _unlike(greeting.versions)
-        if why is None and isinstance(greeting, Greeting):
+        elif (unlike := _unlike(greeting.versions)) is None:
             has = [int(greeting.resources.get(name, 0) / amount) for name, amount in self.asked.resources.items()]
             self.seats += [_Seat(address) for _ in range(min([greeting.threads, *has]))]
-        elif address in (self.first or ()):
-            raise UsageError(f"worker {address} {why}")
+            return
         else:
-            yield Notice(f"worker {address} is not used: it {why}")
+            why = unlike
+        if address in (self.first or ()):
+            raise UsageError(f"worker {address} {why}")
+        yield Notice(f"worker {address} is not used: it {why}")
 
     def _lose(self, address: str, why: str) -> Iterator[Event]:
         """What was at work there goes elsewhere; a cell that keeps losing its process fails."""
@@ -177,7 +177,7 @@ class _Study:
                 key=f"{cell.id}-{uuid.uuid4().hex}", workers=[seat.address],
                 resources=dict(self.asked.resources) or None,
             )  # fmt: skip
-            seat.cells[future.key] = cell
+            seat.cells[str(future.key)] = cell
             self._fly(seat, future)
 
     def _ahead(self, seat: _Seat) -> int:

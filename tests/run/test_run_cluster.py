@@ -14,7 +14,9 @@ import pytest
 import small
 
 from solverbench.errors import UsageError
-from solverbench.run import cluster, remote
+from solverbench.methods.user import load_file
+from solverbench.run import cells, cluster, remote, runner, store, suite
+from solverbench.run.workers import Limits, Processes
 
 FIELDS = f"""
 import os
@@ -122,7 +124,7 @@ def scheduler(dask, tmp_path):
     """The address of a scheduler."""
     file = tmp_path / "scheduler.json"
     dask("scheduler", "--scheduler-file", file, "--host", "127.0.0.1", "--port", 0)
-    wait(file.exists)
+    wait(lambda: file.exists() and file.read_text().endswith("}"))
     return json.loads(file.read_text())["address"]
 
 
@@ -148,27 +150,30 @@ def numbers(folder):
 
 def test_workers_killed_and_added_give_the_numbers_of_a_run_at_home(command, dask, scheduler, tmp_path):
     """One worker is killed at work, another joins then; solver and field files reach workers that may not read ours."""
-    reports = tmp_path / "reports" / "small"
-    solvers = [word for name in ("mine", "crash", "idle") for word in ("--solver", f"{tmp_path}/mine.py:{name}")]
-    common = [*solvers, "--solver", "heun", "--solver", "ddpm"]
+    command()  # writes the files
     alone = {"NOT_HERE": str(tmp_path / "fields.py"), "IDLE": "3"}
-    workers = [dask("worker", scheduler, "--nthreads", 1, nanny, **alone) for nanny in ("--no-nanny", "--nanny")]
-    words = command(*common, "--name", "cluster", "--executor", "dask", "--scheduler", scheduler)
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    home = subprocess.Popen(command(*common, "--name", "home", "--jobs", 1), stderr=subprocess.DEVNULL,
-                            stdout=subprocess.DEVNULL)  # fmt: skip
-    wait(lambda: lines(reports / "cluster") >= 3 or process.poll() is not None)
-    os.kill(workers[0].pid, signal.SIGKILL)
-    dask("worker", scheduler, "--nthreads", 2, "--no-nanny", **alone)
-    _, said = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 3, said
-    assert home.wait(timeout=PATIENCE) == 3
-    found = numbers(reports / "cluster")
-    assert found == numbers(reports / "home")
+    loaded = suite.load(str(tmp_path / "small.toml"))
+    chosen = cells.select(loaded, solvers=[*load_file(str(tmp_path / "mine.py:mine")), "crash", "idle", "heun", "ddpm"])
+    first, _ = (dask("worker", scheduler, "--nthreads", 1, nanny, **alone) for nanny in ("--no-nanny", "--nanny"))
+    said, done = [], []
+
+    def finished(record):
+        done.append(record)
+        if len(done) == 3:
+            os.kill(first.pid, signal.SIGKILL)
+            dask("worker", scheduler, "--nthreads", 2, "--no-nanny", **alone)
+
+    def ran(name, execute, then):
+        folder = store.RunFolder(tmp_path, "small", name)
+        assert runner.run(loaded, chosen, folder, execute=execute, say=said.append, done=then).exit_code == 3
+        return numbers(folder.path)
+
+    found = ran("cluster", cluster.Dask(scheduler, 1, Limits(), False), finished)
+    assert found == ran("home", Processes(1), lambda record: None)
     assert len(found) == 40
     failed = {(r["solver"], r["reason"]) for r in found.values() if r["status"] == "failed"}
     assert failed == {("crash", "its process was killed by SIGSEGV")}  # the solver's doing: not tried again
-    assert sum("crash" in line and "SIGSEGV" in line for line in said.splitlines()) == 2
+    assert any(" is lost: " in text and text.endswith("go to others") for text in said)
 
 
 def test_ctrl_c_on_a_cluster_of_this_machine(command, tmp_path):
