@@ -24,7 +24,7 @@ def command(run: Path, formats: str, figures: str, sheets: bool) -> int:
 
     loaded = load(run)
     wanted = () if figures == "none" else tuple(figures.split(","))
-    written = report.render(run, figures=wanted, tables=tuple(formats.split(",")), sheets=sheets)
+    written = report.render(loaded, figures=wanted, tables=tuple(formats.split(",")), sheets=sheets)
     click.echo(report.summary(loaded))
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -29,14 +29,14 @@ FIGURES = ("png", "pdf", "svg")
 
 
 def render(
-    run_folder: str | Path,
+    run_folder: str | Path | Run,
     figures: Sequence[str] = ("png", "pdf"),
     tables: Sequence[str] = ("md", "csv"),
     sheets: bool = True,
 ) -> list[Path]:
     """Write tables/, figures/ and sheets/ into a run folder and return the files, also of a run that is not complete.
 
-    Raises UsageError for a format that is not known or a folder that is no run.
+    A run that has been read is not read again. Raises UsageError for an unknown format, or a folder that is no run.
     """
     _known("figure", figures, FIGURES)
     _known("table", tables, FORMATS)

@@ -46,6 +46,7 @@ class Run:
     warnings: list[str] = field(default_factory=list)
     elsewhere: int = 0
     """Records that the run has and `records` leaves out."""
+    _of: dict[str, pd.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def title(self) -> str:
@@ -92,8 +93,10 @@ class Run:
         return [(name, kind) for name, kind in self.problems if name not in self.shared]
 
     def of(self, problem: str) -> pd.DataFrame:
-        """The records of one problem."""
-        return self.records[self.records["problem"] == problem]
+        """The records of one problem: the same frame each time, not to be written to."""
+        if problem not in self._of:
+            self._of[problem] = self.records[self.records["problem"] == problem]
+        return self._of[problem]
 
     @property
     def caveat(self) -> str:
@@ -110,11 +113,13 @@ class Run:
         return [f"Not run: {text}." for text in self.manifest.get("left_out", ()) if f" on {problem}:" in text]
 
 
-def load(folder: str | Path) -> Run:
-    """Read a run folder. Raises UsageError if it or its manifest is missing or unreadable.
+def load(folder: str | Path | Run) -> Run:
+    """Read a run folder, unless it has been read. Raises UsageError if it or its manifest is missing or unreadable.
 
     Lines that are no records, such as the last one of a run that was killed, are left out and named in `warnings`.
     """
+    if isinstance(folder, Run):
+        return folder
     folder = Path(folder)
     manifest = _manifest(folder)
     records, warnings = _records(folder / "cells.jsonl")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from solverbench.report.records import Run
 
 
-def write_html(run_folder: str | Path, target: str | Path) -> Path:
+def write_html(run_folder: str | Path | Run, target: str | Path) -> Path:
     """Render a run folder into the file `target`, also one that is not complete. Raises UsageError if it is no run."""
     run = excerpt(load(run_folder))
     script, style = _part("page.js"), _part("page.css")
