@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from solverbench.cli.common import Numbers, json_option, print_rows, resolve_solver
+from solverbench.errors import UsageError
 
 
 @click.command("run")
@@ -41,6 +42,12 @@ from solverbench.cli.common import Numbers, json_option, print_rows, resolve_sol
 )
 @click.option("--memory", type=click.FloatRange(0, min_open=True), help="GB a cell may take.")
 @click.option("--in-process", is_flag=True, help="No workers and no limits: for debugging.")
+@click.option(
+    "--executor", "where", type=click.Choice(["processes", "dask"]), default="processes", show_default=True,
+    help="dask: on the machines of a cluster; docs/clusters.md.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster [default: --jobs workers on this machine].")
+@click.option("--resource", "resources", metavar="NAME=N", multiple=True, help="Only workers that have it: GPU=1.")
 @click.option("--no-cache", is_flag=True, help="Neither reuse cells of earlier runs nor keep these.")
 @click.option(
     "--timing",
@@ -67,6 +74,9 @@ def command(
     cell_timeout: float,
     memory: float | None,
     in_process: bool,
+    where: str,
+    scheduler: str | None,
+    resources: tuple[str, ...],
     no_cache: bool,
     timing: int | None,
     dry_run: bool,
@@ -106,7 +116,11 @@ def command(
         ]
         print_rows(rows, as_json)
         return 0
-    execute = executor(jobs, cell_timeout, memory, in_process, not no_cache)
+    execute: Any = executor(jobs, cell_timeout, memory, in_process, not no_cache)
+    if where == "dask":
+        execute = _on_cluster(execute, scheduler, resources, not no_cache)
+    elif scheduler or resources:
+        raise UsageError("--scheduler and --resource are of a cluster: give --executor dask with them")
     folder = folder or RunFolder(out, loaded.name, name)
     return _run(loaded, selection, folder, execute, asked, timing or 0, quiet, as_json)
 
@@ -133,7 +147,6 @@ def select(
 
 def _asked_before(folder: Path) -> dict[str, Any]:
     """What a run that is to be resumed was asked for. Raises UsageError if that would be another run today."""
-    from solverbench.errors import UsageError
     from solverbench.run import suite as suites
 
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
@@ -159,6 +172,23 @@ def executor(jobs: int | None, seconds: float, memory: float | None, in_process:
         return InProcess(cache)
     limits = Limits(seconds, None if memory is None else int(memory * 2**30))
     return Processes(jobs or len(os.sched_getaffinity(0)), limits, cache.root if cache else None)
+
+
+def _on_cluster(local: Any, scheduler: str | None, resources: Sequence[str], cached: bool) -> Any:
+    """The executor that does on a cluster what `local`, of worker processes, would do here."""
+    from solverbench.run.cluster import Dask
+    from solverbench.run.workers import Processes
+
+    if not isinstance(local, Processes):
+        raise UsageError("--in-process and --executor dask exclude each other: leave one out")
+    amounts = {}
+    for text in resources:
+        name, _, amount = text.partition("=")
+        try:
+            amounts[name] = float(amount)
+        except ValueError:
+            raise UsageError(f"--resource is NAME=N, as in GPU=1, got {text!r}") from None
+    return Dask(scheduler, local.jobs, local.limits, cached, amounts)
 
 
 def _run(
@@ -214,7 +244,7 @@ def _run(
         else:
             click.echo(report.summary(loaded_run))
         if not outcome.interrupted:
-            report.render(folder.path)
+            report.render(loaded_run)
     if not quiet:
         failed = f", {outcome.failed} failed" if outcome.failed else ""
         failed += f", {outcome.reused} reused from earlier runs" if outcome.reused else ""

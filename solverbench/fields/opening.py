@@ -93,6 +93,29 @@ def _check_options(ending: str, spec: str, path: str | paths.Path | None, option
         raise UsageError(f"{spec} has its own path and takes no other, but path={path} was asked for")
 
 
+def local_files(spec: str) -> tuple[str, tuple[Path, ...]] | None:
+    """(the part of `spec` that is a path on this machine, every file it needs), or None where it is no file of here.
+
+    A program is its own file alone; a trained network brings its card, and a flow map its teacher's files.
+    """
+    from solverbench import pretrained
+
+    if "://" in spec or spec in (*pretrained.names(), "power-law"):
+        return None
+    file, _, _ = spec.partition(".py:")
+    named = f"{file}.py" if ".py:" in spec else spec
+    place = Path(named).expanduser()
+    if place.is_dir():
+        return named, tuple(sorted(path for path in place.rglob("*") if path.is_file()))
+    found = [place]
+    if place.suffix.lower() == ".safetensors":
+        found.append(place.with_suffix(".json"))
+        if isinstance(teacher := pretrained.read_card(place).get("teacher"), dict):
+            beside = place.with_name(Path(str(teacher.get("name"))).name)
+            found += [beside.with_name(f"{beside.name}{ending}") for ending in (".safetensors", ".json")]
+    return named, tuple(found)
+
+
 # --- a file from the network ------------------------------------------------------------------------------------------
 
 

@@ -28,7 +28,7 @@ FIGURES = ("png", "pdf", "svg")
 
 
 def render(
-    run_folder: str | Path,
+    run_folder: str | Path | Run,
     figures: Sequence[str] = ("png", "pdf"),
     tables: Sequence[str] = ("md", "csv"),
     sheets: bool = True,
@@ -39,8 +39,9 @@ def render(
 
     only: patterns of the names of figures and sheets, without ending. slim: another folder, for a copy of the run
     without its arrays (`slim.records_alone`), which gets all files; tables and figures are then made from the copy,
-    as whoever has it can make them, and sheets, which need arrays, from the run.
-    Raises UsageError for a format that is not known, a folder that is no run, or a copy that would replace another run.
+    as whoever has it can make them, and sheets, which need arrays, from the run. A run that has been read is not read
+    again. Raises UsageError for a format that is not known, a folder that is no run, or a copy that would replace
+    another run.
     """
     _known("figure", figures, FIGURES)
     _known("table", tables, FORMATS)

@@ -5,6 +5,7 @@ Functions of the records of one problem, without text: what tables, figures and 
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +36,16 @@ def tidy(records: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
     exact samples have a score, the best is the nearest to it, as fewer samples than dimensions reward outputs that vary
     too little.
     """
+    key = id(records), quantity.key
+    if key not in _TIDY or _TIDY[key][0]() is not records:  # tables, figures and the page ask for the same
+        _TIDY[key] = weakref.ref(records, lambda _: _TIDY.pop(key, None)), _tidied(records, quantity)
+    return _TIDY[key][1].copy()
+
+
+_TIDY: dict[tuple[int, str], tuple[weakref.ref[pd.DataFrame], pd.DataFrame]] = {}
+
+
+def _tidied(records: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
     data = records[list(IDENTITY)].copy()
     data["quantity"] = quantity.key
     data["ok"] = (records["status"] == "ok") & np.isfinite(records[quantity.key])
@@ -89,7 +100,8 @@ def twins(records: pd.DataFrame) -> tuple[dict[str, str], dict[str, dict[str, li
     always: dict[str, str] = {}
     sometimes: dict[str, dict[str, list[int]]] = {}
     labels = list(pd.unique(records["label"]))
-    for label, rows in records.groupby("label", sort=False):
+    named_once = records.loc[records["same_as"].notna(), "label"].unique()
+    for label, rows in records[records["label"].isin(named_once)].groupby("label", sort=False):
         suffix = str(label)[len(str(rows["solver"].iloc[0])) :]
         planned = rows[rows["same_as"].notna() | (rows["status"] != "skipped")]
         named = planned["same_as"].dropna()

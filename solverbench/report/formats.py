@@ -41,7 +41,7 @@ def html(run: Run, tables: list[Table]) -> list[Path]:
     """report.html, everything on one page that opens from disk."""
     from solverbench.report.html import write_html
 
-    return [write_html(run.folder, run.folder / "report.html")]
+    return [write_html(run, run.folder / "report.html")]
 
 
 def parquet(run: Run, tables: list[Table]) -> list[Path]:

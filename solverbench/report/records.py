@@ -48,6 +48,9 @@ class Run:
     manifest: dict[str, Any]
     records: pd.DataFrame
     warnings: list[str] = field(default_factory=list)
+    elsewhere: int = 0
+    """Records that the run has and `records` leaves out."""
+    _of: dict[str, pd.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def title(self) -> str:
@@ -60,16 +63,21 @@ class Run:
         return int(self.manifest["cells"])
 
     @property
+    def finished(self) -> int:
+        """Cells that have a record."""
+        return len(self.records) + self.elsewhere
+
+    @property
     def complete(self) -> bool:
         """Whether every planned cell has a record, be it a failure."""
-        return len(self.records) >= self.planned
+        return self.finished >= self.planned
 
     @property
     def progress(self) -> str:
         """'incomplete: 37 of 180 cells', or 'complete: 180 cells'."""
         if self.complete:
-            return f"complete: {len(self.records)} cells"
-        return f"incomplete: {len(self.records)} of {self.planned} cells"
+            return f"complete: {self.finished} cells"
+        return f"incomplete: {self.finished} of {self.planned} cells"
 
     @property
     def problems(self) -> list[tuple[str, str]]:
@@ -89,8 +97,10 @@ class Run:
         return [(name, kind) for name, kind in self.problems if name not in self.shared]
 
     def of(self, problem: str) -> pd.DataFrame:
-        """The records of one problem."""
-        return self.records[self.records["problem"] == problem]
+        """The records of one problem: the same frame each time, not to be written to."""
+        if problem not in self._of:
+            self._of[problem] = self.records[self.records["problem"] == problem]
+        return self._of[problem]
 
     def measured(self, problem: str) -> list[Quantity]:
         """What a problem is judged by: of its kind's quantities those that some cell has, the primary one first."""
@@ -116,11 +126,13 @@ class Run:
         return [f"Not run: {text}." for text in self.manifest.get("left_out", ()) if f" on {problem}:" in text]
 
 
-def load(folder: str | Path) -> Run:
-    """Read a run folder. Raises UsageError if it or its manifest is missing or unreadable.
+def load(folder: str | Path | Run) -> Run:
+    """Read a run folder, unless it has been read. Raises UsageError if it or its manifest is missing or unreadable.
 
     Lines that are no records, such as the last one of a run that was killed, are left out and named in `warnings`.
     """
+    if isinstance(folder, Run):
+        return folder
     folder = Path(folder)
     manifest = _manifest(folder)
     records, warnings = _records(folder / "cells.jsonl")

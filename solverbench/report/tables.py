@@ -10,6 +10,7 @@ import pandas as pd
 
 from solverbench.measures.paired import RESOLVES
 from solverbench.methods import SOLVERS
+from solverbench.methods.registry import solvers
 from solverbench.report.comparison import SAME, clock, floor, reach_floor, tidy, twins, usual_budget, wide
 from solverbench.report.joint import joint_names, joint_table
 from solverbench.report.layout import Table, listed, short, told
@@ -267,14 +268,16 @@ def _headed(records: pd.DataFrame, body: pd.DataFrame, measured: bool = False) -
     body.insert(0, "solver", names)
     body.insert(1, "claimed" if measured else "order", orders)
     if measured:
-        body.insert(2, "measured", [_attained(known["solver"][name]) for name in body.index])
+        registered = {*solvers()}  # asked once: who is not there is looked for among all installed packages
+        names = [str(known["solver"][name]) for name in body.index]
+        body.insert(2, "measured", [_attained(name) if name.split("[")[0] in registered else "-" for name in names])
     return body
 
 
 def _attained(solver: str) -> str:
-    """The order a registered solver has been measured to have, by the tests of this version; '-' for others."""
-    found = SOLVERS.get(solver)
-    if found is None or found.order is None:
+    """The order a registered solver has been measured to have, by the tests of this version; '-' without one."""
+    found = SOLVERS[solver]
+    if found.order is None:
         return "-"
     return str(found.order if found.attains is None else found.attains[0])
 

@@ -41,6 +41,15 @@ class Prepared:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """A prepared problem: the attributes that preparing gave it, pickled; None if they cannot travel."""
+
+    problem: str
+    broken: str | None
+    state: bytes | None
+
+
+@dataclass(frozen=True)
 class Shown:
     """Pictures of a problem's reference."""
 
@@ -55,9 +64,33 @@ class Done:
     cell: str
     record: dict[str, Any]
     arrays: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    fatal: bool = False
+    """Whether it cost the process it ran in."""
 
 
-Event: TypeAlias = Preparing | Prepared | Shown | Done
+@dataclass(frozen=True)
+class Tracing:
+    """Which solver's program is at work from now on: a cell's own, or another's that it might share."""
+
+    solver: str
+
+
+@dataclass(frozen=True)
+class Returned:
+    """A cell is to be run again, without `solver`, another's program that cost the process it was traced in."""
+
+    cell: str
+    solver: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something a user should know, and no cell's business."""
+
+    text: str
+
+
+Event: TypeAlias = Preparing | Prepared | Shared | Shown | Tracing | Done | Returned | Notice
 
 
 @dataclass
@@ -123,15 +156,21 @@ class Bench:
 
     def _first(self, cell: Cell, plan: Plan) -> tuple[Solver | None, Plan]:
         """(the first solver before this one whose plan is the same program, that plan), or (None, plan)."""
+        found: tuple[Solver | None, Plan] = None, plan
         for other in cell.before:
+            if (cell.problem.spec.name, cell.budget, str(other)) not in self._plans:
+                self.tell(Tracing(str(other)))
             try:
                 known = self._plan(cell, other)
                 _ = other.stochastic  # a problem may ask, and a solver that cannot be traced should not be asked here
             except Exception:  # its own cell says why
                 continue
             if known.nfe == plan.nfe and known.equivalent(plan):
-                return other, known
-        return None, plan
+                found = other, known
+                break
+        if cell.before:
+            self.tell(Tracing(str(cell.solver)))
+        return found
 
     def _judge(self, cell: Cell, solver: Solver, plan: Plan) -> tuple[Judgement, str | None, bool]:
         """(the judgement, its identity, whether it was known from another run)."""

@@ -76,10 +76,11 @@ def select(
             else:
                 fitting.append(method)
         fitting.sort(key=_evaluations)  # stable; equal grids follow each other
+        before = [tuple(fitting[:place]) for place in range(len(fitting))]  # one for all budgets: they add up
         cells += [
-            Cell(problem, method, budget, seed, tuple(fitting[:place]))
+            Cell(problem, method, budget, seed, earlier)
             for budget in budgets
-            for place, method in enumerate(fitting)
+            for method, earlier in zip(fitting, before, strict=True)
         ]
     if not cells:
         raise NothingSelectedError(f"nothing selected: no cell of suite {suite.name!r} passes the given filters")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections.abc import Collection
 from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
@@ -21,8 +22,10 @@ from solverbench.plans import LinComb, Map, Plan
 from solverbench.problems.base import ProblemSpec
 
 _MEASURING = ("engines", "fields", "grids", "measures", "networks", "paths", "plans", "problems")
-_WORDS = ("name", "nfe", "solvers", "table", "about")  # of a problem: what it is called, and who is judged on it
+_WORDS = ("name", "field", "nfe", "solvers", "table", "about")  # of a problem: what it and its field, which enters by
+# its content, are called, and who is judged on it
 _LIBRARIES = ("numpy", "scipy", "torch")
+_SOURCES = (".py", ".cu", ".cuh")
 
 
 def identity(spec: ProblemSpec, plan: Plan | None, seed: int) -> str | None:
@@ -67,11 +70,15 @@ def _field(name: str) -> str | None:
 @cache
 def _package() -> str:
     """The source of all that executes a plan and measures what comes out."""
-    root = resources.files("solverbench")
-    sources = (p for p in Path(str(root)).rglob("*") if p.suffix in (".py", ".cu", ".cuh"))
-    files = [p for p in sources if p.relative_to(str(root)).parts[0] in _MEASURING]
-    top = Path(str(root)).glob("*.py")
-    content = sorted((p.relative_to(str(root)).as_posix(), p.read_bytes()) for p in (*files, *top))
+    return source(_MEASURING)
+
+
+def source(folders: Collection[str] | None = None) -> str:
+    """sha256 of this package's modules and kernels: of those in the given folders and at the top, or of all."""
+    root = Path(str(resources.files("solverbench")))
+    files = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.suffix in _SOURCES}
+    wanted = sorted(name for name in files if "/" not in name or folders is None or name.split("/")[0] in folders)
+    content = [(name, files[name].read_bytes()) for name in wanted]
     return hashlib.sha256(b"".join(name.encode() + b"\0" + text for name, text in content)).hexdigest()
 
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from solverbench.run.bench import Bench, Done, Event, Prepared, Shown
+from solverbench.run.bench import Bench, Done, Event, Notice, Prepared, Shown
 from solverbench.run.cache import Cache
 from solverbench.run.cells import Cell, Selection
 from solverbench.run.store import RunFolder, command_line, solver_files
@@ -87,6 +87,8 @@ def run(
                 match event:
                     case Prepared(problem, seconds, broken) if seconds > 1 and not broken:
                         say(f"{problem}: reference computed in {seconds:.1f} s")
+                    case Notice(text):
+                        say(text)
                     case Shown(problem, images):
                         folder.arrays(f"reference-{problem}", images=images)
                     case Done(cell, record, arrays):

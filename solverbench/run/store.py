@@ -113,6 +113,8 @@ class RunFolder:
             self._cells.write(json.dumps(clean).encode() + b"\n")
             self._cells.flush()
             os.fsync(self._cells.fileno())
+        if not os.fstat(self._cells.fileno()).st_nlink:  # what is written to a file without a name is lost
+            raise StorageError(f"{self.path} has been removed while the run was writing it: start a new run")
 
     def arrays(self, name: str, **arrays: np.ndarray[Any, Any] | None) -> None:
         """Store arrays under a name, those that are None left out; nothing if all are."""

@@ -2,8 +2,7 @@
 
 Each worker gets one cell at a time, so one that hangs, crashes or eats memory is known by its cell; it is killed, the
 cell fails with the reason, and another worker takes its place. Workers have one thread each: a sum is then formed
-in the same order however many of them there are, and numbers are equal bit for bit. A problem is prepared once, by the
-first worker that needs it, and the others are sent the result; until then it is that worker's alone.
+in the same order however many of them there are, and numbers are equal bit for bit.
 
 Whatever travels is made by this run, and goes through pipes between its own processes.
 """
@@ -16,6 +15,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,37 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from solverbench.errors import SolverbenchError
-from solverbench.problems.base import ProblemSpec
-from solverbench.run.bench import Bench, Done, Event, Prepared, Preparing, describe, failure
+from solverbench.run.bench import Bench, Done, Event, Prepared, Preparing, Returned, Shared, Tracing, failure
 from solverbench.run.cache import Cache
 from solverbench.run.cells import Cell
+from solverbench.run.desk import Desk, Task
 from solverbench.threads import one_thread
 
 PATIENCE = 120.0
 """Seconds a worker may take to start."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """A cell as it travels: by names."""
-
-    cell: str
-    problem: ProblemSpec
-    solver: str
-    before: tuple[str, ...]
-    files: tuple[str, ...]
-    """Programs of the user's that register solvers."""
-    budget: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class Shared:
-    """A prepared problem: the attributes that preparing gave it, pickled; None if they cannot travel."""
-
-    problem: str
-    broken: str | None
-    state: bytes | None
 
 
 @dataclass(frozen=True)
@@ -76,85 +53,26 @@ class Processes:
 
     def __call__(self, cells: Sequence[Cell]) -> Generator[Event]:
         """Events in the order in which they come. Closing the iterator, or an exception in it, ends all workers."""
-        desk = _Desk(cells)
-        crew = [_Worker(self.limits, self.cache) for _ in range(min(self.jobs, len(cells)))]
+        desk = Desk(cells)
+        crew = [Worker(self.limits, self.cache) for _ in range(min(self.jobs, len(cells)))]
         try:
-            while desk.waiting or any(worker.cell for worker in crew):
+            while desk.waiting or any(worker.task for worker in crew):
                 for worker in crew:
-                    desk.serve(worker, crew)
+                    if worker.idle:
+                        for cell in desk.take(worker):
+                            worker.give(desk.task(cell), desk.shared.get(cell.problem.spec.name))
+                        if worker.idle:
+                            desk.leave(worker)  # it waits, and is in nobody's way
                 for place in _ready(crew):
-                    yield from desk.hear(crew, place)
+                    for event in crew[place].hear():
+                        desk.note(event)
+                        yield event
+                    if crew[place].gone:
+                        desk.leave(crew[place])
+                        crew[place] = Worker(self.limits, self.cache)
         finally:
             for worker in crew:
                 worker.kill()
-
-
-class _Desk:
-    """Which cells wait, and what is known of their problems."""
-
-    def __init__(self, cells: Sequence[Cell]) -> None:
-        self.waiting: dict[str, list[Cell]] = {}
-        for cell in cells:
-            self.waiting.setdefault(cell.problem.spec.name, []).append(cell)
-        self._shared: dict[str, Shared] = {}
-        self._fatal: set[str] = set()
-        """Solvers that cost a worker: nobody else need trace them."""
-
-    def serve(self, worker: _Worker, crew: Sequence[_Worker]) -> None:
-        """Give an idle worker a cell: of its problem if there is one, else of one that is prepared or nobody's."""
-        if not worker.ready or worker.cell is not None:
-            return
-        others = {other.problem for other in crew if other is not worker}
-        for name in sorted(self.waiting, key=lambda name: name != worker.problem):
-            shared = self._shared.get(name)
-            if name in others and (shared is None or (shared.state is None and shared.broken is None)):
-                continue
-            cell = self.waiting[name].pop(0)
-            if not self.waiting[name]:
-                del self.waiting[name]
-            worker.give(cell, [str(other) for other in cell.before if str(other) not in self._fatal], shared)
-            return
-        worker.problem = None  # it waits, and is in nobody's way
-
-    def hear(self, crew: list[_Worker], place: int) -> Iterator[Event]:
-        """What a worker has to say, or what became of it."""
-        worker = crew[place]
-        try:
-            message = worker.pipe.recv() if worker.pipe.poll() else None
-        except (EOFError, OSError):
-            message = None
-        match message:
-            case None:
-                yield from self._lost(crew, place)
-            case _Ready():
-                worker.attend()
-            case Shared():
-                worker.knows.add(message.problem)
-                self._shared[message.problem] = message
-            case event:
-                worker.note(event)
-                yield event
-
-    def _lost(self, crew: list[_Worker], place: int) -> Iterator[Event]:
-        """A worker is dead, or late: its cell fails, or its problem if that was being prepared, and it is replaced."""
-        worker = crew[place]
-        late = worker.process.is_alive()
-        if late and time.monotonic() < worker.deadline:
-            return
-        worker.kill()
-        cell, why = worker.cell, worker.obituary(late)
-        if not worker.ready:
-            raise SolverbenchError(f"worker processes do not start ({why}): try --in-process")
-        if cell is not None:
-            if worker.preparing:
-                name = cell.problem.spec.name
-                self._shared[name] = Shared(name, why, None)
-                yield Prepared(name, 0.0, why)
-                why = f"the problem could not be prepared: {why}"
-            else:
-                self._fatal.add(str(cell.solver))
-            yield Done(cell.id, describe(cell) | failure(why))
-        crew[place] = _Worker(worker.limits, worker.cache)
 
 
 @dataclass(frozen=True)
@@ -162,8 +80,8 @@ class _Ready:
     """A worker has imported, or opened, what it needs: what follows is a cell's time."""
 
 
-class _Worker:
-    """One process, seen from the run."""
+class Worker:
+    """One process, seen from where it was started."""
 
     def __init__(self, limits: Limits, cache: Path | None) -> None:
         context = multiprocessing.get_context("spawn")
@@ -171,41 +89,96 @@ class _Worker:
         self.process = context.Process(target=_work, args=(its, limits, cache), daemon=True)
         self.process.start()
         its.close()
-        self.limits, self.cache = limits, cache
-        self.ready = self.preparing = False
-        self.cell: Cell | None = None
+        self.limits = limits
+        self.ready = self.preparing = self.gone = False
+        self.task: Task | None = None
         self.problem: str | None = None
-        self.knows: set[str] = set()
+        self._tracing = ""
+        self._knows: set[str] = set()
         """Problems whose preparation it need not be sent."""
         self.deadline = time.monotonic() + PATIENCE
 
-    def give(self, cell: Cell, before: Sequence[str], shared: Shared | None) -> None:
-        """Send it a cell, after what is known of the cell's problem. before: solvers whose program it may share."""
-        self.cell, self.problem = cell, cell.problem.spec.name
-        with contextlib.suppress(OSError):  # a dead worker is heard of soon
-            if shared is not None and self.problem not in self.knows:
-                self.knows.add(self.problem)
-                self.pipe.send(shared)
-            self.pipe.send(_task(cell, before))
-        self.attend()
+    @property
+    def idle(self) -> bool:
+        """Whether it could be given a cell."""
+        return self.ready and self.task is None
 
-    def attend(self) -> None:
+    def give(self, task: Task, shared: Shared | None) -> None:
+        """Send it a cell, after what is known of the cell's problem."""
+        self.task, self.problem, self._tracing = task, task.problem.name, task.solver
+        with contextlib.suppress(OSError):  # a dead worker is heard of soon
+            if shared is not None and self.problem not in self._knows:
+                self._knows.add(self.problem)
+                self.pipe.send(shared)
+            self.pipe.send(task)
+        self._attend()
+
+    def hear(self) -> Iterator[Event]:
+        """What it has to say, or, once it is `gone`, what that cost: its cell, or the problem it was preparing.
+
+        Raises SolverbenchError if it never came to be ready.
+        """
+        try:
+            message = self.pipe.recv() if self.pipe.poll() else None
+        except (EOFError, OSError):
+            message = None
+        match message:
+            case None:
+                yield from self._lost()
+            case _Ready():
+                self._attend()
+            case Tracing():
+                self._tracing = message.solver
+            case event:
+                self._note(event)
+                yield event
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+    def _attend(self) -> None:
         """It is at its cell from now on, or waits for one."""
         self.ready, self.preparing = True, False
-        self.deadline = math.inf if self.cell is None else time.monotonic() + self.limits.seconds
+        self.deadline = math.inf if self.task is None else time.monotonic() + self.limits.seconds
 
-    def note(self, event: Event) -> None:
+    def _note(self, event: Event) -> None:
         """Keep in mind what it is at."""
         match event:
             case Preparing():
                 self.preparing, self.deadline = True, math.inf
+            case Shared():
+                self._knows.add(event.problem)
             case Prepared():
-                self.attend()
+                self._attend()
             case Done():
-                self.cell = None
-                self.attend()
+                self.task = None
+                self._attend()
 
-    def obituary(self, late: bool) -> str:
+    def _lost(self) -> Iterator[Event]:
+        late = self.process.is_alive()
+        if late and time.monotonic() < self.deadline:
+            return
+        self.kill()
+        self.gone = True
+        task, why = self.task, self._obituary(late)
+        if not self.ready:
+            raise SolverbenchError(f"worker processes do not start ({why}): try --in-process")
+        if task is None:
+            return
+        self.task = None
+        if self._tracing != task.solver:
+            yield Returned(task.cell, self._tracing)
+            return
+        if self.preparing:
+            yield Shared(task.problem.name, why, None)
+            yield Prepared(task.problem.name, 0.0, why)
+            why = f"the problem could not be prepared: {why}"
+        yield Done(task.cell, task.asked | failure(why), fatal=not self.preparing)
+
+    def _obituary(self, late: bool) -> str:
         """Why it is no more."""
         if late:
             return f"no result within {self.limits.seconds:g} s: the process was killed (--cell-timeout)"
@@ -214,14 +187,8 @@ class _Worker:
             return f"its process was killed by {signal.Signals(-code).name}"
         return f"its process exited with code {code}"
 
-    def kill(self) -> None:
-        """End it at once."""
-        self.process.kill()
-        self.process.join()
-        self.pipe.close()
 
-
-def _ready(crew: Sequence[_Worker]) -> list[int]:
+def _ready(crew: Sequence[Worker]) -> list[int]:
     """The workers that have something to say, are dead, or are late."""
     now = time.monotonic()
     soonest = min(worker.deadline for worker in crew)
@@ -232,18 +199,10 @@ def _ready(crew: Sequence[_Worker]) -> list[int]:
     return sorted(ready | {place for place, worker in enumerate(crew) if worker.deadline <= time.monotonic()})
 
 
-def _task(cell: Cell, before: Sequence[str]) -> Task:
-    from solverbench.methods.user import files
-
-    return Task(
-        cell.id, cell.problem.spec, str(cell.solver), tuple(before), tuple(map(str, files())),
-        cell.budget, cell.seed,
-    )  # fmt: skip
-
-
 def _work(pipe: Connection, limits: Limits, cache: Path | None) -> None:
-    """What a worker does until its pipe closes."""
+    """What a worker does until its pipe closes, or whoever started it is no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the run's business
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     one_thread()
     import torch  # noqa: F401  # before memory is limited: what a cell may take does not include it
 
@@ -257,6 +216,14 @@ def _work(pipe: Connection, limits: Limits, cache: Path | None) -> None:
                 station.shared[message.problem] = message
             else:
                 pipe.send(station.finish(message))
+
+
+def _end_with_parent() -> None:
+    """A cell that hangs does not look at its pipe."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 @dataclass
@@ -286,9 +253,9 @@ class _Station:
             solver, before = SOLVERS[task.solver], tuple(SOLVERS[name] for name in task.before)
             self._take(task)
         except SolverbenchError as error:
-            asked = {"cell": task.cell, "problem": task.problem.name, "kind": task.problem.kind, "solver": task.solver}
-            return Done(task.cell, asked | {"budget": task.budget, "seed": task.seed} | failure(str(error), error))
-        return self.bench.finish(Cell(self._problem, solver, task.budget, task.seed, before))
+            return Done(task.cell, task.asked | failure(str(error), error))
+        done = self.bench.finish(Cell(self._problem, solver, task.budget, task.seed, before))
+        return Done(task.cell, done.record | task.asked, done.arrays)
 
     def _take(self, task: Task) -> None:
         """Make the task's problem the one at hand."""

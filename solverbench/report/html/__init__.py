@@ -20,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from solverbench.report.html.charts import chart_data
+from solverbench.report.html.excerpt import excerpt
 from solverbench.report.html.pictures import pictures_of
 from solverbench.report.html.subjects import subjects_of
 from solverbench.report.records import load
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from solverbench.report.records import Run
 
 
-def write_html(run_folder: str | Path, target: str | Path) -> Path:
+def write_html(run_folder: str | Path | Run, target: str | Path) -> Path:
     """Render a run folder into the file `target`, also one that is not complete. Raises UsageError if it is no run."""
-    run = load(run_folder)
+    run = excerpt(load(run_folder))
     script, style = _part("page.js"), _part("page.css")
     environment = Environment(
         loader=PackageLoader("solverbench.report", "html"),

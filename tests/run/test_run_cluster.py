@@ -1,0 +1,201 @@
+"""Runs on a Dask cluster: a scheduler and workers on loopback, killed and added; the numbers are those of home."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import small
+
+from solverbench.errors import UsageError
+from solverbench.methods.user import load_file
+from solverbench.run import cells, cluster, remote, runner, store, suite
+from solverbench.run.workers import Limits, Processes
+
+FIELDS = f"""
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, {str(Path(small.__file__).parent)!r})
+import small
+
+if os.environ.get("NOT_HERE") and str(Path(__file__)).startswith(os.environ["NOT_HERE"]):
+    raise RuntimeError("a worker reads the disk of the run")
+
+
+def gaussian():
+    return small.gaussian()
+
+
+def mixture():
+    return small.mixture()
+"""
+SOLVERS = """
+import os, signal, time
+import solverbench
+
+
+def euler(x, path, grid, do=lambda: None):
+    if len(grid) == 5:
+        do()
+    for s, t in grid.steps:
+        x = x + (t - s) * x.predict("velocity", at=s)
+    return x
+
+
+@solverbench.solver("mine")
+def mine(x, path, grid):
+    return euler(x, path, grid)
+
+
+@solverbench.solver("crash")
+def crash(x, path, grid):
+    return euler(x, path, grid, lambda: os.kill(os.getpid(), signal.SIGSEGV))
+
+
+@solverbench.solver("hang")
+def hang(x, path, grid):
+    return euler(x, path, grid, lambda: time.sleep(1000))
+
+
+@solverbench.solver("idle")
+def idle(x, path, grid):
+    return euler(x, path, grid, lambda: time.sleep(float(os.environ.get("IDLE", "0"))))
+"""
+SUITE = """
+schema = 1
+name = "small"
+nfe = [3, 4, 5, 6]
+solvers = ["ddim", "dpmpp-1", "heun", "ddpm"]
+{problems}
+"""
+TIMINGS = {"seconds", "sampling_seconds", "field_seconds", "overhead_seconds", "reused", "traceback"}
+PATIENCE = 600
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """command(*arguments): `solverbench run` on the small suite with solvers of its own, as the list of its words."""
+    monkeypatch.setenv("SOLVERBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")]))
+    (tmp_path / "fields.py").write_text(FIELDS)
+    (tmp_path / "mine.py").write_text(SOLVERS)
+    problems = small.PROBLEMS
+    for name in ("gaussian", "mixture"):
+        problems = problems.replace(f'"cifar10-{name}"', f'"{tmp_path}/fields.py:{name}"')
+    (tmp_path / "small.toml").write_text(SUITE.format(problems=problems))
+    fixed = ["--suite", str(tmp_path / "small.toml"), "--out", str(tmp_path / "reports"), "--no-cache"]
+    return lambda *arguments: [sys.executable, "-m", "solverbench", "run", *fixed, *map(str, arguments)]
+
+
+@pytest.fixture
+def dask(tmp_path):
+    """dask("scheduler" or "worker", *arguments): one of the processes of a cluster, killed at the end of the test."""
+    pytest.importorskip("distributed", reason="dask.distributed is not installed: pip install 'solverbench[cluster]'")
+    started = []
+
+    def start(what, *arguments, **environment):
+        words = [sys.executable, "-m", f"distributed.cli.dask_{what}", "--no-dashboard", *map(str, arguments)]
+        place = tmp_path / f"{what}-{len(started)}"
+        place.mkdir()
+        with open(place / "log", "w") as log:
+            process = subprocess.Popen(
+                words, cwd=place, stdout=log, stderr=log, env=os.environ | environment, start_new_session=True
+            )
+        started.append(process)
+        return process
+
+    yield start
+    for process in reversed(started):
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def scheduler(dask, tmp_path):
+    """The address of a scheduler."""
+    file = tmp_path / "scheduler.json"
+    dask("scheduler", "--scheduler-file", file, "--host", "127.0.0.1", "--port", 0)
+    wait(lambda: file.exists() and file.read_text().endswith("}"))
+    return json.loads(file.read_text())["address"]
+
+
+def wait(until, seconds=PATIENCE):
+    end = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def lines(folder):
+    file = folder / "cells.jsonl"
+    return file.read_bytes().count(b"\n") if file.exists() else 0
+
+
+def numbers(folder):
+    """Everything in the records but what time it took; each cell is there once."""
+    records = [json.loads(line) for line in (folder / "cells.jsonl").read_text().splitlines()]
+    found = {r["cell"]: {k: v for k, v in r.items() if k not in TIMINGS} for r in records}
+    assert len(found) == len(records)
+    return dict(sorted(found.items()))
+
+
+def test_workers_killed_and_added_give_the_numbers_of_a_run_at_home(command, dask, scheduler, tmp_path):
+    """One worker is killed at work, another joins then; solver and field files reach workers that may not read ours."""
+    command()  # writes the files
+    alone = {"NOT_HERE": str(tmp_path / "fields.py"), "IDLE": "3"}
+    loaded = suite.load(str(tmp_path / "small.toml"))
+    chosen = cells.select(loaded, solvers=[*load_file(str(tmp_path / "mine.py:mine")), "crash", "idle", "heun", "ddpm"])
+    first, _ = (dask("worker", scheduler, "--nthreads", 1, nanny, **alone) for nanny in ("--no-nanny", "--nanny"))
+    said, done = [], []
+
+    def finished(record):
+        done.append(record)
+        if len(done) == 3:
+            os.kill(first.pid, signal.SIGKILL)
+            dask("worker", scheduler, "--nthreads", 2, "--no-nanny", **alone)
+
+    def ran(name, execute, then):
+        folder = store.RunFolder(tmp_path, "small", name)
+        assert runner.run(loaded, chosen, folder, execute=execute, say=said.append, done=then).exit_code == 3
+        return numbers(folder.path)
+
+    found = ran("cluster", cluster.Dask(scheduler, 1, Limits(), False), finished)
+    assert found == ran("home", Processes(1), lambda record: None)
+    assert len(found) == 40
+    failed = {(r["solver"], r["reason"]) for r in found.values() if r["status"] == "failed"}
+    assert failed == {("crash", "its process was killed by SIGSEGV")}  # the solver's doing: not tried again
+    assert any(" is lost: " in text and text.endswith("go to others") for text in said)
+
+
+def test_ctrl_c_on_a_cluster_of_this_machine(command, tmp_path):
+    """A LocalCluster; the whole group of processes is interrupted, as by a terminal, and none is left."""
+    pytest.importorskip("distributed", reason="dask.distributed is not installed: pip install 'solverbench[cluster]'")
+    folder = tmp_path / "reports" / "small" / "r"
+    words = command("--solver", f"{tmp_path}/mine.py:hang", "--solver", "ddim", "--name", "r", "--problem", "gaussian",
+                    "--executor", "dask", "--jobs", 1)  # fmt: skip
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait(lambda: lines(folder) >= 3 or process.poll() is not None)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=PATIENCE)  # ends only when nobody holds our pipes any more
+    assert process.returncode == 130, said
+    assert f"go on with --resume {folder}" in said
+
+
+def test_what_cannot_be_is_said_before_the_run(monkeypatch):
+    other = remote.Greeting({**remote.versions(), "numpy": "1.0"}, {}, 1)
+    study = cluster._Study(None, [], cluster.Dask(None, 1, cluster.Limits(), False))
+    study.first = study.present = {"tcp://a:1"}
+    with pytest.raises(UsageError, match=r"numpy 1.0 where this process has .*install the same"):
+        list(study._welcome("tcp://a:1", other))
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError, match=r"needs dask.distributed: pip install 'solverbench\[cluster\]'"):
+        list(cluster.Dask(None, 1, cluster.Limits(), False)([]))
