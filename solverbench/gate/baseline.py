@@ -19,6 +19,8 @@ EXACT = ("nfe", "w2", "kl", "w2_discretisation", "kl_discretisation")
 """Of a record, computed without a sample; of all, less is better."""
 SAMPLED = {"rmse": ("rmse_se", "n_paired"), "fd": ("fd_se", "n")}
 """Of a record, estimated: with the keys of the standard error and of the number of samples; less is better."""
+_MATTERS = ("python", "numpy", "scipy", "torch")
+"""Versions that can move the last digits of a number."""
 
 
 class NoBaselineError(SolverbenchError):
@@ -65,6 +67,15 @@ class Baseline:
     made: Mapping[str, Any]
     """Versions, processor, date, commit: said, not compared."""
     entries: tuple[Entry, ...]
+
+    def elsewhere(self, now: Baseline) -> list[str]:
+        """What is another where `now` was computed: "numpy 2.4.6, now 2.5.0"."""
+        then, here = (
+            {name: made.get("versions", {}).get(name) for name in _MATTERS}
+            | {"processor": made.get("hardware", {}).get("cpu")}
+            for made in (self.made, now.made)
+        )
+        return [f"{name} {then[name]}, now {here[name]}" for name in then if then[name] != here[name]]
 
     def write(self, path: Path) -> None:
         """Write the file, one cell a line in a fixed order, so that a change is seen as a change of lines."""

@@ -19,7 +19,7 @@ import solverbench as sb
 from solverbench.cli import main
 from solverbench.gate import outputs
 from solverbench.gate.baseline import Baseline, Entry, NoBaselineError
-from solverbench.gate.verdict import ALARMS, findings, regressions
+from solverbench.gate.verdict import ALARMS, findings, regressions, renewed
 from solverbench.problems.base import ProblemSpec, build
 from solverbench.run.bench import Bench
 from solverbench.run.cells import Cell
@@ -87,7 +87,25 @@ def test_a_status_that_changes(before, after, verdict):
 
 def test_cells_that_are_missing():
     assert verdicts([entry(), entry("heun")], [entry()]) == [("heun", "status", "worse")]
-    assert verdicts([entry()], [entry(), entry("heun")]) == [("heun", "status", "better")]
+    assert verdicts([entry()], [entry(), entry("heun")]) == [("heun", "status", "new")]
+    assert not regressions(findings([entry()], [entry(), entry("heun")]), strict=True)
+
+
+def test_an_update_leaves_lines_in_which_nothing_changed():
+    """A file computed on another machine differs in last digits everywhere; its diff should not."""
+    made = Baseline({}, "suite", {}, ())
+    rounding = entry(exact=EXACT | {"w2": 0.25 * (1 + 1e-13)})
+    changed, new = entry("heun", exact=EXACT | {"w2": 0.3}), entry("rk4")
+    before = replace(made, entries=(entry(), entry("heun"), entry("gone")))
+    now = replace(made, entries=(rounding, changed, new))
+    assert renewed(before, now).entries == (entry(), changed, new)
+    assert renewed(replace(before, suite_hash="other"), now) == now
+
+
+def test_where_a_baseline_was_saved_is_told():
+    here, there = ({"versions": {"numpy": v, "pandas": v}, "hardware": {"cpu": "Z80"}} for v in ("2.4", "2.5"))
+    told = Baseline({}, "", here, ()).elsewhere(Baseline({}, "", there, ()))
+    assert told == ["numpy 2.4, now 2.5"]
 
 
 def test_false_alarms_are_as_rare_as_stated():
