@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -115,6 +116,12 @@ class Problem(Protocol):
     def judge(self, solver: Solver, plan: Plan) -> Judgement:
         """Measure one plan."""
 
+    def asks(self, solver: Solver | None = None, plan: Plan | None = None) -> Sequence[Any]:
+        """What its numbers depend on beside the plan, the field and what is stated: plans, and plain values.
+
+        Of the solver and its plan, if they are given, and of the solvers its references come from.
+        """
+
     @property
     def evaluations(self) -> int:
         """Evaluations of the network that one call of the field costs."""
@@ -156,6 +163,10 @@ class OnField:
     def evaluations(self) -> int:
         """Evaluations of the network that one call of the field costs: 2 with guidance."""
         return int(getattr(self.field, "evaluations", 1))
+
+    def asks(self, solver: Solver | None = None, plan: Plan | None = None) -> Sequence[Any]:
+        """Nothing beside."""
+        return ()
 
     def applies(self, solver: Solver) -> str | None:
         """None if the solver can run here, else why not."""

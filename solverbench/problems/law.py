@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +13,7 @@ from solverbench.engines.noise import START, normals
 from solverbench.errors import PlanError
 from solverbench.measures.gaussians import DISTANCES
 from solverbench.measures.law import error_split, law_of
-from solverbench.measures.likelihood import mean_bits
+from solverbench.measures.likelihood import mean_bits, rising_plan
 from solverbench.methods import Solver
 from solverbench.orders.subjects import strength
 from solverbench.pictures import as_pictures
@@ -38,7 +39,7 @@ class LawProblem(OnField):
         # churn and the like follow no process; what the start costs is then stated for the ODE
         for name, parts in error_split(plan, self.field, strength(solver) or 0.0, K).items():
             measures |= {f"{name}_{part}": value for part, value in parts.items() if part != "total"}
-        if self.spec.likelihood and not solver.stochastic and solver.integrates != "flow map":
+        if self._has_likelihood(solver):
             with suppress(PlanError):  # a method that cannot go upwards has no likelihood, and a law all the same
                 measures["bits"], measures["bits_exact"] = mean_bits(self.field, solver, plan.grid)
                 measures["bits_error"] = abs(measures["bits"] - measures["bits_exact"])
@@ -52,6 +53,19 @@ class LawProblem(OnField):
             None if finite else "the output law is not finite",
             self._pictures(K, float(plan.grid.times[0])),
         )
+
+    def asks(self, solver: Solver | None = None, plan: Plan | None = None) -> Sequence[Any]:
+        """The strength of the process whose parts its error is split by, and the plan its likelihood is computed by."""
+        if solver is None or plan is None:
+            return ()
+        upwards = None
+        if self._has_likelihood(solver):
+            with suppress(PlanError):
+                upwards = rising_plan(solver, self.field.path, plan.grid)
+        return strength(solver), upwards
+
+    def _has_likelihood(self, solver: Solver) -> bool:
+        return self.spec.likelihood and not solver.stochastic and solver.integrates != "flow map"
 
     def _pictures(self, K: Kernel, t: float) -> Any:
         """Draws from the transition kernel of a sampler that starts at time t; None if there are none to be kept."""

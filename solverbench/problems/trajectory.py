@@ -16,6 +16,7 @@ An evaluation of a guided field is two of its network; budgets and NFE count the
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,11 @@ class TrajectoryProblem(OnField):
                 measures["fd_reference_se"] = halves(both, len(features)).se
                 measures["fd_data_se"] = halves(data, len(features)).se
         return Judgement(measures, images=pictures, squared_errors=errors)
+
+    def asks(self, solver: Solver | None = None, plan: Plan | None = None) -> Sequence[Any]:
+        """The programs of the solvers its references come from, on a few steps: where a coefficient changes, it shows."""
+        path, few = self.field.path, grid("edm", self.field.path, 8)
+        return [SOLVERS[name].plan(path, few, self.field.prediction) for name in (REFERENCE, SET_REFERENCE)]
 
     def _run(self, solver: Solver, steps: int, x: Any) -> Array:
         fine = grid("edm", self.field.path, steps, t_max=float(self.grid(2).times[0]))
