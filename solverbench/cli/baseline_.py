@@ -42,7 +42,7 @@ def save(out: Path, jobs: int | None, cell_timeout: float, in_process: bool, qui
 @click.argument("baseline", type=click.Path(path_type=Path), default=FILE)
 @how
 def update(baseline: Path, jobs: int | None, cell_timeout: float, in_process: bool, quiet: bool) -> int:
-    """Run again what BASELINE is of, and keep what changed and what is new; look at the difference before you commit it.
+    """Run again what BASELINE is of, and keep what changed and what is new; look at the diff before you commit it.
 
     Lines of cells in which nothing changed stay as they are.
     """

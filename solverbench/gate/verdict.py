@@ -47,8 +47,11 @@ class Finding:
         return f"{100 * (self.now / self.before - 1):+.3g} %"
 
 
-def findings(before: Iterable[Entry], now: Iterable[Entry]) -> list[Finding]:
-    """All that changed, worse first. A cell that is no more is worse; one that was not there is new, and neither."""
+def findings(before: Iterable[Entry], now: Iterable[Entry], *, rtol: float = RTOL) -> list[Finding]:
+    """All that changed, worse first. A cell that is no more is worse; one that was not there is new, and neither.
+
+    rtol: relative tolerance of exact numbers.
+    """
     old, new = ({entry.key: entry for entry in entries} for entries in (before, now))
     found: list[Finding] = []
     tests: list[Finding] = []
@@ -59,7 +62,7 @@ def findings(before: Iterable[Entry], now: Iterable[Entry]) -> list[Finding]:
             verdict: Verdict = "new" if a is None else "better" if is_ == "ok" else "worse"
             found.append(Finding(*key, "status", was, is_, verdict))
         elif a and b:
-            found += _exact(a, b)
+            found += _exact(a, b, rtol)
             tests += _sampled(a, b)
     for side in ("worse", "better"):
         found += _holm([test for test in tests if test.verdict == side], len(tests))
@@ -87,11 +90,11 @@ def renewed(before: Baseline, now: Baseline) -> Baseline:
     return replace(now, entries=tuple(old.get(entry.key, entry) for entry in now.entries))
 
 
-def _exact(a: Entry, b: Entry) -> list[Finding]:
+def _exact(a: Entry, b: Entry, rtol: float) -> list[Finding]:
     changed = []
     for name in dict.fromkeys((*a.exact, *b.exact)):
         x, y = a.exact.get(name, math.nan), b.exact.get(name, math.nan)
-        if not math.isclose(x, y, rel_tol=RTOL, abs_tol=ATOL):
+        if not math.isclose(x, y, rel_tol=rtol, abs_tol=ATOL):
             # a number that is no more, or is new, is no improvement
             changed.append(Finding(*a.key, name, x, y, "better" if y < x else "worse"))
     return changed

@@ -101,7 +101,7 @@ class TrajectoryProblem(OnField):
         return Judgement(measures, images=pictures, squared_errors=errors)
 
     def asks(self, solver: Solver | None = None, plan: Plan | None = None) -> Sequence[Any]:
-        """The programs of the solvers its references come from, on a few steps: where a coefficient changes, it shows."""
+        """The programs of the solvers its references come from, on a few steps: a changed coefficient shows."""
         path, few = self.field.path, grid("edm", self.field.path, 8)
         return [SOLVERS[name].plan(path, few, self.field.prediction) for name in (REFERENCE, SET_REFERENCE)]
 
