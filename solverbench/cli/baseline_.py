@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from solverbench.cli.check_ import FILE, how, measured
 from solverbench.cli.common import Numbers, json_option, print_rows
+
+if TYPE_CHECKING:
+    from solverbench.gate.baseline import Baseline
 
 
 @click.group("baseline")
@@ -39,10 +42,14 @@ def save(out: Path, jobs: int | None, cell_timeout: float, in_process: bool, qui
 @click.argument("baseline", type=click.Path(path_type=Path), default=FILE)
 @how
 def update(baseline: Path, jobs: int | None, cell_timeout: float, in_process: bool, quiet: bool) -> int:
-    """Run again what BASELINE is of, and keep those numbers instead; look at the difference before you commit it."""
+    """Run again what BASELINE is of, and keep what changed and what is new; look at the diff before you commit it.
+
+    Lines of cells in which nothing changed stay as they are.
+    """
     from solverbench.gate.baseline import Baseline
 
-    _keep(baseline, dict(Baseline.read(baseline).asked), jobs, cell_timeout, in_process, quiet)
+    before = Baseline.read(baseline)
+    _keep(baseline, dict(before.asked), jobs, cell_timeout, in_process, quiet, before)
     return 0
 
 
@@ -70,12 +77,16 @@ def show(baseline: Path, as_json: bool) -> None:
     )
 
 
-def _keep(out: Path, asked: dict[str, Any], jobs: int | None, seconds: float, in_process: bool, quiet: bool) -> None:
+def _keep(
+    out: Path, asked: dict[str, Any], jobs: int | None, seconds: float, in_process: bool, quiet: bool,
+    before: Baseline | None = None,
+) -> None:  # fmt: skip
     from solverbench.gate.measure import FailedError, failures
+    from solverbench.gate.verdict import renewed
 
     made = measured(asked, jobs, seconds, in_process, quiet)
     if bad := failures(made):
         names = ", ".join(sorted({entry.solver for entry in bad}))
         raise FailedError(f"{len(bad)} cells failed, of {names}: a baseline holds none; leave them out by --solver")
-    made.write(out)
+    (renewed(before, made) if before else made).write(out)
     click.echo(f"{len(made.entries)} cells kept in {out}", err=True)

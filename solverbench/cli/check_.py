@@ -70,7 +70,7 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Run what the baseline is of, and print what is worse or better than it was.
+    """Run what the baseline is of, and print what is worse or better than it was, or new.
 
     Exact numbers may differ by 1e-9 relative. Sampled ones are tested together, so that the chance of any false alarm
     is at most 1 %. Exit codes: 0 nothing is worse, 1 something is, 3 cells failed, 4 no baseline, or of another suite.
@@ -106,6 +106,8 @@ def command(
             except OSError as error:
                 raise StorageError(f"cannot write {path}: {error.strerror}") from None
     click.echo(json.dumps(outputs.as_json(found, kept), indent=1) if as_json else outputs.text(found, now.entries))
+    if stopped and (others := kept.elsewhere(now)):
+        click.echo(f"{baseline} was saved elsewhere: {'; '.join(others)}", err=True)
     if failures(now):
         for entry in failures(now):
             click.echo(f"failed: {entry.solver} on {entry.problem} at {entry.budget}", err=True)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import Any
 
 from solverbench.errors import SolverbenchError
-from solverbench.gate.baseline import Baseline, Entry
+from solverbench.gate.baseline import Baseline, Entry, here
 from solverbench.run.bench import Done
 from solverbench.run.cells import Selection
 from solverbench.run.runner import Executor
-from solverbench.run.store import surroundings
 from solverbench.run.suite import Suite
 
 
@@ -32,8 +30,7 @@ def measure(
             if isinstance(event, Done):
                 records[event.cell] = event.record
                 done(event.record)
-    made = {"created": datetime.now(UTC).isoformat(timespec="seconds"), **surroundings()}
-    return Baseline(asked, suite.digest, made, tuple(Entry.of(records[cell.id]) for cell in selection.cells))
+    return Baseline(asked, suite.digest, here(), tuple(Entry.of(records[cell.id]) for cell in selection.cells))
 
 
 def failures(baseline: Baseline) -> list[Entry]:

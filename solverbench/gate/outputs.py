@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from solverbench.gate.baseline import Baseline, Entry
-from solverbench.gate.verdict import ALARMS, RTOL, Finding
+from solverbench.gate.verdict import ALARMS, RTOL, VERDICTS, Finding
 
 _HEADS = ("verdict", "problem", "solver", "NFE", "quantity", "before", "now", "change", "p")
 
@@ -27,10 +27,10 @@ def text(found: Sequence[Finding], entries: Sequence[Entry], *, form: str = "sim
 
 def summary(found: Sequence[Finding], entries: Sequence[Entry]) -> str:
     """In a sentence."""
-    worse = sum(f.verdict == "worse" for f in found)
+    told = ", ".join(f"{sum(f.verdict == verdict for f in found)} {verdict}" for verdict in VERDICTS)
     sampled = sum(len(entry.sampled) for entry in entries)
     return (
-        f"{worse} worse, {len(found) - worse} better, of {len(entries)} cells. Exact numbers are compared to {RTOL:g} "
+        f"{told}, of {len(entries)} cells. Exact numbers are compared to {RTOL:g} "
         f"relative; {sampled} sampled ones by Student's t and Holm, with a chance of {ALARMS:g} for any false alarm."
     )
 

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias, get_args
 
-from solverbench.gate.baseline import Entry
+from solverbench.gate.baseline import Baseline, Entry
 
 RTOL = 1e-9
 ATOL = 1e-11
 """Below it a distance is rounding."""
 ALARMS = 0.01
 
-Verdict: TypeAlias = Literal["worse", "better"]
+Verdict: TypeAlias = Literal["worse", "better", "new"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+"""In the order in which they are told."""
 
 
 @dataclass(frozen=True)
@@ -45,38 +47,54 @@ class Finding:
         return f"{100 * (self.now / self.before - 1):+.3g} %"
 
 
-def findings(before: Iterable[Entry], now: Iterable[Entry]) -> list[Finding]:
-    """All that changed, worse first. A cell that is only in one of the two is a change of status."""
+def findings(before: Iterable[Entry], now: Iterable[Entry], *, rtol: float = RTOL) -> list[Finding]:
+    """All that changed, worse first. A cell that is no more is worse; one that was not there is new, and neither.
+
+    rtol: relative tolerance of exact numbers.
+    """
     old, new = ({entry.key: entry for entry in entries} for entries in (before, now))
     found: list[Finding] = []
     tests: list[Finding] = []
     for key in dict.fromkeys((*old, *new)):
         a, b = old.get(key), new.get(key)
-        if a is None or b is None or a.status != b.status:
-            was, is_ = (entry.status if entry else "missing" for entry in (a, b))
-            found.append(Finding(*key, "status", was, is_, "better" if is_ == "ok" else "worse"))
-            continue
-        found += _exact(a, b)
-        tests += _sampled(a, b)
-    for verdict in ("worse", "better"):
-        found += _holm([test for test in tests if test.verdict == verdict], len(tests))
-    return sorted(found, key=lambda f: f.verdict != "worse")
+        was, is_ = (entry.status if entry else "missing" for entry in (a, b))
+        if was != is_:
+            verdict: Verdict = "new" if a is None else "better" if is_ == "ok" else "worse"
+            found.append(Finding(*key, "status", was, is_, verdict))
+        elif a and b:
+            found += _exact(a, b, rtol)
+            tests += _sampled(a, b)
+    for side in ("worse", "better"):
+        found += _holm([test for test in tests if test.verdict == side], len(tests))
+    return sorted(found, key=lambda f: VERDICTS.index(f.verdict))
 
 
 def regressions(found: Iterable[Finding], *, strict: bool = False) -> list[Finding]:
-    """What a gate stops at: all that is worse. strict: and all that is exact and better.
+    """What a gate stops at: all that is worse, never what is new. strict: and all that is exact and better.
 
     An exact number that changes says that a program has changed, and a mistake may be for the better at every budget
     that is looked at: DDPM with a tenth less noise than it should have is nearer to the data at all of them.
     """
-    return [f for f in found if f.verdict == "worse" or (strict and f.p is None)]
+    return [f for f in found if f.verdict == "worse" or (strict and f.verdict == "better" and f.p is None)]
 
 
-def _exact(a: Entry, b: Entry) -> list[Finding]:
+def renewed(before: Baseline, now: Baseline) -> Baseline:
+    """`now`, but cells in which nothing changed as they stood before: the file's diff is what did, not rounding.
+
+    Of another suite than before, all is new.
+    """
+    if before.suite_hash != now.suite_hash:
+        return now
+    changed = {(f.problem, f.solver, f.budget) for f in findings(before.entries, now.entries)}
+    old = {entry.key: entry for entry in before.entries if entry.key not in changed}
+    return replace(now, entries=tuple(old.get(entry.key, entry) for entry in now.entries))
+
+
+def _exact(a: Entry, b: Entry, rtol: float) -> list[Finding]:
     changed = []
     for name in dict.fromkeys((*a.exact, *b.exact)):
         x, y = a.exact.get(name, math.nan), b.exact.get(name, math.nan)
-        if not math.isclose(x, y, rel_tol=RTOL, abs_tol=ATOL):
+        if not math.isclose(x, y, rel_tol=rtol, abs_tol=ATOL):
             # a number that is no more, or is new, is no improvement
             changed.append(Finding(*a.key, name, x, y, "better" if y < x else "worse"))
     return changed

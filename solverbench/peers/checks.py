@@ -120,7 +120,7 @@ def examine(peer: Peer) -> Record:
 
 def _order(peer: Peer, record: Record) -> Iterator[Finding]:
     """Does it converge, at the order claimed, to the process it follows, and its law to the exact one?"""
-    report = measure(_subject(peer))
+    report = measure(as_subject(peer))
     slopes = {**report.slopes, **{f"law: {k}": v for k, v in report.weak.items()}}
     record.slopes = {name: str(s) for name, s in slopes.items()}
     record.practical = report.practical if math.isfinite(report.practical) else None
@@ -156,7 +156,8 @@ def _error(s: Slope) -> float:
     return float(s.constant / s.window[1] ** s.order)
 
 
-def _subject(peer: Peer) -> Subject:
+def as_subject(peer: Peer) -> Subject:
+    """What the ruler measures; the evaluations of a step are counted where none are promised."""
     evaluations = peer.evaluations or max(1, round(spent(peer, 8) - spent(peer, 7)))
     return Subject(peer.name, peer.run, peer.order, peer.stochastic, peer.eta, evaluations, corrects=peer.corrects)
 

@@ -39,7 +39,7 @@ def library(spec: str) -> Library:
     module = run_file(path, f"solverbench_audit_{path.stem}")
     solvers = {n: _solver(path.name, n) for n in SOLVERS if n not in before}
     functions = {n: f for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__}
-    samplers = {n: _function(path.name, n, f) for n, f in functions.items() if _is_sampler(f)}
+    samplers = {n: of_function(f, path.name) for n, f in functions.items() if is_sampler(f)}
     found = {**solvers, **samplers}
     if not found:
         raise UsageError(f"{path.name} has no sampler: define sample({', '.join(PARAMETERS)}), or register a solver")
@@ -52,14 +52,16 @@ def library(spec: str) -> Library:
     return Library(path.name, "", tuple(chosen.values()), own)
 
 
-def _is_sampler(function: Callable[..., Any]) -> bool:
-    return tuple(inspect.signature(function).parameters)[:4] == PARAMETERS
+def is_sampler(function: Any) -> bool:
+    """Whether it is a function of (denoise, x, sigmas, noise)."""
+    return inspect.isfunction(function) and tuple(inspect.signature(function).parameters)[:4] == PARAMETERS
 
 
-def _function(file: str, name: str, function: Callable[..., Any]) -> Peer:
+def of_function(function: Callable[..., Any], file: str) -> Peer:
+    """Such a function of a file, with what its attributes claim."""
     told = vars(function)
     return Peer(
-        file, name, partial(_call, function), told.get("order"), told.get("stochastic", False),
+        file, function.__name__, partial(_call, function), told.get("order"), told.get("stochastic", False),
         told.get("eta", 1.0 if told.get("stochastic") else 0.0), told.get("evaluations"),
         told.get("corrects", False), told.get("ours"),
         zero=told.get("zero", True),

@@ -163,8 +163,7 @@ class Plan:
         for v, i in enumerate(self.code):
             if isinstance(i, LinComb):
                 rows[v] = sum(c * rows[u] for u, c in i.terms)
-        read = [operands(i)[0] for i in self.code if isinstance(i, Eval | Jump | Map)]
-        return np.array([rows[v] for v in (*read, self.output)])
+        return np.array([rows[v] for v in self._rows_of_tableau()])
 
     def equivalent(self, other: Plan, rtol: float = 1e-11) -> bool:
         """Whether both plans are the same method up to rounding: same evaluations, same tableau.
@@ -185,26 +184,33 @@ class Plan:
         return bool(np.all(np.abs(a - b) <= rtol * scale))
 
     def _seen_to_differ(self, other: Plan, rtol: float) -> bool:
-        """Whether the outputs for the same base values differ by more than the tableaux of one method may.
+        """Whether a row of the tableaux differs, summed up over random base values, by more than one method's may.
 
-        Linear in the steps, where a tableau is quadratic; that they do not differ proves nothing.
+        Linear in the steps, where a tableau is quadratic; that none does proves nothing.
         """
-        (one, bound), (two, other_bound) = self._probe(), other._probe()
-        return abs(one - two) > rtol * len(self.code) * max(bound, other_bound)
+        (one, bound), (two, other_bound) = self._probe, other._probe
+        return bool(np.any(np.abs(one - two) > rtol * len(self.code) * np.maximum(bound, other_bound)))
 
-    def _probe(self) -> tuple[float, float]:
-        """(the output for random numbers below 2 as base values, what it could be at most with coefficients |c|)."""
+    @cached_property
+    def _probe(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """(the rows of the tableau times numbers below 2, what they could be at most with coefficients |c|)."""
         base = iter(np.random.default_rng(0).uniform(1, 2, len(self.code)).tolist())
         value: list[float] = []
         bound: list[float] = []
         for i in self.code:
             if isinstance(i, LinComb):
-                value.append(sum(float(c) * value[u] for u, c in i.terms))
-                bound.append(sum(abs(float(c)) * bound[u] for u, c in i.terms))
+                terms = [(u, float(c)) for u, c in i.terms]
+                value.append(sum(c * value[u] for u, c in terms))
+                bound.append(sum(abs(c) * bound[u] for u, c in terms))
             else:
                 value.append(next(base))
                 bound.append(2.0)
-        return value[self.output], bound[self.output]
+        rows = self._rows_of_tableau()
+        return np.array([value[v] for v in rows]), np.array([bound[v] for v in rows])
+
+    def _rows_of_tableau(self) -> list[int]:
+        """The values a tableau has rows of: what is evaluated, jumped from or mapped, and the output."""
+        return [*(operands(i)[0] for i in self.code if isinstance(i, Eval | Jump | Map)), self.output]
 
     def table(self) -> pd.DataFrame:
         """The instructions as a table a person reads: x are states, F model outputs, z noise."""

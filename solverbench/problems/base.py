@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,6 +14,7 @@ import numpy as np
 from solverbench.engines.devices import HOME
 from solverbench.errors import BudgetError, PlanError, UsageError, nearest
 from solverbench.grids import Grid, grid
+from solverbench.measures.likelihood import rising_plan
 from solverbench.methods import Solver
 from solverbench.plans import Plan
 from solverbench.problems.budget import plan_within
@@ -124,6 +125,12 @@ class Problem(Protocol):
     def judge(self, solver: Solver, plan: Plan) -> Judgement:
         """Measure one plan."""
 
+    def asks(self, solver: Solver | None = None, plan: Plan | None = None) -> Sequence[Any]:
+        """What its numbers depend on beside the plan, the field and what is stated: plans, and plain values.
+
+        Of the solver and its plan, if they are given, and of the solvers its references come from.
+        """
+
     @property
     def evaluations(self) -> int:
         """Evaluations of the network that one call of the field costs."""
@@ -168,9 +175,19 @@ class OnField:
         """Evaluations of the network that one call of the field costs: 2 with guidance."""
         return int(getattr(self.field, "evaluations", 1))
 
+    def asks(self, solver: Solver | None = None, plan: Plan | None = None) -> Sequence[Any]:
+        """The plan a likelihood is computed by, if one is."""
+        if solver is not None and plan is not None and self._has_likelihood(solver):
+            with suppress(PlanError):
+                return [rising_plan(solver, self.field.path, plan.grid)]
+        return []
+
+    def _has_likelihood(self, solver: Solver) -> bool:
+        return self.spec.likelihood and not solver.stochastic and solver.integrates != "flow map"
+
     def _likelihoods(self, solver: Solver, judged: Callable[[], dict[str, float]]) -> dict[str, float]:
         """What is judged of the likelihoods a solver computes, if that is asked for and it can compute them."""
-        if self.spec.likelihood and not solver.stochastic and solver.integrates != "flow map":
+        if self._has_likelihood(solver):
             with suppress(PlanError):  # a method that cannot go upwards has all other errors
                 return judged()
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,10 @@ class LawProblem(OnField):
     def _bits(self, solver: Solver, grid: Grid) -> dict[str, float]:
         found, exact = mean_bits(self.field, solver, grid)
         return {"bits": found, "bits_exact": exact, "bits_error": abs(found - exact)}
+
+    def asks(self, solver: Solver | None = None, plan: Plan | None = None) -> Sequence[Any]:
+        """The strength of the process whose parts its error is split by, and what all problems ask."""
+        return [] if solver is None else [strength(solver), *super().asks(solver, plan)]
 
     def _pictures(self, K: Kernel, t: float) -> Any:
         """Draws from the transition kernel of a sampler that starts at time t; None if there are none to be kept."""

@@ -15,6 +15,7 @@ An evaluation of a guided field is two of its network; budgets and NFE count the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -101,6 +102,11 @@ class TrajectoryProblem(Sampled):
                 measures["fd_reference_se"] = halves(both, len(features)).se
                 measures["fd_data_se"] = halves(data, len(features)).se
         return replace(judgement, squared_errors=squared_errors(few, self._reference))
+
+    def asks(self, solver: Solver | None = None, plan: Plan | None = None) -> Sequence[Any]:
+        """The programs of the solvers its references come from, on a few steps: a changed coefficient shows."""
+        path, few = self.field.path, grid("edm", self.field.path, 8)
+        return [SOLVERS[name].plan(path, few, self.field.prediction) for name in (REFERENCE, SET_REFERENCE)]
 
     def _watched(self, solver: Solver, steps: int, x: Any) -> tuple[Array, dict[float, Any]]:
         """The ends of a run on a grid of EDM's rule, and the states it passes through by time."""

@@ -176,7 +176,7 @@ class Bench:
         """(the judgement, its identity, whether it was known from another run)."""
         problem = cell.problem
         key = problem.spec.name, cell.budget, str(solver)
-        named = identity(problem.spec, plan, cell.seed)
+        named = identity(problem.spec, plan, cell.seed, problem.asks(solver, plan))
         if key not in self._judged:
             known = self._known(named)
             if known is not None and self._show_known(problem, cell.seed):
@@ -206,14 +206,14 @@ class Bench:
             raise SolverbenchError(f"the problem could not be prepared: {why}")
         if name not in self._shown:
             images = problem.reference_images
-            self._keep(identity(problem.spec, None, seed), Judgement({}, images=images))
+            self._keep(identity(problem.spec, None, seed, problem.asks()), Judgement({}, images=images))
             self._show(name, images)
 
     def _show_known(self, problem: Problem, seed: int) -> bool:
         """Whether the reference's pictures have been shown, or can be without computing it."""
         name = problem.spec.name
         if name not in self._shown:
-            if (known := self._known(identity(problem.spec, None, seed))) is None:
+            if (known := self._known(identity(problem.spec, None, seed, problem.asks()))) is None:
                 return False
             self._show(name, known.images)
         return True

@@ -1,7 +1,8 @@
 """What the numbers of a cell depend on, as one hash: two cells with the same hash have the same numbers.
 
 A solver enters as its plan, which is all an engine sees of it: a changed source that leaves the program as it was
-changes nothing, and a changed coefficient always does. Everything that executes and measures plans enters as the source
+changes nothing, and a changed coefficient always does. What a problem asks of the solver itself (`Problem.asks`)
+enters beside it. Everything that executes and measures plans enters as the source
 of this package's modules for that, so that no version number has to be remembered. What cannot be seen through, a field
 that is a program of the user's or a pointwise function in a plan, has no identity and is computed every time.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
@@ -21,23 +22,24 @@ from solverbench import pretrained
 from solverbench.plans import LinComb, Map, Plan
 from solverbench.problems.base import ProblemSpec
 
-_MEASURING = ("engines", "fields", "grids", "measures", "networks", "paths", "plans", "problems")
+_MEASURING = ("engines", "fields", "grids", "measures", "networks", "orders", "paths", "plans", "problems")
 _WORDS = ("name", "field", "nfe", "solvers", "table", "about")  # of a problem: what it and its field, which enters by
 # its content, are called, and who is judged on it
 _LIBRARIES = ("numpy", "scipy", "torch")
 _SOURCES = (".py", ".cu", ".cuh")
 
 
-def identity(spec: ProblemSpec, plan: Plan | None, seed: int) -> str | None:
+def identity(spec: ProblemSpec, plan: Plan | None, seed: int, asks: Iterable[Any] = ()) -> str | None:
     """64 hexadecimal digits for a plan on a problem under a seed, or None where not all is known.
 
-    Without a plan: of what all cells of the problem share.
+    Without a plan: of what all cells of the problem share. asks: what the problem asks beside, plans or plain values.
     """
     field, program = _field(spec.field), _program(plan) if plan else "shared"
-    if field is None or program is None:
+    beside = [_program(thing) if isinstance(thing, Plan) else [thing] for thing in asks]
+    if field is None or program is None or None in beside:
         return None
     asked = {key: value for key, value in vars(spec).items() if key not in _WORDS}
-    return _digest([asked, field, program, seed, _package(), _machine(), _device(spec.device)])
+    return _digest([asked, field, program, beside, seed, _package(), _machine(), _device(spec.device)])
 
 
 def _program(plan: Plan) -> str | None:

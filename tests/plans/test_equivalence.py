@@ -149,3 +149,10 @@ def test_gradient_estimation_with_half_the_gain_is_second_order_on_even_steps():
     for times, same in ((even, True), (uneven, False)):
         a, b = (sb.plan(s, "edm", times) for s in ("gradient-estimation[gamma=1.5]", "deis-rhoab1"))
         assert a.equivalent(b) == same
+
+
+def test_plans_that_end_on_the_denoiser_are_told_apart_without_their_tableaux():
+    """Their outputs are the last evaluation's, so what differs is what it is given."""
+    ddim, multistep = (sb.plan(name, *PLACES["edm"], prediction="x0") for name in ("ddim", "dpmpp-2m"))
+    assert ddim._seen_to_differ(multistep, 1e-11)
+    assert not ddim._seen_to_differ(sb.plan("dpm-1", *PLACES["edm"], prediction="x0"), 1e-11)

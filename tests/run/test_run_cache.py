@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import small
 
 import solverbench as sb
+from solverbench.methods import SOLVERS
 from solverbench.numbers import expm1
-from solverbench.problems.base import Judgement, ProblemSpec
+from solverbench.problems.base import Judgement, ProblemSpec, build
+from solverbench.problems.trajectory import TrajectoryProblem
 from solverbench.run import runner
 from solverbench.run.cache import Cache
-from solverbench.run.identity import identity
+from solverbench.run.identity import _MEASURING, identity
 
 SPEC = ProblemSpec("a", "cifar10-gaussian", "law")
 PICTURES = np.arange(48, dtype=np.uint8).reshape(1, 3, 4, 4)
@@ -51,6 +56,70 @@ def test_an_identity_is_of_nothing_else():
 
     before = identity(SPEC, plan("half-step"), 0)
     assert identity(SPEC, plan("half-step[factor=0.5000000001]"), 0) != before  # any coefficient
+
+
+def with_eta(eta):
+    """A solver with DDIM's program whatever its option says."""
+    return replace(SOLVERS["ddim"], name="other", options={"eta": eta}, defaults={"eta": 0.0}, function=euler)
+
+
+def euler(x, path, grid, *, eta: float = 0.0):
+    return SOLVERS["ddim"].function(x, path, grid, eta=0.0)
+
+
+def named(spec, solver, steps=5):
+    problem = build(spec, 0)
+    made = solver.plan(problem.field.path, problem.grid(steps), problem.field.prediction)
+    return identity(spec, made, 0, problem.asks(solver, made))
+
+
+def test_an_identity_is_of_what_a_law_asks_the_solver_itself():
+    """Two cells of one program whose numbers differ: an error is split by the strength of the solver's process."""
+    one, two = with_eta(0.0), with_eta(0.5)
+    problem = build(SPEC, 0)
+    plans = [s.plan(problem.field.path, problem.grid(5), "x0") for s in (one, two)]
+    assert plans[0].equivalent(plans[1])
+    split = [problem.judge(s, p).measures["w2_initialisation"] for s, p in zip((one, two), plans, strict=True)]
+    assert split[0] != split[1]
+    assert named(SPEC, one) != named(SPEC, two)
+
+
+def upwards(factor):
+    """The first-order step, and going up one that is off by a factor."""
+
+    def bent(x, path, grid):
+        down = path.sigma(grid.times[0]) > path.sigma(grid.times[-1])
+        for s, t in grid.steps:
+            step = expm1(path.lam(s) - path.lam(t)) * (1.0 if down else factor)
+            x = path.sigma(t) / path.sigma(s) * x - path.alpha(t) * step * x.predict("x0", at=s)
+        return x
+
+    return replace(SOLVERS["ddim"], name="bent", options={}, defaults={}, function=bent)
+
+
+def test_an_identity_is_of_the_plan_a_likelihood_rises_by():
+    assert named(SPEC, upwards(1.0), 3) == named(SPEC, upwards(1.01), 3)
+    asking = replace(SPEC, likelihood=True)
+    assert named(asking, upwards(1.0), 3) != named(asking, upwards(1.01), 3)
+
+
+def test_an_identity_is_of_the_solvers_a_reference_comes_from(monkeypatch):
+    problem = TrajectoryProblem.__new__(TrajectoryProblem)
+    problem.field = small.mixture()
+    before = identity(SPEC, None, 0, problem.asks())
+    assert before == identity(SPEC, None, 0, problem.asks())
+    monkeypatch.setattr("solverbench.problems.trajectory.REFERENCE", "heun")
+    assert identity(SPEC, None, 0, problem.asks()) != before
+
+
+def test_the_sources_that_judge_are_those_that_problems_import():
+    """Every folder of this package that a problem's module reaches is hashed, or its part is in the plans."""
+    code = "import sys, solverbench.problems.{0}; print(*(m for m in sys.modules if m.startswith('solverbench.')))"
+    reached = set()
+    for kind in ("law", "paired", "trajectory"):
+        found = subprocess.run([sys.executable, "-c", code.format(kind)], check=True, capture_output=True, text=True)
+        reached |= {m.split(".")[1] for m in found.stdout.split() if m.count(".") > 1}
+    assert reached - {"methods", "artifacts"} <= set(_MEASURING)  # solvers enter by plans, artifacts by checksums
 
 
 def test_what_cannot_be_seen_through_has_no_identity(tmp_path):
