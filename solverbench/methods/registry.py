@@ -92,6 +92,18 @@ class Solver:
         """Whether its plan draws noise."""
         return self._typical(4).draws > 0
 
+    @property
+    def strength(self) -> float | None:
+        """Of the reverse process it follows: its option eta, 1 if it draws noise and has none, and None if its noise is
+        not that of a process (churn, restarts, jumps) or one of no constant strength (most scales of ER-SDE)."""
+        options = self.options
+        if isinstance(options.get("scale"), str):  # of ER-SDE
+            return {"ode": 0.0, "sde": 1.0}.get(options["scale"])
+        if self.stochastic and (options.get("visits") or options.get("s_churn") or self.integrates == "flow map"):
+            return None
+        eta: float = options.get("eta", 1.0 if self.stochastic else 0.0)
+        return eta
+
     def _typical(self, steps: int) -> Plan:
         from solverbench.grids import grid
         from solverbench.paths import path

@@ -20,7 +20,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import solve_ivp
 
 from solverbench.fields.base import each
 from solverbench.numbers import Number, erfc, exp, log, pi, sqrt
@@ -145,6 +144,7 @@ def _density(x: Number, sigma: Number) -> Number:
 @cache
 def _integrate(x: tuple[float, ...], sigma_s: float, sigma_t: float, eta: float) -> list[float]:
     """The mixture's columns by DOP853 in lambda, relative error about 1e-13."""
+    from scipy.integrate import solve_ivp
 
     def slope(lam: float, y: Array) -> Array:
         sigma = math.exp(-lam)

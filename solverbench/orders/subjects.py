@@ -74,7 +74,7 @@ def subject(solver: Solver, path: Path | str = "edm") -> Subject:
         run,
         solver.order,
         solver.stochastic,
-        strength(solver),
+        solver.strength,
         solver.evaluations,
         numbers=True,
         corrects=bool(solver.options.get("corrector")),
@@ -82,18 +82,6 @@ def subject(solver: Solver, path: Path | str = "edm") -> Subject:
         jumps=solver.integrates == "flow map",
         intervals=intervals,
     )
-
-
-def strength(solver: Solver) -> float | None:
-    """Of the reverse process a solver follows: its option eta, 1 if it draws noise and has none, and None if its noise
-    is not that of a process (churn, restarts, jumps) or one of no constant strength (most scales of ER-SDE)."""
-    options = solver.options
-    if isinstance(options.get("scale"), str):  # of ER-SDE
-        return {"ode": 0.0, "sde": 1.0}.get(options["scale"])
-    if solver.stochastic and (options.get("visits") or options.get("s_churn") or solver.integrates == "flow map"):
-        return None
-    eta: float = options.get("eta", 1.0 if solver.stochastic else 0.0)
-    return eta
 
 
 @dataclass(frozen=True)
