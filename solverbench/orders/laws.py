@@ -21,12 +21,14 @@ def laws(subject: Subject, sizes: Sequence[int]) -> tuple[dict[str, Slope], Slop
     for N in sizes:
         sigmas = smooth(N)
         first, last = gaussian.marginal(sigmas[0]), gaussian.marginal(sigmas[-1])
-        found = respond(subject.run, gaussian, sigmas, first.size, draws=8 * N)
+        intervals = None if subject.intervals is None else subject.intervals(sigmas)
+        draws = 8 * N if intervals is None else len(intervals)
+        found = respond(subject.run, gaussian, sigmas, first.size, draws)
         variance.append(found.kernel.push(np.zeros_like(first), first)[1] - last)
         if subject.eta is not None:
             mean.append(found.A - gaussian.jump(np.ones((1, first.size)), sigmas[0], sigmas[-1], subject.eta)[0])
-        if subject.eta and subject.intervals is not None:
-            strong.append(_pathwise(found, subject.intervals(sigmas), sigmas, subject.eta, gaussian))
+        if subject.eta and intervals is not None:
+            strong.append(_pathwise(found, intervals, sigmas, subject.eta, gaussian))
     weak = {"variance": slope(np.array(variance), sizes)}
     if mean:
         weak["mean"] = slope(np.array(mean), sizes)

@@ -55,7 +55,7 @@ def subject(solver: Solver, path: Path | str = "edm") -> Subject:
     """One of our solvers, integrated on the given path; the state is scaled on the way in and out."""
     on = named_path(path)
 
-    @lru_cache(maxsize=1)  # the last: a run's draws are asked for after it
+    @lru_cache(maxsize=1)  # the last: a run's draws are asked for before it
     def traced(sigmas: tuple[Number, ...], number: type) -> Plan:
         times = tuple(on.inverse_sigma_tilde(sigma) for sigma in sigmas)
         return solver.plan(on, Grid(on, times), "x0")
