@@ -188,7 +188,7 @@ def _run(
         else:
             click.echo(report.summary(loaded_run))
         if not outcome.interrupted:
-            report.render(folder.path)
+            report.render(loaded_run)
     if not quiet:
         failed = f", {outcome.failed} failed" if outcome.failed else ""
         failed += f", {outcome.reused} reused from earlier runs" if outcome.reused else ""

@@ -29,18 +29,20 @@ FIGURES = ("png", "pdf", "svg")
 
 
 def render(
-    run_folder: str | Path,
+    run: str | Path | Run,
     figures: Sequence[str] = ("png", "pdf"),
     tables: Sequence[str] = ("md", "csv"),
     sheets: bool = True,
 ) -> list[Path]:
-    """Write tables/, figures/ and sheets/ into a run folder and return the files, also of a run that is not complete.
+    """Write tables/, figures/ and sheets/ into a run's folder and return the files, also of a run that is not complete.
+
+    run: the folder, or what `load` made of it.
 
     Raises UsageError for a format that is not known or a folder that is no run.
     """
     _known("figure", figures, FIGURES)
     _known("table", tables, FORMATS)
-    run = load(run_folder)
+    run = run if isinstance(run, Run) else load(run)
     paths = []
     made = make_tables(run) if tables else []
     for form in tables:
