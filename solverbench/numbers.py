@@ -48,7 +48,7 @@ atan = _lift("atan")
 
 def erfc(x: Number) -> Number:
     """The complementary error function of a single number, in its type."""
-    if hasattr(x, "_mpf_"):
+    if not isinstance(x, float) and hasattr(x, "_mpf_"):
         import mpmath
 
         return mpmath.erfc(x)
@@ -62,7 +62,7 @@ def pi(like: Number) -> Number:
 
 def isfinite(x: Number) -> bool:
     """Whether a scalar of any number type is neither infinite nor nan."""
-    if type(x) is float:
+    if isinstance(x, float):
         return math.isfinite(x)
     with np.errstate(invalid="ignore"):
         return bool(x - x == 0)

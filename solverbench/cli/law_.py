@@ -40,7 +40,6 @@ def command(
     from solverbench.measures.law import error_split, law_of
     from solverbench.measures.law import transfer as gains
     from solverbench.methods.registry import SOLVERS
-    from solverbench.orders.subjects import strength
     from solverbench.problems.budget import plan_within
 
     names = resolve_solver(solver)  # first, so that a file of solvers and a field is run once
@@ -56,7 +55,7 @@ def command(
         found = SOLVERS[name]
         for budget in nfe:
             plan = plan_within(found, field.path, lambda n: grid(grid_name, field.path, n), budget, field.prediction)
-            eta = strength(found) or 0.0
+            eta = found.strength or 0.0
             if transfer:
                 table = gains(plan, field, "prior", eta)
                 click.echo(table.to_json(orient="records") if as_json else table.to_csv(), nl=as_json)

@@ -12,6 +12,7 @@ both with it, so what the starts contribute to both goes out of the difference, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,6 +30,13 @@ def halves(statistic: Statistic, n: int, splits: int = 16, seed: int = 0) -> Est
     statistic(index) is of the samples numbered `index`. At a quadratic statistic's null the standard error is up to
     sqrt 3 too large, never too small. Raises UsageError for fewer than four samples.
     """
+    whole, mean_of_halves = at_n(statistic, n, splits, seed)
+    h = n // 2
+    return replace(whole, value=float((n * whole.value - h * mean_of_halves) / (n - h)))
+
+
+def at_n(statistic: Statistic, n: int, splits: int = 16, seed: int = 0) -> tuple[Estimate, float]:
+    """(the statistic of n samples as it is, bias and all, with its standard error by halves; its mean over halves)."""
     if n < 4:
         raise UsageError(f"a standard error by halves needs four samples or more, got {n}")
     rng, h = np.random.default_rng(seed), n // 2
@@ -36,9 +44,9 @@ def halves(statistic: Statistic, n: int, splits: int = 16, seed: int = 0) -> Est
     for pair in values:
         order = rng.permutation(n)
         pair[:] = statistic(np.sort(order[:h])), statistic(np.sort(order[h : 2 * h]))
-    value = (n * statistic(np.arange(n)) - h * values.mean()) / (n - h)
     variance = float(np.mean((values[:, 0] - values[:, 1]) ** 2)) * h / (2 * n)
-    return Estimate(float(value), n, variance**0.5, f"half-sample jackknife, {splits} splits", splits)
+    method = f"half-sample jackknife, {splits} splits"
+    return Estimate(float(statistic(np.arange(n))), n, variance**0.5, method, splits), float(values.mean())
 
 
 def bootstrap(statistic: Statistic, n: int, replicates: int = 200, seed: int = 0) -> Estimate:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from solverbench.errors import UsageError
+from solverbench.measures import resampling
 from solverbench.measures.estimate import Estimate
 from solverbench.measures.frechet import frechet
 from solverbench.measures.moments import Array, Normal, contrasts, sampled
@@ -86,8 +87,7 @@ def _both_sides(gram: Array) -> Array:
 
 def at_n(distance: ToLaw | ToPartners, splits: int = 16, seed: int = 0) -> Estimate:
     """The distance of n samples, its bias included, and its standard error by halves: to compare sets of one size."""
-    found = halves(distance, len(distance), splits, seed)
-    return Estimate(distance(np.arange(found.n)), found.n, found.se, found.method, found.degrees)
+    return resampling.at_n(distance, len(distance), splits, seed)[0]
 
 
 def unbiased(distance: ToLaw | ToPartners, splits: int = 16, seed: int = 0) -> Estimate:

@@ -7,6 +7,7 @@ derived (evaluations per step, whether it is stochastic); what only its author k
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -95,6 +96,18 @@ class Solver:
     def stochastic(self) -> bool:
         """Whether its plan draws noise."""
         return self._typical(4).draws > 0
+
+    @property
+    def strength(self) -> float | None:
+        """Of the reverse process it follows: its option eta, 1 if it draws noise and has none, and None if its noise is
+        not that of a process (churn, restarts, jumps) or one of no constant strength (most scales of ER-SDE)."""
+        options = self.options
+        if isinstance(options.get("scale"), str):  # of ER-SDE
+            return {"ode": 0.0, "sde": 1.0}.get(options["scale"])
+        if self.stochastic and (options.get("visits") or options.get("s_churn") or self.integrates == "flow map"):
+            return None
+        eta: float = options.get("eta", 1.0 if self.stochastic else 0.0)
+        return math.sqrt(eta) if options.get("levels") == "time" else eta
 
     def _typical(self, steps: int) -> Plan:
         from solverbench.grids import grid

@@ -105,20 +105,22 @@ def _denoise_mixture(x: Array, u: Number) -> Array:
 
 @cache
 def _quantile(x: tuple[Number, ...], sigma_s: Number, sigma_t: Number, eta: float) -> list[Number]:
-    return [_quantile_of(x_i, sigma_s, sigma_t) for x_i in x]
+    before, after = _Line(sigma_s), _Line(sigma_t)
+    return [_quantile_of(x_i, before, after) for x_i in x]
 
 
-def _quantile_of(x: Number, sigma_s: Number, sigma_t: Number) -> Number:
+def _quantile_of(x: Number, at_s: _Line, at_t: _Line) -> Number:
     """F_t^{-1}(F_s(x)) by Newton's method from the upper or lower tail, whichever is smaller, kept inside a bracket."""
-    side = 1 if _tail(x, sigma_s, 1) < _tail(x, sigma_s, -1) else -1
-    goal = log(_tail(x, sigma_s, side))
-    low, high = x * 0 - 40 * sigma_t - 40, x * 0 + 40 * sigma_t + 40
-    y = x * (1 + sigma_t) / (1 + sigma_s)
+    above, below = at_s.tail(x, 1), at_s.tail(x, -1)
+    side, goal = (1, log(above)) if above < below else (-1, log(below))
+    low, high = x * 0 - 40 * at_t.sigma - 40, x * 0 + 40 * at_t.sigma + 40
+    y = x * (1 + at_t.sigma) / (1 + at_s.sigma)
     for _ in range(400):
-        difference = log(_tail(y, sigma_t, side)) - goal  # falls with y for the upper tail, rises for the lower
+        tail = at_t.tail(y, side)
+        difference = log(tail) - goal  # falls with y for the upper tail, rises for the lower
         low, high = (y, high) if difference * side > 0 else (low, y)
-        density = _density(y, sigma_t)
-        after = y + side * difference * _tail(y, sigma_t, side) / density if density > 0 else high
+        density = at_t.density(y)
+        after = y + side * difference * tail / density if density > 0 else high
         if not low < after < high:
             after = (low + high) / 2
         if abs(after - y) <= abs(y) * _epsilon(y):
@@ -135,20 +137,27 @@ def _epsilon(like: Number) -> Number:
     return 10 * mpmath.mp.eps
 
 
-def _tail(x: Number, sigma: Number, side: int) -> Number:
-    """P(side X > side x) at noise level sigma."""
-    total = x * 0
-    for w, m, v in zip(WEIGHT, MEAN, WIDTH2, strict=True):
-        total = total + w * erfc(side * (x - m) / sqrt(2 * (v + sigma * sigma))) / 2
-    return total
+class _Line:
+    """The mixture on the line at noise level sigma, in its number type."""
 
+    def __init__(self, sigma: Number) -> None:
+        self.sigma = sigma
+        tau, S = sqrt(2 * pi(sigma)), [v + sigma * sigma for v in WIDTH2]
+        self._tails = [(w, m, sqrt(2 * s)) for w, m, s in zip(WEIGHT, MEAN, S, strict=True)]
+        self._bells = [(w, m, sqrt(s), sqrt(s) * tau) for w, m, s in zip(WEIGHT, MEAN, S, strict=True)]
 
-def _density(x: Number, sigma: Number) -> Number:
-    total, tau = x * 0, sqrt(2 * pi(x))
-    for w, m, v in zip(WEIGHT, MEAN, WIDTH2, strict=True):
-        S = sqrt(v + sigma * sigma)
-        total = total + w * exp(-(((x - m) / S) ** 2) / 2) / (S * tau)
-    return total
+    def tail(self, x: Number, side: int) -> Number:
+        """P(side X > side x)."""
+        total = x * 0
+        for w, m, width in self._tails:
+            total = total + w * erfc(side * (x - m) / width) / 2
+        return total
+
+    def density(self, x: Number) -> Number:
+        total = x * 0
+        for w, m, width, area in self._bells:
+            total = total + w * exp(-(((x - m) / width) ** 2) / 2) / area
+        return total
 
 
 @cache

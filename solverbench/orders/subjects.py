@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -78,9 +78,13 @@ def subject(solver: Solver, path: Path | str = "edm") -> Subject:
     """One of our solvers, integrated on the given path; the state is scaled on the way in and out."""
     on = named_path(path)
 
-    def planned(sigmas: tuple[Number, ...]) -> Plan:
+    @lru_cache(maxsize=1)  # the last: a run's draws are asked for before it
+    def traced(sigmas: tuple[Number, ...], number: str) -> Plan:
         times = tuple(on.inverse_sigma_tilde(sigma) for sigma in sigmas)
         return solver.plan(on, Grid(on, times), "x0")
+
+    def planned(sigmas: tuple[Number, ...]) -> Plan:
+        return traced(sigmas, type(sigmas[0]).__name__)  # equal numbers of another type are another plan
 
     def run(denoise: Denoise, x: Array, sigmas: tuple[Number, ...], draw: Draw) -> Array:
         from solverbench.engines import numpy as engine
@@ -91,7 +95,9 @@ def subject(solver: Solver, path: Path | str = "edm") -> Subject:
         return np.asarray(states / on.alpha(last))
 
     def draws(sigmas: tuple[Number, ...]) -> list[Noise]:
-        level = lambda t: float(on.sigma_tilde(t))  # noqa: E731
+        def level(t: Number) -> float:
+            return float(on.sigma_tilde(t))
+
         return [replace(i, s=level(i.s), t=level(i.t)) for i in planned(sigmas).noise]
 
     return Subject(
@@ -99,7 +105,7 @@ def subject(solver: Solver, path: Path | str = "edm") -> Subject:
         run,
         solver.order,
         solver.stochastic,
-        strength(solver),
+        solver.strength,
         solver.evaluations,
         numbers=True,
         corrects=bool(solver.options.get("corrector")),
@@ -112,21 +118,9 @@ def subject(solver: Solver, path: Path | str = "edm") -> Subject:
     )
 
 
-def strength(solver: Solver) -> float | None:
-    """Of the reverse process a solver follows: its option eta, 1 if it draws noise and has none, and None if its noise
-    is not that of a process (churn, restarts, jumps) or one of no constant strength (most scales of ER-SDE)."""
-    options = solver.options
-    if isinstance(options.get("scale"), str):  # of ER-SDE
-        return {"ode": 0.0, "sde": 1.0}.get(options["scale"])
-    if solver.stochastic and (options.get("visits") or options.get("s_churn") or solver.integrates == "flow map"):
-        return None
-    eta: float = options.get("eta", 1.0 if solver.stochastic else 0.0)
-    return math.sqrt(eta) if options.get("levels") == "time" else eta
-
-
 def weakened(solver: Solver, path: Path) -> Callable[[float], Subject] | None:
     """The solver at any other strength; None if it has no such option, or follows no process."""
-    if "eta" not in solver.options or strength(solver) is None:
+    if "eta" not in solver.options or solver.strength is None:
         return None
     squared = solver.options.get("levels") == "time"
     return lambda eta: subject(solver[{"eta": eta * eta if squared else eta}], path)

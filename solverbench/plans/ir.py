@@ -158,7 +158,8 @@ class Plan:
         values): rows of maps stand among those of evaluations. Quadratic in the steps: for proofs, not for running.
         """
         base = [v for v, i in enumerate(self.code) if not isinstance(i, LinComb)]
-        unit = np.eye(len(base)).astype(object)
+        plain = all(isinstance(c, float) for i in self.code if isinstance(i, LinComb) for _, c in i.terms)
+        unit = np.eye(len(base), dtype=float if plain else object)
         rows: dict[int, np.ndarray[Any, Any]] = dict(zip(base, unit, strict=True))
         for v, i in enumerate(self.code):
             if isinstance(i, LinComb):
@@ -179,7 +180,7 @@ class Plan:
             return False
         if self._seen_to_differ(other, rtol):
             return False
-        a, b = (p.tableau().astype(float) for p in (self, other))
+        a, b = self._entries, other._entries
         scale = np.maximum(np.abs(a), np.abs(b)).max(axis=1, keepdims=True)
         return bool(np.all(np.abs(a - b) <= rtol * scale))
 
@@ -190,6 +191,11 @@ class Plan:
         """
         (one, bound), (two, other_bound) = self._probe, other._probe
         return bool(np.any(np.abs(one - two) > rtol * len(self.code) * np.maximum(bound, other_bound)))
+
+    @cached_property
+    def _entries(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """The tableau in floats, kept: a plan is compared with many."""
+        return self.tableau().astype(float)
 
     @cached_property
     def _probe(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

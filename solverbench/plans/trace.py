@@ -140,7 +140,7 @@ class State:
     def __mul__(self, c: Number) -> State:
         if isinstance(c, State):
             raise PlanError("the product of two states is not linear; a solver's coefficients depend on times only")
-        if type(c) is not float and np.ndim(c):
+        if not isinstance(c, float) and np.ndim(c):  # the test is slower than the product
             raise PlanError(f"a state times an array of shape {np.shape(c)}: coefficients are single numbers")
         return State(self._tracer, {v: c * b for v, b in self._terms.items()})
 
@@ -216,7 +216,7 @@ def conversion(source: Prediction, target: Prediction, path: Path, at: Number) -
         else:
             with np.errstate(all="ignore"):
                 a, b = convert(source, target, path, at)
-                known = bool(np.all((a - a == 0) & (b - b == 0)))
+                known = isfinite(a) and isfinite(b)
     except ZeroDivisionError:  # numpy's numbers give inf instead
         known = False
     if not known:

@@ -14,7 +14,6 @@ from solverbench.measures.gaussians import DISTANCES
 from solverbench.measures.law import error_split, law_of
 from solverbench.measures.likelihood import mean_bits
 from solverbench.methods import Solver
-from solverbench.orders.subjects import strength
 from solverbench.pictures import as_pictures
 from solverbench.plans import Plan
 from solverbench.problems.base import Judgement, OnField
@@ -36,7 +35,7 @@ class LawProblem(OnField):
         law, total = (law_of(plan, self.field, start, K=K) for start in ("exact", "prior"))
         measures: dict[str, Any] = {name: total.distance(name) for name in DISTANCES}
         # churn and the like follow no process; what the start costs is then stated for the ODE
-        for name, parts in error_split(plan, self.field, strength(solver) or 0.0, K).items():
+        for name, parts in error_split(plan, self.field, solver.strength or 0.0, K).items():
             measures |= {f"{name}_{part}": value for part, value in parts.items() if part != "total"}
         measures |= self._likelihoods(solver, lambda: self._bits(solver, plan.grid))
         measures["mean_error"] = float(np.sqrt(np.sum(law.mean_error**2)))
@@ -56,7 +55,7 @@ class LawProblem(OnField):
 
     def asks(self, solver: Solver | None = None, plan: Plan | None = None) -> Sequence[Any]:
         """The strength of the process whose parts its error is split by, and what all problems ask."""
-        return [] if solver is None else [strength(solver), *super().asks(solver, plan)]
+        return [] if solver is None else [solver.strength, *super().asks(solver, plan)]
 
     def _pictures(self, K: Kernel, t: float) -> Any:
         """Draws from the transition kernel of a sampler that starts at time t; None if there are none to be kept."""

@@ -28,24 +28,23 @@ FIGURES = ("png", "pdf", "svg")
 
 
 def render(
-    run_folder: str | Path | Run,
+    run: str | Path | Run,
     figures: Sequence[str] = ("png", "pdf"),
     tables: Sequence[str] = ("md", "csv"),
     sheets: bool = True,
     only: Sequence[str] = ("*",),
     slim: str | Path | None = None,
 ) -> list[Path]:
-    """Write tables/, figures/ and sheets/ into a run folder and return the files, also of a run that is not complete.
+    """Write tables/, figures/ and sheets/ into a run's folder and return the files, also of a run that is not complete.
 
-    only: patterns of the names of figures and sheets, without ending. slim: another folder, for a copy of the run
-    without its arrays (`slim.records_alone`), which gets all files; tables and figures are then made from the copy,
-    as whoever has it can make them, and sheets, which need arrays, from the run. A run that has been read is not read
-    again. Raises UsageError for a format that is not known, a folder that is no run, or a copy that would replace
-    another run.
+    run: the folder, or what `load` made of it. only: patterns of the names of figures and sheets, without ending.
+    slim: another folder, for a copy of the run without its arrays (`slim.records_alone`), which gets all files; tables
+    and figures are then made from the copy, as whoever has it can make them, and sheets, which need arrays, from the
+    run. Raises UsageError for a format that is not known, a folder that is no run, or a copy that would replace another.
     """
     _known("figure", figures, FIGURES)
     _known("table", tables, FORMATS)
-    run = whole = load(run_folder)
+    run = whole = load(run)
     paths = []
     if slim is not None:
         from solverbench.report.slim import records_alone

@@ -50,6 +50,13 @@ def test_light_things_import_nothing_heavy(code):
     assert ended.stderr == ""
 
 
+def test_a_worker_imports_nothing_that_its_cells_do_not_need():
+    slow = ("scipy.integrate", "scipy.stats", "matplotlib", "pandas", "solverbench.orders")
+    code = "import solverbench.run.workers, solverbench.problems.law, solverbench.problems.paired, sys"
+    ended = python("-c", f"{code}\nprint('loaded', [m for m in {slow} if m in sys.modules])")
+    assert (ended.stdout, ended.stderr) == ("loaded []\n", "")
+
+
 def test_streams_are_apart_and_codes_arrive():
     listed = python("-m", "solverbench", "list", "solvers", "--json")
     assert (listed.returncode, listed.stderr) == (0, "")

@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from scipy.stats import ortho_group
 
 from solverbench.errors import UsageError
-from solverbench.fields import Dense, Gaussian, Mixture, Separable
+from solverbench.fields import Dense, Gaussian, Mixture, Separable, load
 from solverbench.fields import mixture as module
 from solverbench.paths import PATHS, path
 from solverbench.predictions import PREDICTIONS, convert, functional
@@ -211,6 +211,14 @@ def test_the_cache_is_bounded_and_forgets_the_oldest(monkeypatch):
     restored = pickle.loads(pickle.dumps(field))
     assert not restored._cache
     np.testing.assert_array_equal(restored(x, 1.0), field(x, 1.0))
+
+
+def test_the_cache_holds_the_longest_grid_of_the_suite():
+    """One time too many, and a grid that is visited in the same order again and again finds nothing kept."""
+    field = load("cifar10-mixture", "edm")
+    field(torch.zeros(1, *field.shape), 1.0)
+    (one,) = field._cache.values()
+    assert 100 * one.nbytes <= module.CACHE_BYTES
 
 
 @pytest.mark.parametrize("form", ["low-rank", "full"])

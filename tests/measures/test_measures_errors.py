@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from solverbench.errors import UsageError
+from solverbench.measures import resampling
 from solverbench.measures.estimate import Estimate
 from solverbench.measures.frechet import frechet
 from solverbench.measures.moments import Normal
@@ -128,6 +129,21 @@ def test_halves_of_a_mean_are_its_standard_error_and_leave_it(rng):
     variance = halves(lambda index: float(x[index[:100]].var()), 100, splits=400)
     assert variance.value == pytest.approx(x[:100].var(ddof=1), rel=1e-2)  # 1/n is the bias of this one
     assert bootstrap(lambda index: float(x[index].mean()), len(x), 400).se == pytest.approx(found.se, rel=0.2)
+
+
+def test_a_distance_and_its_error_take_the_whole_set_once(rng):
+    x, sizes = rng.normal(size=(9, 3)), []
+    distance = ToLaw(x, target(3))
+
+    def counted(index):
+        sizes.append(len(index))
+        return distance(index)
+
+    found, mean = resampling.at_n(counted, 9, splits=3)
+    assert sorted(sizes) == [4] * 6 + [9]
+    assert found == at_n(distance, splits=3)
+    assert found.value == distance(np.arange(9))
+    assert halves(distance, 9, splits=3).value == pytest.approx((9 * found.value - 4 * mean) / 5, rel=1e-14)
 
 
 def test_intervals_are_students():
