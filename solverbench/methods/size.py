@@ -33,7 +33,8 @@ def sizes() -> list[dict[str, Any]]:
         for name in files
         if name not in _NOT_SOLVERS
     ]
-    rows.append(("all", *(sum(row[i] for row in rows) for i in (1, 2, 3))))  # type: ignore[arg-type]
+    _, *columns = zip(*rows, strict=True)
+    rows.append(("all", sum(columns[0]), sum(columns[1]), sum(columns[2])))
     return [
         {
             "file": name,

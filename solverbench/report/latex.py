@@ -48,7 +48,7 @@ def latex(table: Table) -> str:
         for texts, bolds, ties in zip(body.to_numpy(), bold, tied, strict=True)
     ]
     columns = "l" * words + "r" * (body.shape[1] - words)
-    names = " & ".join(_name(str(name)) for name in body.columns)
+    names = " & ".join(escape(str(n)) if i < words else _name(str(n)) for i, n in enumerate(body.columns))
     notes = [escape(note) for note in table.notes if table.precise is None or note != ORDER]
     if table.precise is not None:
         notes += [MEASURED, *([POWERS] if any(" e" in str(name) for name in body.columns) else [])]
@@ -100,9 +100,13 @@ def _cell(text: str, bold: bool, tied: bool) -> str:
 
 
 def _name(text: str) -> str:
-    """A heading; "10 e-2" is a budget over the power of ten its column is in units of."""
-    number, _, power = text.partition(" e")
-    return rf"\shortstack[r]{{{number}\\ \(10^{{{power}}}\)}}" if number.isdigit() and power else escape(text)
+    """A heading over numbers, its last word below the others; "10 e-2" is a budget and the unit of its column."""
+    above, _, below = text.rpartition(" ")
+    if not above:
+        return escape(text)
+    power = re.fullmatch(r"e(-?\d+)", below)
+    under = rf"\(10^{{{power[1]}}}\)" if power and above.isdigit() else escape(below)
+    return rf"\shortstack[r]{{{escape(above)}\\ {under}}}"
 
 
 def _numeric(column: pd.Series) -> bool:

@@ -126,7 +126,7 @@ def limits(axes: Axes, data: pd.DataFrame, tall: float = TALL) -> None:
     top = min(good["value"].max() * 1.6, float(first.median()) * tall)
     bottom, top = good["value"].min() / 1.6, max(top, good["value"].min() * 4)
     axes.set_ylim(bottom, top)
-    if top / bottom < LONG and bottom > 0.01 and top < 1e4:
+    if top / bottom < LONG and bottom > 0.05 and top < 1e4:
         plain_numbers(axes.yaxis, (bottom, top))
 
 
