@@ -27,6 +27,8 @@ SPECIAL = {
 }  # fmt: skip
 """What stands for characters that LaTeX reads otherwise or lacks; † marks stochastic solvers, as it marks ties here."""
 TIED = r"\textsuperscript{\dag}"
+WIDE = 11
+"""Columns; more stand closer together."""
 MEASURED = "Claimed, measured: order of convergence, as published and as it was found for runs on smooth grids."
 POWERS = r"Columns are in units of the power of ten in their heading. A number in brackets is the standard error, "
 POWERS += "in units of the last digit; one below a thousandth of the value is left out."
@@ -58,7 +60,7 @@ def latex(table: Table) -> str:
         [
             f"% {_comment(table.title)}; needs \\usepackage{{booktabs}}",
             r"\begin{table*}",
-            r"\centering\scriptsize\setlength{\tabcolsep}{2.5pt}",
+            rf"\centering\scriptsize\setlength{{\tabcolsep}}{{{2.5 if body.shape[1] <= WIDE else 1.4}pt}}",
             rf"\caption{{{escape(table.title)}}}",
             rf"\label{{tab:{re.sub(r'[^A-Za-z0-9-]+', '-', table.name)}}}",
             rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
