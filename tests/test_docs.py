@@ -56,11 +56,12 @@ def test_readme_shows_the_reference_run():
         assert (ROOT / link).exists(), link
 
 
-def test_reference_tables_follow_from_its_records(tmp_path):
+@pytest.mark.parametrize("suite", sorted(p.name for p in (ROOT / "reports/reference").iterdir() if p.is_dir()))
+def test_reference_tables_follow_from_its_records(suite, tmp_path):
     """Rendered again from the committed records, the committed tables come out."""
     from solverbench import report
 
-    reference = ROOT / "reports/reference/cifar10"
+    reference = ROOT / "reports/reference" / suite
     for name in ("manifest.json", "cells.jsonl"):
         (tmp_path / name).write_bytes((reference / name).read_bytes())
     report.render(tmp_path, figures=(), tables=("md",), sheets=False)

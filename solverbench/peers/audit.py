@@ -6,6 +6,7 @@ import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -45,10 +46,16 @@ class Audit:
         return list(dict.fromkeys(faulty + grids))
 
     def json(self) -> dict[str, Any]:
-        """As plain data."""
+        """As plain data, with the day of asking."""
         own = [{"sampler": o.sampler, **asdict(o.finding), "where": o.where} for o in self.own]
         records = [r.json() for r in self.records]
-        return {"library": self.library, "versions": self.versions, "samplers": records, "own": own}
+        return {
+            "library": self.library,
+            "versions": self.versions,
+            "date": datetime.now(UTC).date().isoformat(),
+            "samplers": records,
+            "own": own,
+        }
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The table: one row a sampler."""

@@ -178,7 +178,7 @@ def _law(peer: Peer, record: Record) -> Iterator[Finding]:
         try:
             law = black_box_law(peer.run, variance, sigmas, rtol=SINGLE)
         except UsageError as refusal:
-            yield Finding("law", str(refusal), fault=False)
+            yield Finding("linearity", str(refusal), fault=False)
             return
         end = gaussians.w2(law.mean, law.variance, law.mean * 0, variance + sigmas[-1] ** 2)
         record.w2[str(law.nfe)] = end

@@ -27,6 +27,8 @@ SPECIAL = {
 }  # fmt: skip
 """What stands for characters that LaTeX reads otherwise or lacks; † marks stochastic solvers, as it marks ties here."""
 TIED = r"\textsuperscript{\dag}"
+WIDE = 11
+"""Columns; more stand closer together."""
 MEASURED = "Claimed, measured: order of convergence, as published and as it was found for runs on smooth grids."
 POWERS = r"Columns are in units of the power of ten in their heading. A number in brackets is the standard error, "
 POWERS += "in units of the last digit; one below a thousandth of the value is left out."
@@ -48,7 +50,7 @@ def latex(table: Table) -> str:
         for texts, bolds, ties in zip(body.to_numpy(), bold, tied, strict=True)
     ]
     columns = "l" * words + "r" * (body.shape[1] - words)
-    names = " & ".join(_name(str(name)) for name in body.columns)
+    names = " & ".join(escape(str(n)) if i < words else _name(str(n)) for i, n in enumerate(body.columns))
     notes = [escape(note) for note in table.notes if table.precise is None or note != ORDER]
     if table.precise is not None:
         notes += [MEASURED, *([POWERS] if any(" e" in str(name) for name in body.columns) else [])]
@@ -58,7 +60,7 @@ def latex(table: Table) -> str:
         [
             f"% {_comment(table.title)}; needs \\usepackage{{booktabs}}",
             r"\begin{table*}",
-            r"\centering\scriptsize\setlength{\tabcolsep}{2.5pt}",
+            rf"\centering\scriptsize\setlength{{\tabcolsep}}{{{2.5 if body.shape[1] <= WIDE else 1.4}pt}}",
             rf"\caption{{{escape(table.title)}}}",
             rf"\label{{tab:{re.sub(r'[^A-Za-z0-9-]+', '-', table.name)}}}",
             rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
@@ -100,9 +102,13 @@ def _cell(text: str, bold: bool, tied: bool) -> str:
 
 
 def _name(text: str) -> str:
-    """A heading; "10 e-2" is a budget over the power of ten its column is in units of."""
-    number, _, power = text.partition(" e")
-    return rf"\shortstack[r]{{{number}\\ \(10^{{{power}}}\)}}" if number.isdigit() and power else escape(text)
+    """A heading over numbers, its last word below the others; "10 e-2" is a budget and the unit of its column."""
+    above, _, below = text.rpartition(" ")
+    if not above:
+        return escape(text)
+    power = re.fullmatch(r"e(-?\d+)", below)
+    under = rf"\(10^{{{power[1]}}}\)" if power and above.isdigit() else escape(below)
+    return rf"\shortstack[r]{{{escape(above)}\\ {under}}}"
 
 
 def _numeric(column: pd.Series) -> bool:

@@ -346,7 +346,8 @@ def _footnotes(records: pd.DataFrame, body: pd.DataFrame) -> list[str]:
         notes.append("; ".join(legend) + ".")
     if records["stochastic"].any():
         follows = "; its samples are not meant to follow the reference trajectory of the ODE"
-        notes.append(f"†: stochastic{follows if (records['kind'] == 'paired').any() else ''}.")
+        paired = (records["kind"] == "paired").any() and records["rmse"].notna().any()
+        notes.append(f"†: stochastic{follows * bool(paired)}.")
     if (records["family"] == "user").any():
         notes.append("→: a solver of your own.")
     same, sometimes = twins(records)

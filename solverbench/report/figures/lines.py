@@ -127,7 +127,7 @@ def limits(axes: Axes, data: pd.DataFrame, tall: float = TALL) -> None:
     bottom, top = good["value"].min() / 1.6, max(top, good["value"].min() * 4)
     axes.set_ylim(bottom, top)
     axes.set_yscale("log")
-    if top / bottom < LONG and bottom > 0.01 and top < 1e4:
+    if top / bottom < LONG and bottom > 0.05 and top < 1e4:
         plain_numbers(axes.yaxis, (bottom, top))
 
 
