@@ -84,7 +84,7 @@ def test_the_verb(capsys):
         main(["plan", "heun", "--steps", "4", "--roofline", "h100"])
     assert "projected, not measured: on H100 SXM no less than" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
-        main(["plan", "heun", "--roofline", "h10"])
+        main(["plan", "heun", "--roofline", "h1000"])
     assert "did you mean h100" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["plan", "heun", "--roofline", "h100", "--dtype", "int8"])

@@ -14,7 +14,7 @@ from solverbench.errors import UsageError
 from solverbench.run.store import RunFolder
 
 COMMON = {
-    "cell", "problem", "kind", "solver", "family", "order", "budget", "grid", "seed", "nfe", "steps", "rows",
+    "cell", "problem", "kind", "solver", "family", "order", "budget", "device", "grid", "seed", "nfe", "steps", "rows",
     "stochastic", "status", "reason", "same_as", "seconds", "identity", "reused", "peak_memory",
 }  # fmt: skip
 PARTS = ("initialisation", "truncation", "discretisation")
