@@ -62,6 +62,8 @@ def pi(like: Number) -> Number:
 
 def isfinite(x: Number) -> bool:
     """Whether a scalar of any number type is neither infinite nor nan."""
+    if type(x) is float:
+        return math.isfinite(x)
     with np.errstate(invalid="ignore"):
         return bool(x - x == 0)
 

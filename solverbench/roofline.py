@@ -27,10 +27,15 @@ class Gpu:
 
 
 GPUS = {
-    "a100": Gpu("A100 80GB SXM", 2.039e12, 19.5e12, 9.7e12, "NVIDIA A100 Tensor Core GPU data sheet, 2021"),
-    "h100": Gpu("H100 SXM", 3.35e12, 67e12, 34e12, "NVIDIA H100 Tensor Core GPU data sheet, 2023"),
+    "a100": Gpu(
+        "A100 80GB SXM", 2.039e12, 19.5e12, 9.7e12, "NVIDIA A100 Tensor Core GPU data sheet, nvidia-a100-datasheet-us"
+    ),
+    "h100": Gpu("H100 SXM", 3.35e12, 67e12, 34e12, "NVIDIA H100 Tensor Core GPU data sheet, column H100 SXM"),
+    "h200": Gpu("H200 SXM", 4.8e12, 67e12, 34e12, "NVIDIA H200 Tensor Core GPU data sheet, column H200 SXM"),
     "rtx4090": Gpu("GeForce RTX 4090", 1.008e12, 82.6e12, 1.29e12, "NVIDIA Ada GPU Architecture white paper, 2022"),
 }
+"""Rates are those of the ordinary cores, without tensor cores: what sums of states run on. docs/gpu.md says with which
+copies of these sheets they were compared; the 4090's float64 rate is not in one and is a 64th of its float32 rate."""
 ITEMSIZE = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 BLOCK_OF_WORDS = 120
 """Integer operations, at least, of Philox-4x64-10 for eight numbers: ten rounds of two 64-bit products, each no fewer

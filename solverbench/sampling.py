@@ -14,6 +14,7 @@ from solverbench.adaptive.batch import Model
 from solverbench.adaptive.walk import Walk, Walked
 from solverbench.api import GridLike, SolverLike, find_solver, on_path
 from solverbench.engines.brownian import Brownian
+from solverbench.engines.devices import choose
 from solverbench.engines.noise import START, Source, independent, normals
 from solverbench.errors import UsageError
 from solverbench.grids import Grid
@@ -70,6 +71,7 @@ def sample(
     memory: int = MEMORY,
     first: int = 0,
     noise: Literal["independent", "brownian"] = "independent",
+    device: Literal["auto", "cuda", "cpu"] | None = None,
 ) -> Samples:
     """Run a solver on a field.
 
@@ -85,13 +87,19 @@ def sample(
     memory: bytes the states of one chunk may take. first: number of the first sample.
     noise: "independent" draws, or the increments of one "brownian" path per sample, the same on every grid, so that
     runs of more and more steps converge sample by sample (see `engines.brownian`; some fifty times the random numbers).
+    device: in place of an engine, "cuda" is engine "cupy" and "cpu" the default one; "auto" takes the GPU if it can be
+    used. A network stays on the device it was given.
 
-    Raises UsageError for shapes that do not fit, impossible grids, and jumps on a field without a flow map. Samples
-    that diverge are returned as they are; `Samples.finite` tells which.
+    Raises UsageError for shapes that do not fit, impossible grids, devices that cannot be used, and jumps on a field
+    without a flow map. Samples that diverge are returned as they are; `Samples.finite` tells which.
     """
     grid = on_path(grid, field.path)
     shape = tuple(field.shape)
     batch = _check_start(x, n, shape)
+    if device is not None:
+        if engine is not None:
+            raise UsageError(f"give engine or device, not both: device {device!r} chooses the engine, not {engine!r}")
+        engine = "cupy" if choose(device).name == "cuda" else None
     if engine is None:
         engine = "numpy" if isinstance(x, np.ndarray) else "torch"
     if engine not in _DRIVERS:

@@ -8,14 +8,14 @@ import click
 
 from solverbench.cli.common import json_option, print_rows
 
-KINDS = ("solvers", "adaptive", "paths", "grids", "fields", "suites")
+KINDS = ("solvers", "adaptive", "paths", "grids", "fields", "suites", "sizes")
 
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS), default="solvers")
 @json_option
 def command(kind: str, as_json: bool) -> None:
-    """List solvers (default), adaptive solvers, paths, grids, fields or suites."""
+    """List solvers (default), adaptive solvers, paths, grids, fields or suites; or sizes, the code that solvers are."""
     print_rows(_ROWS[kind](), as_json, _COLUMNS.get(kind))
 
 
@@ -103,6 +103,12 @@ def _suites() -> list[dict[str, Any]]:
     return [{"suite": name, "title": suite.load(name).title} for name in suite.names()]
 
 
+def _sizes() -> list[dict[str, Any]]:
+    from solverbench.methods.size import sizes
+
+    return sizes()
+
+
 _ROWS = {
     "solvers": _solvers,
     "adaptive": _adaptive,
@@ -110,6 +116,7 @@ _ROWS = {
     "grids": _grids,
     "fields": _fields,
     "suites": _suites,
+    "sizes": _sizes,
 }
 _COLUMNS = {
     "solvers": ("solver", "order", "attains", "evals", "noise", "integrates", "family", "options"),

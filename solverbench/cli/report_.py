@@ -14,7 +14,9 @@ import click
 )
 @click.option("--figures", default="png,pdf", show_default=True, help="Figures: png, pdf, svg, or none.")
 @click.option("--sheets/--no-sheets", default=True, help="Sheets of sample images.")
-def command(run: Path, formats: str, figures: str, sheets: bool) -> int:
+@click.option("--only", multiple=True, metavar="NAME", help="Only these figures and sheets (patterns allowed).")
+@click.option("--slim", type=click.Path(path_type=Path), help="Write all into a copy of RUN without arrays, to keep.")
+def command(run: Path, formats: str, figures: str, sheets: bool, only: tuple[str, ...], slim: Path | None) -> int:
     """Print the tables of the run folder RUN and write its tables, figures and sheets.
 
     Exit code 3 if cells are missing: everything is made of those that are there, and says so.
@@ -24,9 +26,10 @@ def command(run: Path, formats: str, figures: str, sheets: bool) -> int:
 
     loaded = load(run)
     wanted = () if figures == "none" else tuple(figures.split(","))
-    written = report.render(run, figures=wanted, tables=tuple(formats.split(",")), sheets=sheets)
+    tables = tuple(formats.split(","))
+    written = report.render(run, figures=wanted, tables=tables, sheets=sheets, only=only or ("*",), slim=slim)
     click.echo(report.summary(loaded))
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
-    click.echo(f"wrote {len(written)} files below {run}", err=True)
+    click.echo(f"wrote {len(written)} files below {slim or run}", err=True)
     return 0 if loaded.complete else 3

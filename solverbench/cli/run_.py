@@ -27,6 +27,7 @@ from solverbench.cli.common import Numbers, json_option, print_rows, resolve_sol
 )
 @click.option("--nfe", type=Numbers(), default="", help="Only these budgets of model evaluations.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of starts and noise.")
+@click.option("--device", default="cpu", metavar="auto|cuda|cpu", help="Where samples are computed [default: cpu].")
 @click.option("--out", type=click.Path(path_type=Path), default="reports", show_default=True, help="Where runs go.")
 @click.option("--name", help="Name of the run's folder [default: the time].")
 @click.option("--resume", type=click.Path(path_type=Path), help="Finish the run in this folder; all else is as it was.")
@@ -58,6 +59,7 @@ def command(
     spectrum: str | None,
     nfe: tuple[int, ...],
     seed: int,
+    device: str,
     out: Path,
     name: str | None,
     resume: Path | None,
@@ -76,8 +78,15 @@ def command(
     The folder OUT/SUITE/RUN holds manifest.json, cells.jsonl (one line per finished cell, written at once), tables,
     figures and sheets of samples. --json prints the records instead of tables.
     """
+    from solverbench.engines.devices import choose
+    from solverbench.errors import UsageError
     from solverbench.run.store import RunFolder
 
+    choice = choose(device)
+    if choice.name == "cuda" and memory is not None:
+        raise UsageError("--memory limits addresses, of which CUDA reserves far more than it uses: leave it out")
+    if device == "auto" and not quiet:
+        click.echo(f"device {choice.name}: {choice.why}", err=True)
     asked = {
         "suite": suite,
         "scale": scale,
@@ -86,6 +95,7 @@ def command(
         "nfe": nfe,
         "seed": seed,
         "spectrum": spectrum,
+        "device": choice.name,
     }
     folder = RunFolder.again(resume) if resume else None
     loaded, selection = select(**(_asked_before(folder.path) if folder else asked))
@@ -109,12 +119,14 @@ def select(
     nfe: Sequence[int],
     seed: int,
     spectrum: str | None = None,
+    device: str = "cpu",
 ) -> tuple[Any, Any]:
     """The suite and the cells that options of this verb mean."""
+    from solverbench.engines.devices import choose
     from solverbench.run import cells
     from solverbench.run import suite as suites
 
-    loaded = suites.load(suite, scale=scale).on(spectrum)
+    loaded = suites.load(suite, scale=scale).on(spectrum).by(choose(device).name)
     names = [resolved for spec in solvers for resolved in resolve_solver(spec)]
     return loaded, cells.select(loaded, solvers=names, problems=problems, nfe=nfe, seed=seed)
 

@@ -164,23 +164,27 @@ class Mixture:
 
     def _predict(self, x: Tensor, t: float) -> Tensor:
         work = x if x.dtype in (torch.float32, torch.float64) else x.float()
-        c = self._coefficients(t, self.prediction, work)
-        return self._by_rows(work, lambda z: self.basis.inverse(c.predict(z - c.centre))).to(x.dtype)
+        return self.over_rows(work, t, self.prediction, lambda c, y: self.basis.inverse(c.predict(y))).to(x.dtype)
 
     def _of_law(self, x: Array, t: float, function: Callable[[Coefficients, Tensor], Tensor]) -> Array:
         """function(coefficients, centred states) in float64, in the kind of x."""
         check_states(x, self.shape)
         work = (_tensor(x) if isinstance(x, np.ndarray) else x).double()
-        c = self._coefficients(float(t), "x0", work)
-        out = self._by_rows(work, lambda z: function(c, z - c.centre))
+        out = self.over_rows(work, t, "x0", function)
         return out.numpy() if isinstance(x, np.ndarray) else out
 
-    def _by_rows(self, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """function(coordinates of x), in blocks of rows whose temporaries are bounded."""
+    def over_rows(
+        self, x: Tensor, t: float, prediction: Prediction, function: Callable[[Coefficients, Tensor], Tensor]
+    ) -> Tensor:
+        """function(coefficients at t, centred coordinates of x) for float32 or float64 states x (n, *shape), joined.
+
+        It is called for blocks of rows, so that temporaries are bounded: for an engine's own way to the field.
+        """
+        c = self._coefficients(float(t), prediction, x)
         width = 6 * self._mean.size + 4 * len(self.weights) * (1 + self.covariances.columns)
         budget = CHUNK_BYTES.get(x.device.type, CHUNK_BYTES_ELSEWHERE)
         rows = max(1, budget // (x.element_size() * width))
-        done = [function(self.basis.forward(x[i : i + rows])) for i in range(0, max(len(x), 1), rows)]
+        done = [function(c, self.basis.forward(x[i : i + rows]) - c.centre) for i in range(0, max(len(x), 1), rows)]
         return done[0] if len(done) == 1 else torch.cat(done)
 
     def _coefficients(self, t: float, prediction: Prediction, x: Tensor) -> Coefficients:

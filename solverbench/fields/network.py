@@ -103,7 +103,8 @@ class NetworkField:
 
         check_states(x, self.shape)
         states = torch.as_tensor(x).to(self.device, self.dtype)
-        with torch.inference_mode():
+        # a GPU's convolutions round float32 to TF32, ten bits of mantissa, unless they are told not to
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             parts = [answer(part) for part in states.split(CHUNK)]
             joined = torch.cat(parts) if len(parts) != 1 else parts[0]
         if isinstance(x, torch.Tensor):

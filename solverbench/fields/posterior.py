@@ -136,8 +136,12 @@ class Coefficients:
         R = logits.softmax(1).to(y.dtype)
         n, K = R.shape
         weighted = ((P * self.gain).view(n, K, -1) * R[:, :, None]).view(n, -1) if P.numel() else P
+        return self.assemble(y, R, torch.cat([weighted, self.pull * R], 1))
+
+    def assemble(self, y: Tensor, R: Tensor, W: Tensor) -> Tensor:
+        """The prediction (n, d) from responsibilities R (n, K) and W = [R gain P | pull R], (n, K rank + K)."""
         base = self.lift if self.slope is None else torch.addcmul(self.lift, R @ self.slope, y)
-        return torch.addmm(base, torch.cat([weighted, self.pull * R], 1), self.M.T)
+        return torch.addmm(base, W, self.M.T)
 
 
 class Covariances(Protocol):

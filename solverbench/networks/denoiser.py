@@ -62,6 +62,11 @@ class Spectrum(nn.Module):
         mixed = self.colour.T @ z.flatten(2)
         return self.frequency.T @ mixed.view_as(z) @ self.frequency
 
+    def filtered(self, gain: Tensor, x: Tensor) -> Tensor:
+        """Images with coordinates multiplied by gain (n, 3, h, w), exact also where the network is in bfloat16."""
+        with torch.autocast(x.device.type, enabled=False):
+            return self.inverse(gain * self(x))
+
 
 class Denoiser(nn.Module):
     """(x (n, 3, h, w), sigma (n,), label (n,) in 0..classes, the last meaning none) -> D (n, 3, h, w).
@@ -93,7 +98,7 @@ class Denoiser(nn.Module):
         lam, u = self.spectrum.variance, sigma.square()[:, None, None, None]
         gain = lam / (lam + u)
         y = x - self.spectrum.mean
-        w = self.spectrum.inverse(gain * self.spectrum(y))
+        w = self.spectrum.filtered(gain, y)
 
         def power(spectrum: Tensor) -> Tensor:
             return spectrum.mean((1, 2, 3), keepdim=True)

@@ -53,5 +53,5 @@ class FlowMap(Denoiser):
         mu, lam = self.spectrum.mean, self.spectrum.variance
         s, t = s[:, None, None, None], t[:, None, None, None]
         growth = ((lam + t.square()) / (lam + s.square())).sqrt()
-        flow = mu + self.spectrum.inverse(growth * self.spectrum(x - mu))
+        flow = mu + self.spectrum.filtered(growth, x - mu)
         return flow, (1 - t / s) * c_out, inputs

@@ -23,8 +23,9 @@ class UNet(nn.Module):
     """(images (n, inputs, h, w), embedding (n, embedding)) -> (n, outputs, h, w).
 
     widths: channels at each resolution, the first at h/2 x w/2, each next at half that. blocks: per resolution, on
-    the way down and again on the way up. Self-attention stands at the lowest resolution. The last convolution and the
-    end of every residual branch start at zero, so an untrained network answers zero.
+    the way down and again on the way up. Self-attention stands at the lowest resolution, and on the way down at all
+    but the first. The last convolution and the end of every residual branch start at zero, so an untrained network
+    answers zero.
     """
 
     def __init__(
@@ -36,7 +37,9 @@ class UNet(nn.Module):
         self.down: Any = nn.ModuleList()
         self.up: Any = nn.ModuleList()
         for level, width in enumerate(widths):
-            shrink = nn.Conv2d(widths[level - 1], width, 2, stride=2) if level else nn.Identity()
+            shrink: nn.Module = nn.Conv2d(widths[level - 1], width, 2, stride=2) if level else nn.Identity()
+            if level > 1:
+                shrink = nn.Sequential(Attention(widths[level - 1]), shrink)
             grow = nn.Conv2d(width, 4 * widths[level - 1], 1) if level else nn.Identity()
             self.down.append(nn.ModuleList([shrink, *(Residual(width, embedding) for _ in range(blocks))]))
             join = (nn.ModuleList([nn.Conv2d(2 * width, width, 1), Residual(width, embedding)]) for _ in range(blocks))

@@ -6,7 +6,6 @@ arXiv 2405.14250, give the recursions this replaces). Works for black boxes, sin
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +15,8 @@ from numpy.typing import NDArray
 from solverbench.engines.law import Kernel
 from solverbench.errors import UsageError
 from solverbench.measures.law import Law
-from solverbench.orders.subjects import Denoise, Run
+from solverbench.orders.problems import Directions
+from solverbench.orders.subjects import Denoise, Draw, Run, Watched
 
 Vector = NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class Responses:
 def respond(run: Run, denoise: Denoise, sigmas: tuple[float, ...], d: int, draws: int) -> Responses:
     """Probe a sampler that makes at most that many draws on a field that acts on each of d directions by itself.
 
-    The caller sees to it that the field is affine; whether the sampler is linear is seen by `linear`.
+    The caller sees to it that the field is affine; whether the sampler is affine is seen by `departure`.
     """
     x = np.zeros((draws + 2, d))
     x[1] = 1.0
@@ -54,12 +54,16 @@ def respond(run: Run, denoise: Denoise, sigmas: tuple[float, ...], d: int, draws
     return Responses(out[1] - b, b, out[2:] - b)
 
 
-def linear(run: Run, denoise: Denoise, sigmas: tuple[float, ...], d: int, draw: Callable[[int], NDArray[Any]]) -> float:
-    """How far f(2x) - f(0) is from 2 (f(x) - f(0)), start and draws doubled alike, relative to the largest of them."""
-    zero = np.zeros((1, d))
-    x = draw(-1)[:1, :d]
-    f = [run(denoise, c * x + zero, sigmas, lambda k, c=c: c * draw(k)) for c in (0.0, 1.0, 2.0)]  # type: ignore[misc]
-    return float(np.abs(f[2] - 2 * f[1] + f[0]).max() / max(np.abs(f[2]).max(), 1e-300))
+def departure(run: Run, denoise: Denoise, sigmas: tuple[float, ...], x: NDArray[Any], draw: Draw) -> float:
+    """|f(3x) - 3 f(x) + 2 f(0)| relative to |f(3x)|, start and draws tripled alike: rounding, if f is affine.
+
+    Tripling rounds, doubling does not: float32 inside a sampler shows.
+    """
+
+    def f(c: float) -> NDArray[Any]:
+        return np.asarray(run(denoise, c * x, sigmas, lambda k: c * draw(k)), dtype=float)
+
+    return float(np.abs(f(3) - 3 * f(1) + 2 * f(0)).max() / max(np.abs(f(3)).max(), 1e-300))
 
 
 LINEAR = 1e-8
@@ -72,42 +76,38 @@ def black_box_law(
     sigmas: tuple[float, ...],
     mean: Vector | float = 0.0,
     start: Literal["exact", "prior"] = "exact",
+    rtol: float = LINEAR,
 ) -> Law:
     """The exact law of anybody's sampler on the Gaussian N(mean, diag(variance)), against the data.
 
     run(denoise, x, sigmas, draw) takes canonical states x (n, d), x = x_0 + sigma eps, at sigmas[0] to sigmas[-1];
-    denoise(x, sigma) is E[x_0 | x] and draw(k) the k-th draw of standard normal numbers, shaped like x, the same ones
-    whenever k is asked for again. start: the exact law at sigmas[0] or N(0, sigmas[0]^2 I).
+    denoise(x, sigma) is E[x_0 | x], denoise.jump(x, sigma_s, sigma_t) the flow, and draw(k) the k-th draw of standard
+    normal numbers, shaped like x, the same ones whenever k is asked for again. start: the exact law at sigmas[0] or
+    N(0, sigmas[0]^2 I). rtol: how far from linear it may be, relatively; more than rounding for float32 inside.
 
     One channel for the mean, one for the start, one per draw. Raises UsageError, before, for a sampler that is not
-    linear (it clips, adapts its steps, or draws noise of its own), and, after, for one that mixes directions.
+    linear (it clips, adapts its steps, or draws noise of its own), and, after, for one that mixes directions. One that
+    diverges has a law that is not finite.
     """
     variance = np.asarray(variance, dtype=np.float64)
-    d, drawn, calls = variance.size, [-1], [0]
+    d, drawn = variance.size, [-1]
     shift = np.broadcast_to(np.asarray(mean, dtype=np.float64), (d,))
-
-    def denoise(x: NDArray[Any], sigma: Any) -> NDArray[Any]:
-        calls[0] += 1
-        return np.asarray(shift + variance / (variance + float(sigma) ** 2) * (x - shift))
+    field = Directions(tuple(variance.tolist()), tuple(shift.tolist()))
 
     def normal(k: int) -> NDArray[Any]:
         drawn[0] = max(drawn[0], k)
-        z = np.random.default_rng((1, k + 1)).standard_normal((1, d))
-        # the start as large as in use, so that what clips does
-        return z if k >= 0 else z * np.sqrt(variance + sigmas[0] ** 2)
+        return np.random.default_rng((1, k + 1)).standard_normal((1, d))
 
-    off = linear(run, denoise, sigmas, d, normal)
-    if not off <= LINEAR:
+    x = normal(-1) * np.sqrt(variance + sigmas[0] ** 2)  # as large as in use, so that what clips does
+    if (off := departure(run, field, sigmas, x, normal)) > rtol:
         raise UsageError(
-            f"the sampler is not linear in its start and noise, f(2x) - 2 f(x) + f(0) = {off:.1e} of f(2x): it clips, "
-            f"adapts its steps or draws noise by itself, and has no law that impulses could show"
+            f"the sampler is not linear in its start and noise, f(3x) - 3 f(x) + 2 f(0) = {off:.1e} of f(3x): it "
+            f"clips, adapts its steps or draws noise by itself, and has no law that impulses could show"
         )
-    found = respond(run, denoise, sigmas, d, drawn[0] + 1)
-    calls[0] = 0
-    x = normal(-1)
-    seen = np.asarray(run(denoise, x, sigmas, normal), float)[0]
+    found, watched = respond(run, field, sigmas, d, drawn[0] + 1), Watched(field)
+    seen = np.asarray(run(watched, x, sigmas, normal), float)[0]
     told = found.A * x[0] + found.b + sum(w * normal(k)[0] for k, w in enumerate(found.w))
-    if not np.abs(seen - told).max() <= LINEAR * max(1.0, np.abs(seen).max()):
+    if np.abs(seen - told).max() > rtol * max(1.0, np.abs(seen).max()):
         raise UsageError("the sampler mixes directions or the rows of a batch: its law is not one per direction")
     first = (shift, variance + sigmas[0] ** 2) if start == "exact" else (0 * shift, np.full(d, sigmas[0] ** 2))
-    return Law(*found.kernel.push(*first), np.array(shift), variance, calls[0], found.kernel)
+    return Law(*found.kernel.push(*first), np.array(shift), variance, len(watched.calls), found.kernel)

@@ -20,7 +20,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import solve_ivp
 
 from solverbench.fields.base import each
 from solverbench.numbers import Number, erfc, exp, log, pi, sqrt
@@ -65,15 +64,20 @@ class Directions:
     """A Gaussian alone; states (n, directions)."""
 
     variance: tuple[float, ...] = VARIANCE
+    mean: tuple[float, ...] | float = 0.0
 
     def __call__(self, x: Array, sigma: Number) -> Array:
-        """D = v/(v + u) x."""
-        return np.asarray(x * np.array([v / (v + sigma * sigma) for v in self.variance], dtype=x.dtype))
+        """D = m + v/(v + u) (x - m)."""
+        return self._about_mean(x, [v / (v + sigma * sigma) for v in self.variance])
 
     def jump(self, x: Array, sigma_s: Number, sigma_t: Number, eta: float = 0.0) -> Array:
-        """x_t = ((v + u_t)/(v + u_s))^{(1 + eta^2)/2} x_s."""
+        """x_t = m + ((v + u_t)/(v + u_s))^{(1 + eta^2)/2} (x_s - m)."""
         ratio = [(v + sigma_t * sigma_t) / (v + sigma_s * sigma_s) for v in self.variance]
-        return np.asarray(x * np.array([sqrt(r) ** (1 + eta * eta) for r in ratio], dtype=x.dtype))
+        return self._about_mean(x, [sqrt(r) ** (1 + eta * eta) for r in ratio])
+
+    def _about_mean(self, x: Array, slope: list[Number]) -> Array:
+        m = np.array(self.mean, dtype=x.dtype)
+        return np.asarray(m + (x - m) * np.array(slope, dtype=x.dtype))
 
     def marginal(self, sigma: float) -> NDArray[np.float64]:
         """The variance at a noise level."""
@@ -145,6 +149,7 @@ def _density(x: Number, sigma: Number) -> Number:
 @cache
 def _integrate(x: tuple[float, ...], sigma_s: float, sigma_t: float, eta: float) -> list[float]:
     """The mixture's columns by DOP853 in lambda, relative error about 1e-13."""
+    from scipy.integrate import solve_ivp
 
     def slope(lam: float, y: Array) -> Array:
         sigma = math.exp(-lam)

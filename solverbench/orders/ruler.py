@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 FLOOR = 1e-11
 """Errors below this are not used in double precision: rounding is 1e-14 and grows."""
@@ -75,7 +75,7 @@ def slope(errors: NDArray[Any], sizes: Sequence[int], floor: float = FLOOR) -> S
     if kept.sum() < 3:
         return Slope(math.nan, remark="directions disagree")
     order = order[kept]
-    half = float(stats.t.ppf(0.975, order.size - 1) * order.std(ddof=1) / math.sqrt(order.size))
+    half = float(stdtrit(order.size - 1, 0.975) * order.std(ddof=1) / math.sqrt(order.size))
     p, N = float(order.mean()), sizes[last]
     constant = float(np.median(used[-1][kept].astype(float))) * N**p
     return Slope(p, half, constant, (sizes[last + 1 - POINTS], N))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,6 +23,24 @@ Draw: TypeAlias = Callable[[int], Array]
 """draw(k) -> standard normal numbers (n, d) of the k-th draw."""
 Run: TypeAlias = Callable[[Denoise, Array, tuple[Number, ...], Draw], Array]
 """run(denoise, x~ (n, d) at sigmas[0], decreasing sigmas, draw) -> x~ (n, d) at sigmas[-1]."""
+
+
+@dataclass
+class Watched:
+    """A denoiser that counts and remembers how it was called."""
+
+    denoise: Denoise
+    calls: list[tuple[float, int, str]] = field(default_factory=list)
+    """(noise level, rows, number type) of each call."""
+
+    def __call__(self, x: Array, sigma: Any) -> Array:
+        self.calls.append((float(sigma), len(x), str(x.dtype)))
+        return self.denoise(x, sigma)
+
+    def jump(self, x: Array, sigma_s: Any, sigma_t: Any) -> Array:
+        """A jump counts as an evaluation."""
+        self.calls.append((float(sigma_s), len(x), str(x.dtype)))
+        return np.asarray(self.denoise.jump(x, sigma_s, sigma_t))  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)

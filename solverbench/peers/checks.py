@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from solverbench.errors import in_words
+from solverbench.errors import UsageError, in_words
 from solverbench.measures import gaussians
 from solverbench.orders import Slope, Subject, measure
-from solverbench.orders.impulse import respond
+from solverbench.orders.impulse import black_box_law, departure
 from solverbench.orders.problems import GAUSSIAN, VARIANCE, Directions, gaussian, mixed
-from solverbench.peers.base import Array, Denoise, Draw, Owned, Peer, Run, scaled
+from solverbench.orders.subjects import Watched
+from solverbench.peers.base import Array, Draw, Owned, Peer, scaled
 
 SIGMAS = (14.0, 8.0, 5.5, 2.9, 1.6, 0.9, 0.41, 0.2, 0.07)
 """Uneven on purpose: on even steps many a wrong ratio is right."""
@@ -95,24 +96,6 @@ GAUSSIAN_COLUMNS = GAUSSIAN.start + len(VARIANCE)
 """Of the mixed problem: the mixture's start points and the Gaussian directions."""
 
 
-@dataclass
-class Watched:
-    """A denoiser that counts and remembers how it was called."""
-
-    denoise: Denoise
-    calls: list[tuple[float, int, str]] = field(default_factory=list)
-    """(noise level, rows, number type) of each call."""
-
-    def __call__(self, x: Array, sigma: Any) -> Array:
-        self.calls.append((float(sigma), len(x), str(x.dtype)))
-        return self.denoise(x, sigma)
-
-    def jump(self, x: Array, sigma_s: Any, sigma_t: Any) -> Array:
-        """A jump counts as an evaluation."""
-        self.calls.append((float(sigma_s), len(x), str(x.dtype)))
-        return np.asarray(self.denoise.jump(x, sigma_s, sigma_t))  # type: ignore[attr-defined]
-
-
 def spent(peer: Peer, steps: int) -> float:
     """Evaluations per sample in a run of that many steps."""
     watched, x = Watched(mixed), start(3)
@@ -186,20 +169,19 @@ def _law(peer: Peer, record: Record) -> Iterator[Finding]:
     if each <= 0:
         yield Finding("law", "does not take given noise levels: no exact law", fault=False)
         return
-    if (off := _departure(peer.run)) > SINGLE:
-        yield Finding("linearity", f"f(3x) - 3 f(x) + 2 f(0) = {off:.1g} on a Gaussian: no exact law", fault=False)
-        return
     for budget in BUDGETS:
         steps = int((budget - spent(peer, 8) + 8 * each) / each)
         if steps < 1:
             continue
         sigmas = edm_grid(steps)
-        found = respond(peer.run, _affine(variance), sigmas, variance.size, _drawn(peer, sigmas))
-        mean, end = found.kernel.push(np.zeros_like(variance), variance + sigmas[0] ** 2)
-        exact = variance + sigmas[-1] ** 2
-        distance = gaussians.w2(mean, end, np.zeros_like(variance), exact)
-        record.w2[str(round(spent(peer, steps)))] = distance
-        if not math.isfinite(distance):
+        try:
+            law = black_box_law(peer.run, variance, sigmas, rtol=SINGLE)
+        except UsageError as refusal:
+            yield Finding("law", str(refusal), fault=False)
+            return
+        end = gaussians.w2(law.mean, law.variance, law.mean * 0, variance + sigmas[-1] ** 2)
+        record.w2[str(law.nfe)] = end
+        if not math.isfinite(end):
             yield Finding("finite", f"infinite or not a number at {budget} evaluations on the EDM grid")
 
 
@@ -207,32 +189,6 @@ def _spectrum() -> Array:
     from solverbench.pretrained import tensors
 
     return np.asarray(tensors("cifar10-gaussian")["variance"], float)
-
-
-def _affine(variance: Array) -> Denoise:
-    return Directions(tuple(variance.tolist()))
-
-
-def _drawn(peer: Peer, sigmas: tuple[float, ...]) -> int:
-    """Draws of noise in one run."""
-    asked = [-1]
-
-    def draw(k: int) -> Array:
-        asked.append(k)
-        return np.zeros((1, 2))
-
-    peer.run(_affine(np.ones(2)), np.zeros((1, 2)), sigmas, draw)
-    return max(asked) + 1
-
-
-def _departure(run: Run) -> float:
-    """f(3x) - 3 f(x) + 2 f(0) relative to f(3x): rounding, if it is affine. Tripling rounds, doubling does not."""
-    x, z = start(3)[:, GAUSSIAN], draws(3, len(VARIANCE))
-
-    def f(c: float) -> Array:
-        return np.asarray(run(gaussian, c * x, SIGMAS, lambda k: c * z(k)), dtype=float)
-
-    return float(np.abs(f(3) - 3 * f(1) + 2 * f(0)).max() / max(np.abs(f(3)).max(), 1e-300))
 
 
 def _evaluations(peer: Peer, record: Record) -> Iterator[Finding]:
@@ -252,7 +208,7 @@ def _precision(peer: Peer, record: Record) -> Iterator[Finding]:
         yield Finding("float64", f"the model is given {', '.join(types)}")
     if end.dtype != np.float64:
         yield Finding("float64", f"the result is {end.dtype}")
-    lost = _departure(run)
+    lost = departure(run, gaussian, SIGMAS, x[:, GAUSSIAN], draws(3, len(VARIANCE)))
     if peer.native is not None:
         lost = max(lost, scaled(end, peer.run(mixed, x, SIGMAS, z)))
     if ROUNDING < lost < SINGLE:
@@ -310,12 +266,12 @@ STEPS = (1, 3, 10, 25)
 
 def own_findings(configuration: str, own: Callable[..., Owned], root: str) -> Iterator[tuple[Finding, str]]:
     """(finding, where) of a library's own choice of noise levels: decreasing, finite, as many evaluations as steps."""
-    V = np.array([0.003, 0.3, 2.0])
+    V = (0.003, 0.3, 2.0)
     for steps in STEPS:
         where = f"{configuration}, {steps} steps"
         try:
             with np.errstate(all="ignore"):
-                found = own(_affine(V), steps)
+                found = own(Directions(V), steps)
         except Exception as error:
             yield Finding("runs", in_words(error), fault=not _refused(error, root)), where
             continue

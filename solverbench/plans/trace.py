@@ -63,7 +63,7 @@ class State:
         x = self._value()
         output = tracer.define(Eval(x, at), key=("eval", x, float(at)))
         a, b = conversion(tracer.prediction, prediction, path, at)
-        return a * State(tracer, {x: 1.0}) + b * State(tracer, {output: 1.0})
+        return State(tracer, {x: a, output: b})
 
     def noise(self, s: Number, t: Number, visit: int = 0) -> State:
         """Standard normal numbers belonging to the interval [s, t]: the same ones whenever it is asked for again.
@@ -140,7 +140,7 @@ class State:
     def __mul__(self, c: Number) -> State:
         if isinstance(c, State):
             raise PlanError("the product of two states is not linear; a solver's coefficients depend on times only")
-        if np.ndim(c):
+        if type(c) is not float and np.ndim(c):
             raise PlanError(f"a state times an array of shape {np.shape(c)}: coefficients are single numbers")
         return State(self._tracer, {v: c * b for v, b in self._terms.items()})
 
@@ -210,9 +210,13 @@ def trace(
 def conversion(source: Prediction, target: Prediction, path: Path, at: Number) -> tuple[Number, Number]:
     """`convert`, with a PlanError where the target does not follow from the source."""
     try:
-        with np.errstate(all="ignore"):
+        if type(at) is float:  # what numpy does to be silent takes longer than the conversion
             a, b = convert(source, target, path, at)
-            known = bool(np.all((a - a == 0) & (b - b == 0)))
+            known = isfinite(a) and isfinite(b)
+        else:
+            with np.errstate(all="ignore"):
+                a, b = convert(source, target, path, at)
+                known = bool(np.all((a - a == 0) & (b - b == 0)))
     except ZeroDivisionError:  # numpy's numbers give inf instead
         known = False
     if not known:

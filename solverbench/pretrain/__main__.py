@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from solverbench.pretrain.artifact import Artifact
+    from solverbench.pretrain.training import Job
 
 CACHE = Path(".cache/solverbench-pretrain")  # below the working directory; git ignores it
 
@@ -79,38 +80,39 @@ def mixture(data: Path, out: Path | None, seed: int, smoke: bool) -> None:
 
 def _training(command: Callable[..., None]) -> Callable[..., None]:
     """The options of a network's training."""
-    images = click.option(
-        "--images",
-        type=click.IntRange(1),
-        help="How many to see in all; more than before trains on, at other rates than in one go.",
-    )
-    bf16 = click.option("--bf16", is_flag=True, help="Products in bfloat16, for CPUs that have it (AMX).")
-    return images(bf16(command))
+    for option in reversed(
+        (
+            click.option(
+                "--images",
+                type=click.IntRange(1),
+                help="How many to see in all; more than before trains on, at other rates than in one go.",
+            ),
+            click.option("--batch", type=click.IntRange(1), help="Images a step."),
+            click.option("--bf16", is_flag=True, help="Products in bfloat16, for GPUs and CPUs that have it (AMX)."),
+            click.option("--device", default="cpu", show_default=True, help="Where, as torch names it: cpu, cuda."),
+        )
+    ):
+        command = option(command)
+    return command
 
 
-def _train(
-    pretrain: Callable[..., Artifact],
-    source: Path | None,
-    out: Path | None,
-    seed: int,
-    smoke: bool,
-    images: int | None,
-    bf16: bool,
-) -> None:
+def _train(pretrain: Callable[[Job], Artifact], source: Path | None, out: Path | None, **asked: Any) -> None:
     """Make a network's artifact, with its loss curve beside it."""
-    options = {"seed": seed, "smoke": smoke, "images": images, "bf16": bf16}
-    folder = _folder(out, smoke)
-    _write(lambda: pretrain(source, **options, out=folder, cache=CACHE, say=_say), folder, smoke)
+    from solverbench.pretrain.training import Job
+
+    folder = _folder(out, asked["smoke"])
+    job = Job(folder, CACHE, _say, source, **asked)
+    _write(lambda: pretrain(job), folder, job.smoke)
 
 
 @main.command()
 @_data
 @_training
-def unet(data: Path, out: Path | None, seed: int, smoke: bool, images: int | None, bf16: bool) -> None:
+def unet(data: Path, out: Path | None, **asked: Any) -> None:
     """Denoiser with and without class; resumes where a killed run stopped, and trains on with more --images."""
     from solverbench.pretrain.unet import pretrain
 
-    _train(pretrain, data, out, seed, smoke, images, bf16)
+    _train(pretrain, data, out, **asked)
 
 
 @main.command()
@@ -118,29 +120,21 @@ def unet(data: Path, out: Path | None, seed: int, smoke: bool, images: int | Non
 @click.option("--data", type=click.Path(path_type=Path), help="Not needed: it learns from its teacher's trajectories.")
 @_options
 @_training
-def flowmap(
-    teacher: Path | None,
-    data: Path | None,
-    out: Path | None,
-    seed: int,
-    smoke: bool,
-    images: int | None,
-    bf16: bool,
-) -> None:
+def flowmap(teacher: Path | None, data: Path | None, out: Path | None, **asked: Any) -> None:
     """Two-time jumps along the denoiser's trajectories; resumes and trains on as `unet` does."""
     from solverbench.pretrain.flowmap import pretrain
 
-    _train(pretrain, teacher, out, seed, smoke, images, bf16)
+    _train(pretrain, teacher, out, **asked)
 
 
 @main.command()
 @_data
 @_training
-def features(data: Path, out: Path | None, seed: int, smoke: bool, images: int | None, bf16: bool) -> None:
+def features(data: Path, out: Path | None, **asked: Any) -> None:
     """Classifier as feature extractor for Frechet distances; resumes and trains on as `unet` does."""
     from solverbench.pretrain.features import pretrain
 
-    _train(pretrain, data, out, seed, smoke, images, bf16)
+    _train(pretrain, data, out, **asked)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,7 @@ def provenance(images: NDArray[np.uint8]) -> dict[str, Any]:
     return {"source": source, "images": len(images), "sha256": found}
 
 
-def command(kind: str, seed: int, smoke: bool) -> str:
+def command(kind: str, seed: int, smoke: bool, *, data: bool = True) -> str:
     """The command line that makes the artifact again."""
-    return f"python -m solverbench.pretrain {kind} --data PATH --seed {seed}" + (" --smoke" if smoke else "")
+    source = " --data PATH" * data
+    return f"python -m solverbench.pretrain {kind}{source} --seed {seed}" + " --smoke" * smoke

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,20 +12,9 @@ from torch.nn.functional import cross_entropy, pad
 
 from solverbench.networks.classifier import Classifier
 from solverbench.networks.unet import channels_last
-from solverbench.pretrain.artifact import Artifact, command, provenance
+from solverbench.pretrain.artifact import Artifact, provenance
 from solverbench.pretrain.data import Bytes, load_cifar10, load_labels
-from solverbench.pretrain.training import (
-    Plan,
-    Say,
-    batch_rows,
-    checkpoint,
-    draw_curve,
-    generator,
-    half,
-    images_of,
-    refill,
-    train,
-)
+from solverbench.pretrain.training import Job, batch_rows, generator, half, images_of, refill
 
 _BATCH = 500
 
@@ -58,8 +46,9 @@ class Classifying:
 
     def loss(self, step: int) -> Tensor:
         """Mean over a batch."""
-        images, rows = self.pictures(step)
-        return cross_entropy(self.module(images).float(), self.labels[rows], label_smoothing=self.settings.smoothing)
+        (images, rows), device = self.pictures(step), self.module.mean.device
+        logits = self.module(images.to(device)).float()
+        return cross_entropy(logits, self.labels[rows].to(device), label_smoothing=self.settings.smoothing)
 
     def pictures(self, step: int) -> tuple[Tensor, Tensor]:
         """(images (batch, 3, 32, 32) as the step sees them, which they are)."""
@@ -76,11 +65,11 @@ class Classifying:
         first = torch.randint(1 - hole, side, (2, self.batch, 1), generator=draw)  # a hole may reach over the edge
         inside = (at >= first) & (at < first + hole)
         blotted = inside[0][:, None, :, None] & inside[1][:, None, None, :]
-        return torch.where(blotted, self.module.mean[:, None, None], moved), rows
+        return torch.where(blotted, self.module.mean.cpu()[:, None, None], moved), rows
 
 
 @torch.no_grad()
-def recalibrate(module: nn.Module, task: Classifying, steps: int) -> None:
+def recalibrate(module: Classifier, task: Classifying, steps: int) -> None:
     """Give averaged weights the normalisation statistics they cause, by the training images of some steps."""
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -88,7 +77,7 @@ def recalibrate(module: nn.Module, task: Classifying, steps: int) -> None:
             layer.momentum = None  # a plain mean over the steps
     module.train()
     for step in range(steps):
-        module(task.pictures(step)[0])
+        module(task.pictures(step)[0].to(module.mean.device))
     module.eval()
 
 
@@ -113,38 +102,37 @@ def moments(module: Classifier, data: Bytes) -> tuple[Tensor, Tensor]:
     return features.mean(0), features.T.cov()
 
 
-def pretrain(
-    data: Path, *, seed: int, smoke: bool, images: int | None, bf16: bool, out: Path, cache: Path, say: Say
-) -> Artifact:
-    """The artifact from the images at `data`; both splits and the labels are needed. See `load_cifar10` for errors."""
-    settings = SMOKE if smoke else Settings()
-    plan = Plan(images or (SMOKE_IMAGES if smoke else IMAGES), BATCH, RATE, ADAM_RATE, bf16=bf16)
-    train_data, train_labels = load_cifar10(data)[: settings.examples], load_labels(data)[: settings.examples]
-    test, test_labels = load_cifar10(data, "test")[: settings.examples], load_labels(data, "test")[: settings.examples]
-    torch.manual_seed(seed)
-    module, pixels = Classifier(widths=settings.widths), images_of(train_data)
+def pretrain(job: Job) -> Artifact:
+    """The artifact from the images at `job.source`: both splits, and labels. See `load_cifar10` for errors."""
+    assert job.source is not None
+    settings = SMOKE if job.smoke else Settings()
+    plan = job.plan(IMAGES, SMOKE_IMAGES, batch=BATCH, rate=RATE, adam_rate=ADAM_RATE)
+    some = slice(settings.examples)
+    data, labels = load_cifar10(job.source)[some], load_labels(job.source)[some]
+    test, test_labels = load_cifar10(job.source, "test")[some], load_labels(job.source, "test")[some]
+    torch.manual_seed(job.seed)
+    module, pixels = Classifier(widths=settings.widths), images_of(data)
     module.mean.copy_(pixels.mean((0, 2, 3)))
     module.std.copy_(pixels.std((0, 2, 3)))
-    task = Classifying(module, pixels, torch.from_numpy(train_labels), settings, plan.batch, seed)
-    progress = train(task, plan, checkpoint(cache, "features", settings, plan, seed, train_data), say=say)
-    draw_curve(out / "cifar10-features.png", progress.curve, "cifar10-features", "cross-entropy (smoothed labels)")
+    task = Classifying(module, pixels, torch.from_numpy(labels), settings, plan.batch, job.seed)
+    progress = job.train("features", task, plan, settings, data, "cross-entropy (smoothed labels)")
     average = channels_last(progress.average)
     assert isinstance(average, Classifier)
     recalibrate(average, task, min(200, plan.steps))
     tensors = half(average)
-    refill(average, tensors)
+    refill(average.cpu(), tensors)
     measured = evaluate(average, test, torch.from_numpy(test_labels))
-    say("test accuracy {test_accuracy:.4f}, {images_per_second:.0f} images/s".format(**measured))
-    mean, covariance = moments(average, train_data)
+    job.say("test accuracy {test_accuracy:.4f}, {images_per_second:.0f} images/s".format(**measured))
+    mean, covariance = moments(average, data)
     tensors |= {"statistics.mean": mean.numpy(), "statistics.covariance": covariance.numpy()}
     card = {
         "description": "Classifier of CIFAR-10 as feature extractor (solverbench.networks.classifier), with mean and "
         "covariance of the features of the training images.",
         "field": "features",
         "network": module.options,
-        "data": provenance(train_data),
+        "data": provenance(data),
         "pixels": "byte / 127.5 - 1; (3, 32, 32)",
-        **progress.card(command("features", seed, smoke), seed, smoke, settings, plan),
+        **job.card("features", progress, plan, settings),
         "measurements": measured,
     }
     return Artifact("cifar10-features", tensors, card)

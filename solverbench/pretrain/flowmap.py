@@ -26,17 +26,7 @@ from solverbench.grids import grid
 from solverbench.networks.denoiser import Spectrum
 from solverbench.networks.flow_map import FlowMap
 from solverbench.pretrain.artifact import Artifact, replace_file
-from solverbench.pretrain.training import (
-    Plan,
-    Say,
-    batch_rows,
-    checkpoint,
-    draw_curve,
-    generator,
-    half,
-    refill,
-    train,
-)
+from solverbench.pretrain.training import Job, Say, batch_rows, generator, half, refill
 from solverbench.sampling import sample, start
 
 JUMPS = (1, 2, 4)
@@ -52,7 +42,7 @@ _LEAST = 0.05
 class Settings:
     """What the weights depend on beside teacher and seed."""
 
-    trajectories: int = 10_240
+    trajectories: int = 20_480
     from_noise: float = 0.35
     """Share of pairs whose s is the largest noise; other s are any of the trajectory's."""
     to_data: float = 0.5
@@ -82,22 +72,24 @@ class Recorder:
         return self.field(x, t)
 
 
-def follow(field: NetworkField, chunk: int, seed: int) -> Trajectories:
+def follow(field: NetworkField, chunk: int, seed: int, device: str = "cpu") -> Trajectories:
     """Trajectories chunk * 64 ... of the field from noise to data; grids differ from chunk to chunk in fineness."""
     recorder, times = Recorder(field), grid("edm", field.path, _STEPS[chunk % len(_STEPS)])
-    x = torch.from_numpy(start(field, times, _CHUNK, seed, chunk * _CHUNK, np.float32))
+    x = torch.from_numpy(start(field, times, _CHUNK, seed, chunk * _CHUNK, np.float32)).to(device)
     end = sample(recorder, _SOLVER, times, x).x
     kept = [(t, x) for t, x in recorder.seen if t >= _LEAST] + [(0.0, end)]
-    return torch.tensor([t for t, _ in kept]), torch.stack([x for _, x in kept])
+    return torch.tensor([t for t, _ in kept]), torch.stack([x for _, x in kept]).cpu()
 
 
-def bank(field: NetworkField, settings: Settings, seed: int, folder: Path, say: Say) -> Iterator[Trajectories]:
+def bank(
+    field: NetworkField, settings: Settings, seed: int, folder: Path, say: Say, device: str = "cpu"
+) -> Iterator[Trajectories]:
     """All trajectories, each chunk from its file if there is one, else made and written."""
     chunks = settings.trajectories // _CHUNK
     for chunk in range(chunks):
         path = folder / f"{chunk:05}.npz"
         if not path.is_file():
-            times, states = follow(field, chunk, seed)
+            times, states = follow(field, chunk, seed, device)
             stream = io.BytesIO()
             np.savez(stream, times=times.numpy(), states=states.numpy())
             folder.mkdir(parents=True, exist_ok=True)
@@ -114,8 +106,15 @@ def bank(field: NetworkField, settings: Settings, seed: int, folder: Path, say: 
 class Jumping:
     """Squared error of N(x_s, s, t), in units of the map's coefficient, over pairs of points of trajectories."""
 
-    def __init__(self, module: FlowMap, data: list[Trajectories], settings: Settings, batch: int, seed: int) -> None:
-        self.module, self.data, self.settings, self.batch, self.seed = module, data, settings, batch, seed
+    def __init__(
+        self, module: FlowMap, data: list[Trajectories], settings: Settings, batch: int, seed: int, device: str = "cpu"
+    ) -> None:
+        self.module, self.settings, self.batch, self.seed, self.device = module, settings, batch, seed, device
+        self.points = torch.tensor([len(times) for times, _ in data], device=device)
+        self.first = (self.points.cumsum(0) - self.points) * _CHUNK
+        """Of each chunk's states, which lie one after the other: time by time, and trajectory by trajectory."""
+        self.times = torch.cat([times.repeat_interleave(_CHUNK) for times, _ in data]).to(device)
+        self.states = torch.cat([states.flatten(0, 1) for _, states in data]).to(device)
 
     def loss(self, step: int) -> Tensor:
         """Mean over a batch."""
@@ -126,26 +125,24 @@ class Jumping:
 
     def pairs(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(x_s, s, x_t, t) as the step sees them, mirrored or not: the teacher saw images either way."""
-        draw, pairs = generator(self.seed, step), []
-        rows = batch_rows(len(self.data) * _CHUNK, self.batch, self.seed, step)
-        for row, (noise, data, a, b, mirror) in zip(
-            rows.tolist(), torch.rand(self.batch, 5, generator=draw).tolist(), strict=True
-        ):
-            times, states = self.data[row // _CHUNK]
-            last = len(times) - 1
-            i = 0 if noise < self.settings.from_noise else int(a * last)
-            j = last if data < self.settings.to_data else i + 1 + int(b * (last - i))
-            x_s, x_t = states[[i, j], row % _CHUNK].flip(-1) if mirror < 0.5 else states[[i, j], row % _CHUNK]
-            pairs.append((x_s, times[i], x_t, times[j]))
-        x_s, s, x_t, t = map(torch.stack, zip(*pairs, strict=True))
-        return x_s, s, x_t, t
+        draw = generator(self.seed, step, device=self.device)
+        rows = batch_rows(len(self.points) * _CHUNK, self.batch, self.seed, step).to(self.device)
+        noise, data, a, b, mirror = torch.rand(5, self.batch, generator=draw, device=self.device)
+        chunk, trajectory = rows // _CHUNK, rows % _CHUNK
+        last = self.points[chunk] - 1
+        i = torch.where(noise < self.settings.from_noise, 0, (a * last).long())
+        j = torch.where(data < self.settings.to_data, last, i + 1 + (b * (last - i)).long())
+        s, t = (self.first[chunk] + k * _CHUNK + trajectory for k in (i, j))
+        mirrored = (mirror < 0.5)[:, None, None, None]
+        x_s, x_t = (torch.where(mirrored, x.flip(-1), x) for x in (self.states[s], self.states[t]))
+        return x_s, self.times[s], x_t, self.times[t]
 
 
 def evaluate(field: JumpField, settings: Settings, seed: int) -> dict[str, Any]:
     """RMS distance of jumps and of DDIM from the ends of the teacher's own trajectories, and their ratio."""
     steps = settings.test_steps
     fine = grid("edm", field.path, steps)
-    x = torch.from_numpy(start(field, fine, settings.test_starts, seed + 1, dtype=np.float32))
+    x = torch.from_numpy(start(field, fine, settings.test_starts, seed + 1, dtype=np.float32)).to(field.device)
     end, coarse = (sample(field, "unipc-3", grid("edm", field.path, n), x).x for n in (steps, steps // 2))
     measured: dict[str, Any] = {"starts": len(x), "reference_error": _rms(end - coarse)}
     for name, options in GRIDS.items():
@@ -160,31 +157,28 @@ def _rms(x: Tensor) -> float:
     return float(x.double().square().mean().sqrt())
 
 
-def pretrain(
-    teacher: Path | None, *, seed: int, smoke: bool, images: int | None, bf16: bool, out: Path, cache: Path, say: Say
-) -> Artifact:
-    """The artifact from its teacher, a file that `pretrain unet` wrote; the shipped one by default."""
-    teacher = teacher or pretrained.path("cifar10-unet")
-    field, card, tensors = open_trained(teacher), pretrained.read_card(teacher), pretrained.read_tensors(teacher)
-    settings = SMOKE if smoke else Settings()
-    plan = Plan(images or (SMOKE_IMAGES if smoke else IMAGES), rate=RATE, adam_rate=ADAM_RATE, bf16=bf16)
-    torch.manual_seed(seed)
+def pretrain(job: Job) -> Artifact:
+    """The artifact from its teacher `job.source`, a file that `pretrain unet` wrote; the shipped one by default."""
+    teacher = job.source or pretrained.path("cifar10-unet")
+    settings, plan = SMOKE if job.smoke else Settings(), job.plan(IMAGES, SMOKE_IMAGES, rate=RATE, adam_rate=ADAM_RATE)
+    field = open_trained(teacher, device=plan.device)
+    card, tensors = pretrained.read_card(teacher), pretrained.read_tensors(teacher)
+    torch.manual_seed(job.seed)
     module = FlowMap(Spectrum.empty(field.shape[-1]), **card["network"])
     module.load_state_dict({**module.state_dict(), **{k: torch.from_numpy(v).float() for k, v in tensors.items()}})
     # in place of the data that other trainings are told apart by
     identity: NDArray[np.uint8] = np.frombuffer(card["sha256"].encode(), np.uint8)
-    kept = checkpoint(cache, "flowmap", settings, plan, seed, identity)
-    data = list(bank(field, settings, seed, kept.with_suffix(""), say))
-    progress = train(Jumping(module, data, settings, plan.batch, seed), plan, kept, say=say)
-    draw_curve(out / "cifar10-flowmap.png", progress.curve, "cifar10-flowmap", "squared error of N")
+    folder = job.cache / f"trajectories-{card['sha256'][:16]}-{job.seed}"
+    data = list(bank(field, settings, job.seed, folder, job.say, plan.device))
+    task = Jumping(module, data, settings, plan.batch, job.seed, plan.device)
+    progress = job.train("flowmap", task, plan, settings, identity, "squared error of N")
     average, stored = progress.average, half(progress.average)
     refill(average, stored)
     assert isinstance(average, FlowMap)
-    measured = evaluate(JumpField(field.network, average.eval()), settings, seed)
+    measured = evaluate(JumpField(field.network, average.eval(), device=plan.device), settings, job.seed)
     for jumps in JUMPS:
-        say("{} jumps: rmse {rmse:.4f}, DDIM {rmse_ddim:.4f}, ratio {ratio:.3f}".format(
+        job.say("{} jumps: rmse {rmse:.4f}, DDIM {rmse_ddim:.4f}, ratio {ratio:.3f}".format(
             jumps, **measured[f"tangent_{jumps}"]))  # fmt: skip
-    made_by = f"python -m solverbench.pretrain flowmap --seed {seed}" + (" --smoke" if smoke else "")
     details = {
         "cite": "krizhevsky2009cifar; karras2022edm; boffi2024flowmap",
         "description": "Flow map x_t = Psi(x_s, s, t) of the probability-flow ODE of its teacher, unconditional: the "
@@ -194,7 +188,7 @@ def pretrain(
         "teacher": {"name": card.get("name"), "sha256": card["sha256"]},
         "data": {"source": "trajectories of the teacher from noise", "trajectories": len(data) * _CHUNK},
         "pixels": "byte / 127.5 - 1; (3, 32, 32)",
-        **progress.card(made_by, seed, smoke, settings, plan),
+        **job.card("flowmap", progress, plan, settings),
         "measurements": measured,
     }
     return Artifact("cifar10-flowmap", stored, details)

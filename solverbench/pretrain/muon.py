@@ -7,6 +7,7 @@ matrices only and iterates in bfloat16, which processors without it emulate; thi
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -17,15 +18,15 @@ _QUINTIC = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalise(G: Tensor, steps: int = 5) -> Tensor:
-    """G (m, n) with its singular values moved near 1 (between about 0.7 and 1.2)."""
+    """G (..., m, n) with the singular values of each matrix moved near 1 (between about 0.7 and 1.2)."""
     a, b, c = _QUINTIC
-    X = G / (G.norm() + 1e-7)
-    if wide := len(X) > X.shape[1]:
-        X = X.T
+    X = G / (torch.linalg.matrix_norm(G, keepdim=True) + 1e-7)
+    if wide := X.shape[-2] > X.shape[-1]:
+        X = X.mT
     for _ in range(steps):
-        A = X @ X.T
-        X = torch.addmm(X, torch.addmm(A, A, A, beta=b, alpha=c), X, beta=a)
-    return X.T if wide else X
+        A = X @ X.mT
+        X = a * X + (b * A + c * A @ A) @ X
+    return X.mT if wide else X
 
 
 class Muon(torch.optim.Optimizer):
@@ -38,19 +39,24 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """One update of every parameter that has a gradient."""
+        """One update of every parameter that has a gradient: those of one shape in one batch of products."""
         for group in self.param_groups:
+            alike = defaultdict[torch.Size, list[Tensor]](list)
             for p in group["params"]:
                 if p.grad is not None:
-                    self._update(p, group)
+                    alike[p.shape].append(p)
+            for params in alike.values():
+                self._update(params, group)
 
-    def _update(self, p: Tensor, group: dict[str, Any]) -> None:
-        assert p.grad is not None
-        state = self.state[p]
-        if not state:
-            state["momentum"] = torch.zeros_like(p)
-        momentum = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-        G = torch.lerp(p.grad, momentum, group["momentum"]).flatten(1)
-        scale = max(1, len(G) / G.shape[1]) ** 0.5
-        p.mul_(1 - group["lr"] * group["weight_decay"])
-        p.add_(orthogonalise(G).view_as(p), alpha=-group["lr"] * scale)
+    def _update(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        grads = [p.grad for p in params if p.grad is not None]
+        for p in params:
+            if not self.state[p]:
+                self.state[p]["momentum"] = torch.zeros_like(p)
+        momenta = [self.state[p]["momentum"] for p in params]
+        torch._foreach_lerp_(momenta, grads, 1 - group["momentum"])
+        G = torch.stack(torch._foreach_lerp(grads, momenta, group["momentum"])).flatten(2)
+        scale = max(1, G.shape[1] / G.shape[2]) ** 0.5
+        torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+        updates = [Q.view(p.shape) for Q, p in zip(orthogonalise(G), params, strict=True)]
+        torch._foreach_add_(params, updates, alpha=-group["lr"] * scale)

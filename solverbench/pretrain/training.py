@@ -1,6 +1,7 @@
 """One training loop for all networks: resumable after a kill, and the same for it as long as its plan is the same.
 
-Everything random in step k follows from (seed, k) alone, so a checkpoint is the step number and the tensors. Hidden
+Everything random in step k follows from (seed, k) and the kind of device alone, so a checkpoint is the step number and
+the tensors. Hidden
 convolutions are updated by Muon, all else by AdamW; the rate rises over the first steps, is constant, and falls to
 zero at the end. What is kept is the power-function average of the weights (Karras et al. 2024, arXiv 2312.02696,
 section 3.1), whose width is a fixed share of the run, however long it is.
@@ -9,6 +10,7 @@ section 3.1), whose width is a fixed share of the run, however long it is.
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 import io
 import math
@@ -25,7 +27,7 @@ from torch import Tensor, nn
 
 from solverbench.errors import SolverbenchError
 from solverbench.networks.unet import channels_last
-from solverbench.pretrain.artifact import digest, replace_file
+from solverbench.pretrain.artifact import command, digest, replace_file
 from solverbench.pretrain.data import CHANNELS, SIDE, Bytes, to_pixels
 from solverbench.pretrain.muon import Muon
 
@@ -58,7 +60,9 @@ class Plan:
     warmup: int = 100
     decay: float = 0.4
     bf16: bool = False
-    """Whether products are in bfloat16 (autocast): for processors that have it, such as those with AMX."""
+    """Whether products are in bfloat16 (autocast): for GPUs, and processors that have it, such as those with AMX."""
+    device: str = "cpu"
+    """Where, and with whose random numbers."""
 
     @property
     def steps(self) -> int:
@@ -82,17 +86,50 @@ class Progress:
     stages: list[tuple[int, int]] = field(default_factory=list)
     """(images seen when it began, images planned) of every plan that was followed, which one command is not."""
 
-    def card(self, made_by: str, seed: int, smoke: bool, settings: Any, plan: Plan) -> dict[str, Any]:
-        """What an artifact's card says of its training; made_by: the command without its length."""
+
+@dataclass(frozen=True)
+class Job:
+    """What the command line asks of any training; `say` takes lines of progress."""
+
+    out: Path
+    cache: Path
+    say: Say
+    source: Path | None = None
+    """The data, or the teacher."""
+    seed: int = 0
+    smoke: bool = False
+    images: int | None = None
+    batch: int | None = None
+    bf16: bool = False
+    device: str = "cpu"
+
+    def plan(self, images: int, smoke_images: int, **usual: Any) -> Plan:
+        """The plan asked for; `images`, `smoke_images` and `usual` are the artifact's own, where nothing was asked."""
+        if self.batch:
+            usual["batch"] = self.batch
+        usual["images"] = self.images or (smoke_images if self.smoke else images)
+        return Plan(**usual, bf16=self.bf16, device=self.device)
+
+    def train(self, name: str, task: Task, plan: Plan, settings: Any, data: Bytes, axis: str) -> Progress:
+        """`train`, kept in the cache by all that cifar10-`name` depends on, with a picture of its loss."""
+        progress = train(task, plan, checkpoint(self.cache, name, settings, plan, self.seed, data), say=self.say)
+        draw_curve(self.out / f"cifar10-{name}.png", progress.curve, f"cifar10-{name}", axis)
+        return progress
+
+    def card(self, name: str, progress: Progress, plan: Plan, settings: Any) -> dict[str, Any]:
+        """What an artifact's card says of its training."""
+        asked = [f"--images {plan.images}"] + [f"--batch {self.batch}"] * bool(self.batch) + ["--bf16"] * plan.bf16
+        asked += [f"--device {plan.device}"] * (plan.device != "cpu")
         return {
-            "command": f"{made_by} --images {plan.images}" + (" --bf16" if plan.bf16 else ""),
-            "seed": seed,
-            "smoke": smoke,
+            "command": " ".join([command(name, self.seed, self.smoke, data=name != "flowmap"), *asked]),
+            "seed": self.seed,
+            "smoke": self.smoke,
             "settings": asdict(settings) | asdict(plan),
-            "parameters": sum(p.numel() for p in self.average.parameters()),
-            "steps": self.steps,
-            "hours": round(self.seconds / 3600, 3),
-            **({"stages": self.stages} if len(self.stages) > 1 else {}),
+            "parameters": sum(p.numel() for p in progress.average.parameters()),
+            "steps": progress.steps,
+            "hours": round(progress.seconds / 3600, 3),
+            **({"processor": torch.cuda.get_device_name(plan.device)} if plan.device != "cpu" else {}),
+            **({"stages": progress.stages} if len(progress.stages) > 1 else {}),
         }
 
 
@@ -106,17 +143,22 @@ def checkpoint(cache: Path, name: str, settings: Any, plan: Plan, seed: int, dat
     return cache / f"{name}-{hashlib.sha256(inputs.encode()).hexdigest()[:16]}.pt"
 
 
-def generator(seed: int, step: int, stream: int = 0) -> torch.Generator:
+def generator(seed: int, step: int, stream: int = 0, device: Any = "cpu") -> torch.Generator:
     """The source of all that is random in one step; streams are independent of each other."""
-    return torch.Generator().manual_seed((stream << 56) ^ (seed << 28) ^ step)
+    return torch.Generator(device).manual_seed((stream << 56) ^ (seed << 28) ^ step)
 
 
 def batch_rows(n: int, batch: int, seed: int, step: int) -> Tensor:
     """Which of n examples make up a batch: the next of a random order, a new one in every epoch."""
     first, last = step * batch, (step + 1) * batch
     epochs = range(first // n, (last - 1) // n + 1)
-    order = torch.cat([torch.randperm(n, generator=generator(seed, epoch, 1)) for epoch in epochs])
+    order = torch.cat([_order(n, seed, epoch) for epoch in epochs])
     return order[first - epochs[0] * n : last - epochs[0] * n]
+
+
+@functools.lru_cache(maxsize=8)
+def _order(n: int, seed: int, epoch: int) -> Tensor:
+    return torch.randperm(n, generator=generator(seed, epoch, 1))
 
 
 def optimisers(module: nn.Module, plan: Plan) -> tuple[torch.optim.Optimizer, ...]:
@@ -141,10 +183,10 @@ def train(task: Task, plan: Plan, kept: Path, *, say: Say, save_seconds: float =
     The rates follow the plan, so those weights are not the ones that the longer plan gives in one go.
     Raises DivergedError when the loss is not finite.
     """
-    channels_last(task.module)
+    channels_last(task.module.to(plan.device))
     progress = Progress(copy.deepcopy(task.module).requires_grad_(False))
     optimise = optimisers(task.module, plan)
-    if _resume(kept, task.module, progress, optimise, say):
+    if _resume(kept, task.module, progress, optimise, plan.device):
         say(f"resuming at {progress.steps * plan.batch} images")
     if not progress.stages or progress.stages[-1][1] != plan.images:
         progress.stages.append((progress.steps * plan.batch, plan.images))
@@ -155,7 +197,7 @@ def train(task: Task, plan: Plan, kept: Path, *, say: Say, save_seconds: float =
         for optimiser, rate in zip(optimise, rates, strict=True):
             optimiser.param_groups[0]["lr"] = rate * plan.factor(step)
             optimiser.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=plan.bf16):
+        with torch.autocast(torch.device(plan.device).type, torch.bfloat16, enabled=plan.bf16):
             loss = task.loss(step)
         loss.backward()
         for optimiser in optimise:
@@ -207,12 +249,12 @@ def _save(path: Path, module: nn.Module, progress: Progress, optimise: tuple[tor
 
 
 def _resume(
-    path: Path, module: nn.Module, progress: Progress, optimise: tuple[torch.optim.Optimizer, ...], say: Say
+    path: Path, module: nn.Module, progress: Progress, optimise: tuple[torch.optim.Optimizer, ...], device: str
 ) -> bool:
     if not path.is_file():
         return False
     try:
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         module.load_state_dict(state["module"])
         progress.average.load_state_dict(state["average"])
         for optimiser, its in zip(optimise, state["optimisers"], strict=True):
@@ -235,7 +277,7 @@ def half(module: nn.Module) -> dict[str, NDArray[Any]]:
     """The state of a module as it ships: parameters in float16, buffers as they are."""
     parameters = {name for name, _ in module.named_parameters()}
     state = module.state_dict().items()
-    return {name: (t.half() if name in parameters else t).contiguous().numpy() for name, t in state}
+    return {name: (t.half() if name in parameters else t).contiguous().cpu().numpy() for name, t in state}
 
 
 def refill(module: nn.Module, tensors: dict[str, NDArray[Any]]) -> None:

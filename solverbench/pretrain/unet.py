@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from solverbench.networks.denoiser import CLASSES, Denoiser, Spectrum
-from solverbench.pretrain.artifact import Artifact, command, provenance
+from solverbench.pretrain.artifact import Artifact, provenance
 from solverbench.pretrain.basis import fit_basis
 from solverbench.pretrain.data import Bytes, load_cifar10, load_labels
 from solverbench.pretrain.gaussian import moments
-from solverbench.pretrain.training import (
-    Plan,
-    Say,
-    batch_rows,
-    checkpoint,
-    draw_curve,
-    generator,
-    half,
-    images_of,
-    refill,
-    train,
-)
+from solverbench.pretrain.training import Job, batch_rows, generator, half, images_of, refill
 
 SIGMAS = (0.2, 0.5, 1.0)
 """Noise levels of the held-out measurement, pixels in [-1, 1]."""
@@ -37,11 +25,12 @@ _BATCH = 250
 class Settings:
     """What the weights depend on beside data and seed."""
 
-    widths: tuple[int, ...] = (64, 128)
+    widths: tuple[int, ...] = (64, 128, 192)
     blocks: int = 2
     embedding: int = 256
-    log_sigma: tuple[float, float] = (-0.8, 1.2)
-    """Mean and standard deviation of log sigma in training: about the mean over `SIGMAS`, and EDM's width."""
+    log_sigma: tuple[float, float] = (-0.4, 1.2)
+    """Mean and standard deviation of log sigma in training: a little above the mean over `SIGMAS`, since high noise
+    learns last, and EDM's width."""
     label_dropout: float = 0.5
     """Half: without label is what the suite's first question is asked of, with label only its guided option."""
     examples: int | None = None
@@ -72,43 +61,47 @@ class Denoising:
 
     def loss(self, step: int) -> Tensor:
         """Mean over a batch of the share of the linear optimum's squared error that is left."""
-        draw = generator(self.seed, step)
-        rows = batch_rows(len(self.images), self.batch, self.seed, step)
+        device = self.images.device
+        draw = generator(self.seed, step, device=device)
+        rows = batch_rows(len(self.images), self.batch, self.seed, step).to(device)
         x0, label = self.images[rows], self.labels[rows]
-        mirror, drop = torch.rand(2, self.batch, generator=draw)
+        mirror, drop, within = torch.rand(3, self.batch, generator=draw, device=device)
         x0 = torch.where(mirror[:, None, None, None] < 0.5, x0.flip(-1), x0)
         label = torch.where(drop < self.settings.label_dropout, CLASSES, label)
         mean, std = self.settings.log_sigma
         # one level from each quantile of the batch: the same law with less variance
-        quantile = (torch.arange(self.batch) + torch.rand(self.batch, generator=draw)) / self.batch
+        quantile = (torch.arange(self.batch, device=device) + within) / self.batch
         sigma = (mean + std * torch.special.ndtri(quantile.clamp(1e-4, 1 - 1e-4))).exp()
-        x = x0 + sigma[:, None, None, None] * torch.randn(x0.shape, generator=draw)
+        x = x0 + sigma[:, None, None, None] * torch.randn(x0.shape, generator=draw, device=device)
         W, c_out, inputs = self.module.linear(x, sigma)
         N = self.module.net(inputs, self.module.embed(sigma, label)).float()
         return (N - (x0 - W) / c_out).square().mean()
 
 
 @torch.no_grad()
-def evaluate(denoiser: Denoiser, train_data: Bytes, test: Bytes, labels: Tensor, seed: int) -> dict[str, Any]:
+def evaluate(
+    denoiser: Denoiser, train_data: Bytes, test: Bytes, labels: Tensor, seed: int, device: str = "cpu"
+) -> dict[str, Any]:
     """PSNR on held-out images by noise level: the network's, with and without label, and the Wiener filter's.
 
     The Wiener filter is that of the full covariance of the training images. Peak-to-peak is 2.
     """
-    images = images_of(test)
+    images, labels = images_of(test).to(device), labels.to(device)
     mean, covariance = moments(train_data)
-    C, mu = torch.from_numpy(covariance), torch.from_numpy(mean).float()
+    C, mu = torch.from_numpy(covariance).to(device), torch.from_numpy(mean).float().to(device)
+    identity = torch.eye(len(C), device=device)
     measured: dict[str, Any] = {"test_images": len(test)}
     for sigma in SIGMAS:
         errors = torch.zeros(3, dtype=torch.float64)
-        lower = torch.linalg.cholesky(C + sigma**2 * torch.eye(len(C))).float()
+        lower = torch.linalg.cholesky(C + sigma**2 * identity).float()
         for k, start in enumerate(range(0, len(images), _BATCH)):
             x0, label = images[start : start + _BATCH], labels[start : start + _BATCH]
-            x = x0 + sigma * torch.randn(x0.shape, generator=generator(seed, k, 2))
-            level = torch.full((len(x),), sigma)
+            x = x0 + sigma * torch.randn(x0.shape, generator=generator(seed, k, 2)).to(device)
+            level = torch.full((len(x),), sigma, device=device)
             # mu + C (C + sigma^2)^-1 (x - mu)
             linear = x - sigma**2 * torch.cholesky_solve((x.flatten(1) - mu).T, lower).T.reshape(x.shape)
             guesses = linear, denoiser(x, level, torch.full_like(label, CLASSES)), denoiser(x, level, label)
-            errors += torch.stack([(guess - x0).double().square().mean((1, 2, 3)).sum() for guess in guesses])
+            errors += torch.stack([(guess - x0).double().square().mean((1, 2, 3)).sum() for guess in guesses]).cpu()
         wiener, plain, labelled = (10 * math.log10(4 / float(e)) for e in errors / len(images))
         measured[f"sigma_{sigma}"] = {
             "wiener_psnr_db": wiener,
@@ -120,27 +113,25 @@ def evaluate(denoiser: Denoiser, train_data: Bytes, test: Bytes, labels: Tensor,
     return measured
 
 
-def pretrain(
-    data: Path, *, seed: int, smoke: bool, images: int | None, bf16: bool, out: Path, cache: Path, say: Say
-) -> Artifact:
-    """The artifact from the images at `data`; both splits and the labels are needed. See `load_cifar10` for errors."""
-    settings = SMOKE if smoke else Settings()
-    plan = Plan(images or (SMOKE_IMAGES if smoke else IMAGES), bf16=bf16)
-    train_data, train_labels = load_cifar10(data)[: settings.examples], load_labels(data)[: settings.examples]
-    test, test_labels = load_cifar10(data, "test")[: settings.examples], load_labels(data, "test")[: settings.examples]
-    torch.manual_seed(seed)
-    module = Denoiser(
-        fit_spectrum(train_data), widths=settings.widths, blocks=settings.blocks, embedding=settings.embedding
-    )
-    task = Denoising(module, images_of(train_data), torch.from_numpy(train_labels), settings, plan.batch, seed)
-    progress = train(task, plan, checkpoint(cache, "unet", settings, plan, seed, train_data), say=say)
-    draw_curve(out / "cifar10-unet.png", progress.curve, "cifar10-unet", "share of the linear optimum's error")
+def pretrain(job: Job) -> Artifact:
+    """The artifact from the images at `job.source`: both splits, and labels. See `load_cifar10` for errors."""
+    assert job.source is not None
+    settings = SMOKE if job.smoke else Settings()
+    plan = job.plan(IMAGES, SMOKE_IMAGES)
+    some = slice(settings.examples)
+    data, labels = load_cifar10(job.source)[some], load_labels(job.source)[some]
+    test, test_labels = load_cifar10(job.source, "test")[some], load_labels(job.source, "test")[some]
+    torch.manual_seed(job.seed)
+    module = Denoiser(fit_spectrum(data), widths=settings.widths, blocks=settings.blocks, embedding=settings.embedding)
+    pixels, classes = images_of(data).to(plan.device), torch.from_numpy(labels).to(plan.device)
+    task = Denoising(module, pixels, classes, settings, plan.batch, job.seed)
+    progress = job.train("unet", task, plan, settings, data, "share of the linear optimum's error")
     average, tensors = progress.average, half(progress.average)
     refill(average, tensors)
     assert isinstance(average, Denoiser)
-    measured = evaluate(average.eval(), train_data, test, torch.from_numpy(test_labels), seed)
+    measured = evaluate(average.eval(), data, test, torch.from_numpy(test_labels), job.seed, plan.device)
     for sigma in SIGMAS:
-        say("sigma {}: PSNR {psnr_db:.2f} dB, {gain_db:+.2f} dB on the Wiener filter".format(
+        job.say("sigma {}: PSNR {psnr_db:.2f} dB, {gain_db:+.2f} dB on the Wiener filter".format(
             sigma, **measured[f"sigma_{sigma}"]))  # fmt: skip
     card = {
         "cite": "krizhevsky2009cifar; karras2022edm",
@@ -148,9 +139,9 @@ def pretrain(
         "colour-DCT basis plus a U-Net for what is left (solverbench.networks.denoiser).",
         "field": "unet",
         "network": module.options,
-        "data": provenance(train_data),
+        "data": provenance(data),
         "pixels": "byte / 127.5 - 1; (3, 32, 32)",
-        **progress.card(command("unet", seed, smoke), seed, smoke, settings, plan),
+        **job.card("unet", progress, plan, settings),
         "measurements": measured,
     }
     return Artifact("cifar10-unet", tensors, card)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
 
-from solverbench.errors import BudgetError, UsageError, nearest
+from solverbench.engines.devices import HOME, runner
+from solverbench.errors import BudgetError, PlanError, UsageError, nearest
 from solverbench.grids import Grid, grid
 from solverbench.methods import Solver
 from solverbench.plans import Plan
@@ -31,7 +36,7 @@ class ProblemSpec:
     samples: int = 512
     """Solver outputs per cell, for distances between sets (kinds "paired" and "trajectory")."""
     paired: int = 64
-    """Of these, compared with reference trajectories (kinds "paired" and "trajectory")."""
+    """Of these, compared with reference trajectories (kinds "paired", where it may be 0, and "trajectory")."""
     rtol: float = 1e-11
     """Relative tolerance of the reference (kind "paired")."""
     steps: int = 128
@@ -50,9 +55,11 @@ class ProblemSpec:
     about: str | None = None
     """A sentence for the notes of that table."""
     likelihood: bool = False
-    """Whether solvers of the ODE are also judged by the log-likelihood they compute (kind "law")."""
+    """Whether solvers of the ODE are also judged by the log-likelihood they compute (kinds "law" and "paired")."""
     pictures: bool = True
     """Whether cells keep pictures."""
+    device: str = "cpu"
+    """Where samples are computed, "cpu" or "cuda"; a run's choice, which suite files do not make."""
     nfe: tuple[int, ...] = ()
     """Budgets of this problem, the suite's by default."""
     solvers: tuple[str, ...] = ()
@@ -69,9 +76,10 @@ class ProblemSpec:
             raise UsageError(f"problem {self.name!r}: charges are positive whole numbers, got {self.charge}")
         if not 1e-13 <= self.rtol <= 1e-2:
             raise UsageError(f"problem {self.name!r}: rtol must be between 1e-13 and 1e-2, got {self.rtol}")
-        if not 1 <= self.paired <= self.samples or self.samples < 2:
+        least = int(self.kind != "paired")
+        if not least <= self.paired <= self.samples or self.samples < 2:
             raise UsageError(
-                f"problem {self.name!r}: need 2 <= samples and 1 <= paired <= samples, "
+                f"problem {self.name!r}: need 2 <= samples and {least} <= paired <= samples, "
                 f"got samples={self.samples}, paired={self.paired}"
             )
 
@@ -134,6 +142,8 @@ class OnField:
 
         self.spec, self.seed = spec, seed
         options = {key: getattr(spec, key) for key in ("label", "guidance") if getattr(spec, key) is not None}
+        if spec.device != "cpu" and spec.kind == "trajectory":  # a network; fields in closed form are where states are
+            options["device"] = HOME[spec.device]
         self.field: Any = load(spec.field, spec.path, **options)
         try:
             self.grid(2)
@@ -154,10 +164,36 @@ class OnField:
             raise BudgetError(f"solver {solver} needs two points of {each} evaluations, the budget is {budget}")
         return solver.plan(field.path, self.grid(steps), field.prediction)
 
+    def run(
+        self, plan: Plan, x: Any, field: Any = None
+    ) -> tuple[np.ndarray[Any, np.dtype[np.float64]], dict[str, float | None]]:
+        """(final states of a tensor x (n, *shape) by the device's engine, in float64; measures of the seconds it took).
+
+        field: what stands for the problem's own, if anything. What a field takes of the seconds is not known on a GPU,
+        where the host does not wait for it.
+        """
+        started = time.perf_counter()
+        home = HOME[self.spec.device]
+        engine = runner(self.spec.device)(plan, len(x), self.field.shape, x.dtype, home)
+        out = engine(field or self.field, x.to(home), seed=self.seed).double().cpu().numpy()
+        seconds, on_cpu = time.perf_counter() - started, self.spec.device == "cpu"
+        return out, {
+            "sampling_seconds": seconds,
+            "field_seconds": engine.meter.field if on_cpu else None,
+            "overhead_seconds": engine.meter.overhead if on_cpu else None,
+        }
+
     @property
     def evaluations(self) -> int:
         """Evaluations of the network that one call of the field costs: 2 with guidance."""
         return int(getattr(self.field, "evaluations", 1))
+
+    def _likelihoods(self, solver: Solver, judged: Callable[[], dict[str, float]]) -> dict[str, float]:
+        """What is judged of the likelihoods a solver computes, if that is asked for and it can compute them."""
+        if self.spec.likelihood and not solver.stochastic and solver.integrates != "flow map":
+            with suppress(PlanError):  # a method that cannot go upwards has all other errors
+                return judged()
+        return {}
 
     def applies(self, solver: Solver) -> str | None:
         """None if the solver can run here, else why not."""
@@ -168,12 +204,8 @@ class OnField:
 
 def build(spec: ProblemSpec, seed: int) -> Problem:
     """The problem a spec describes. Raises UsageError for unknown fields, paths, grids, and a field of another kind."""
-    from solverbench.problems.law import LawProblem
-    from solverbench.problems.paired import PairedProblem
-    from solverbench.problems.trajectory import TrajectoryProblem
-
-    kinds: dict[str, Any] = {"law": LawProblem, "paired": PairedProblem, "trajectory": TrajectoryProblem}
-    problem: Any = kinds[spec.kind](spec, seed)
+    kind = import_module(f"solverbench.problems.{spec.kind}")
+    problem: Any = getattr(kind, f"{spec.kind.title()}Problem")(spec, seed)
     if missing := [name for name in problem.needs if not hasattr(problem.field, name)]:
         raise UsageError(
             f"problem {spec.name!r}: field {spec.field!r} does not suit kind {spec.kind!r} (it has no {missing[0]})"

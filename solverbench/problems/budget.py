@@ -18,8 +18,9 @@ def plan_within(
     """The plan with the most steps whose evaluations, all counted, do not exceed `nfe`.
 
     grid(steps) makes the grid; cost: evaluations of the network per call of the field, 2 with guidance. A two-stage
-    method given 10 may use 9: plans say what they use. Raises BudgetError when even the shortest plan needs more,
-    naming what would do, and UsageError when the grid has no more steps to offer.
+    method given 10 may use 9: plans say what they use. Raises BudgetError when even the shortest plan needs more, or
+    the longest that fits makes less than half of the budget (a solver that could only denoise is not itself), naming
+    what would do, and UsageError when the grid has no more steps to offer.
     """
     if nfe != int(nfe) or nfe < 1:
         raise UsageError(f"a budget is a positive whole number of model evaluations, got {nfe}")
@@ -44,4 +45,7 @@ def plan_within(
                 f"solver {solver} makes no use of more steps: {plan.nfe} evaluations at any number of them"
             )
         steps, plan = steps + 1, longer
+    if 2 * plan.nfe < nfe:
+        more = f"{plan.nfe * cost} evaluations of a budget of {asked}, and {longer.nfe * cost} with one step more"
+        raise BudgetError(f"solver {solver} makes {more}")
     return plan

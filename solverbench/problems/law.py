@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from solverbench.engines.law import Kernel, kernel
 from solverbench.engines.noise import START, normals
-from solverbench.errors import PlanError
+from solverbench.grids import Grid
 from solverbench.measures.gaussians import DISTANCES
 from solverbench.measures.law import error_split, law_of
 from solverbench.measures.likelihood import mean_bits
@@ -38,10 +37,7 @@ class LawProblem(OnField):
         # churn and the like follow no process; what the start costs is then stated for the ODE
         for name, parts in error_split(plan, self.field, strength(solver) or 0.0, K).items():
             measures |= {f"{name}_{part}": value for part, value in parts.items() if part != "total"}
-        if self.spec.likelihood and not solver.stochastic and solver.integrates != "flow map":
-            with suppress(PlanError):  # a method that cannot go upwards has no likelihood, and a law all the same
-                measures["bits"], measures["bits_exact"] = mean_bits(self.field, solver, plan.grid)
-                measures["bits_error"] = abs(measures["bits"] - measures["bits_exact"])
+        measures |= self._likelihoods(solver, lambda: self._bits(solver, plan.grid))
         measures["mean_error"] = float(np.sqrt(np.sum(law.mean_error**2)))
         measures["std_error_min"] = float(law.std_error.min())
         measures["std_error_max"] = float(law.std_error.max())
@@ -52,6 +48,10 @@ class LawProblem(OnField):
             None if finite else "the output law is not finite",
             self._pictures(K, float(plan.grid.times[0])),
         )
+
+    def _bits(self, solver: Solver, grid: Grid) -> dict[str, float]:
+        found, exact = mean_bits(self.field, solver, grid)
+        return {"bits": found, "bits_exact": exact, "bits_error": abs(found - exact)}
 
     def _pictures(self, K: Kernel, t: float) -> Any:
         """Draws from the transition kernel of a sampler that starts at time t; None if there are none to be kept."""

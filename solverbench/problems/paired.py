@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from solverbench.grids import Grid
 from solverbench.measures.frechet import frechet_squared
+from solverbench.measures.likelihood import bits, log_likelihood
 from solverbench.measures.paired import squared_errors
 from solverbench.measures.subsets import ToLaw, at_n
 from solverbench.methods import Solver
@@ -29,7 +31,9 @@ from solverbench.problems.sampled import PICTURES, Sampled, paired_measures
 FLOOR_DRAWS = 8
 SPLITS = 8
 """Of the halves behind the standard error of the Frechet distance: it is then known to a quarter."""
-START_SEED, FLOOR_SEED = 1, 2  # added to 1000 x the run's seed: starts and floor samples must not be the same draws
+START_SEED, FLOOR_SEED, LIKELIHOOD_SEED = 1, 2, 3  # added to 1000 x the run's seed: none are the same draws
+LIKELIHOODS = 16
+"""Samples whose likelihoods are computed. All errors of a solver are much alike, so few are enough."""
 
 
 class PairedProblem(Sampled):
@@ -49,12 +53,12 @@ class PairedProblem(Sampled):
     def prepare(self) -> None:
         """Draw the starting states, integrate the references, measure the floor of the Frechet distance."""
         n, t = self.spec.samples, float(self.grid(2).times[0])
-        # the reference starts where the float32 runs start, rounding included
-        self.reference = reference_solution(
-            self.field, self._start[: self.spec.paired].double().numpy(), t, self.spec.rtol
-        )
-        self._trajectory = self.reference.trajectory
-        self._perfect = self._denoised_error()
+        if self.spec.paired:  # the reference starts where the float32 runs start, rounding included
+            self.reference = reference_solution(
+                self.field, self._start[: self.spec.paired].double().numpy(), t, self.spec.rtol
+            )
+            self._trajectory = self.reference.trajectory
+            self._perfect = self._denoised_error()
         self._mean, variance = self.field.moments()
         self._trace = float(variance.sum())
         seeds = (1000 * self.seed + FLOOR_SEED + k for k in range(FLOOR_DRAWS))
@@ -67,7 +71,7 @@ class PairedProblem(Sampled):
         known = {
             "n": len(self._start),
             "n_paired": self.spec.paired,
-            "reference_error": self.reference.rms_error,
+            "reference_error": self.reference.rms_error if self.spec.paired else None,
             "fd_floor": self._floor[0],
             "fd_floor_sd": self._floor[1],
         }
@@ -75,12 +79,13 @@ class PairedProblem(Sampled):
         if judgement.status != "ok":
             return judgement
         measures, errors = judgement.measures, None
-        if not plan.draws:
+        if self.spec.paired and not plan.draws:
             few = x[: self.spec.paired]
             errors = squared_errors(few, self.reference.x)
             measures |= paired_measures(few, self.reference.x)
             measures["rmse_truncation"] = self._truncation(plan)
         measures |= self._distance(x)
+        measures |= self._likelihoods(solver, lambda: self._bits(solver, plan.grid))
         return replace(judgement, squared_errors=errors)
 
     def _denoised_error(self) -> float:
@@ -89,6 +94,22 @@ class PairedProblem(Sampled):
         a, b = convert(self.field.prediction, "x0", self.field.path, reference.end)
         D = a * reference.x_end + b * self.field(reference.x_end, reference.end)
         return float(np.sqrt(np.mean((D - reference.x) ** 2)))
+
+    def _bits(self, solver: Solver, grid: Grid) -> dict[str, float]:
+        """The likelihood of exact samples at the grid's last time with noise, going up to the prior, against theirs."""
+        path, times = self.field.path, grid.times
+        t = float(times[-2] if path.is_data(times[-1]) else times[-1])
+        x = self.field.sample(LIKELIHOODS, seed=1000 * self.seed + LIKELIHOOD_SEED, t=t)
+        exact = bits(self.field.log_density(x, t), x[0].size)
+        found = log_likelihood(self.field, x, solver, grid).bits
+        told = {
+            "bits": found.mean(),
+            "bits_exact": exact.mean(),
+            "bits_error": abs((found - exact).mean()),
+            "bits_error_se": (found - exact).std(ddof=1) / math.sqrt(len(x)),
+            "n_bits": len(x),
+        }
+        return {key: float(value) for key, value in told.items()}
 
     def _truncation(self, plan: Plan) -> float | None:
         """What a perfect solver of this grid would score: exact down to the last evaluation, then the denoiser.
@@ -114,5 +135,5 @@ class PairedProblem(Sampled):
 
     @property
     def reference_images(self) -> Any:
-        """End points of the reference trajectories of the pictured samples."""
-        return as_pictures(self.reference.x[:PICTURES])
+        """End points of the reference trajectories of the pictured samples, if there are any."""
+        return None if not self.spec.paired else as_pictures(self.reference.x[:PICTURES])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from solverbench.engines.torch import Meter, Runner
 from solverbench.measures.compute import flops_per_evaluation
 from solverbench.measures.moments import Array
 from solverbench.measures.paired import errors
@@ -32,11 +30,9 @@ class Sampled(OnField):
         """Starting states, a tensor (n, *shape)."""
         raise NotImplementedError
 
-    def run(self, plan: Plan) -> Meter:
-        """Run a plan on all starting states, for the time it takes; the problem need not be prepared."""
-        runner = Runner(plan, len(self._start), self.field.shape, self._start.dtype)
-        runner(self.field, self._start, seed=self.seed)
-        return runner.meter
+    def seconds(self, plan: Plan) -> dict[str, float | None]:
+        """What it takes to run a plan on all starting states, as a record has it; the problem need not be prepared."""
+        return self.run(plan, self._start)[1]
 
     def _count_operations(self) -> None:
         """Learn what an evaluation costs; torch's counter sees matrix products and convolutions."""
@@ -45,26 +41,18 @@ class Sampled(OnField):
     def _judged(self, plan: Plan, known: dict[str, Any]) -> tuple[Array, Judgement]:
         """(the outputs, a judgement of what they cost: diverged if some are not finite). known: more for the record."""
         watched = Watched(self.field, plan.grid.times[1:])
-        started = time.perf_counter()
-        x, meter = self._follow(plan, self._start, watched)
+        x, seconds = self.run(plan, self._start, watched)
         measures: dict[str, Any] = {
-            "sampling_seconds": time.perf_counter() - started,
-            "field_seconds": meter.field,
-            "overhead_seconds": meter.overhead,
+            **seconds,
             "flops": None if self._flops is None else self._flops * plan.nfe,
             "flops_per_evaluation": None if self._flops is None else self._flops / self.evaluations,
             **known,
         }
         bad = int(np.sum(~np.isfinite(x).reshape(len(x), -1).all(axis=1)))
         status, reason = ("diverged", f"{bad} of {len(x)} samples are not finite") if bad else ("ok", None)
-        followed = not (bad or plan.draws)
+        followed = self.spec.paired and not (bad or plan.draws)
         along = self._trajectory.errors(watched.seen, self.field.path) if followed else None
         return x, Judgement(measures, status, reason, as_pictures(x[:PICTURES]), along=along)
-
-    def _follow(self, plan: Plan, x: Any, field: Any = None) -> tuple[Array, Meter]:
-        """Run a plan; field: what stands for the problem's own."""
-        runner = Runner(plan, len(x), self.field.shape, x.dtype)
-        return runner(field or self.field, x, seed=self.seed).double().numpy(), runner.meter
 
 
 def paired_measures(x: Array, reference: Array) -> dict[str, float]:

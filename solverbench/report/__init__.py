@@ -18,9 +18,8 @@ from pathlib import Path
 from solverbench.errors import UsageError, nearest
 from solverbench.report.formats import FORMATS
 from solverbench.report.joint import joint_names, joint_table
-from solverbench.report.quantities import QUANTITIES
 from solverbench.report.records import Run, load
-from solverbench.report.tables import compute_table, error_table, measured
+from solverbench.report.tables import compute_table, error_table
 from solverbench.report.tables import tables as make_tables
 
 __all__ = ["Run", "load", "render", "summary"]
@@ -33,26 +32,35 @@ def render(
     figures: Sequence[str] = ("png", "pdf"),
     tables: Sequence[str] = ("md", "csv"),
     sheets: bool = True,
+    only: Sequence[str] = ("*",),
+    slim: str | Path | None = None,
 ) -> list[Path]:
     """Write tables/, figures/ and sheets/ into a run folder and return the files, also of a run that is not complete.
 
-    Raises UsageError for a format that is not known or a folder that is no run.
+    only: patterns of the names of figures and sheets, without ending. slim: another folder, for a copy of the run
+    without its arrays (`slim.records_alone`), which gets all files; tables and figures are then made from the copy,
+    as whoever has it can make them, and sheets, which need arrays, from the run.
+    Raises UsageError for a format that is not known, a folder that is no run, or a copy that would replace another run.
     """
     _known("figure", figures, FIGURES)
     _known("table", tables, FORMATS)
-    run = load(run_folder)
+    run = whole = load(run_folder)
     paths = []
+    if slim is not None:
+        from solverbench.report.slim import records_alone
+
+        run = load(records_alone(whole.folder, Path(slim)))
     made = make_tables(run) if tables else []
     for form in tables:
         paths += FORMATS[form](run, made)
     if figures:
         from solverbench.report.figures import save
 
-        paths += save(run, run.folder / "figures", figures)
+        paths += save(run, run.folder / "figures", figures, only)
     if sheets:
         from solverbench.report.sheets import sheets as make_sheets
 
-        paths += make_sheets(run, run.folder / "sheets")
+        paths += make_sheets(whole, run.folder / "sheets", only)
     return paths
 
 
@@ -63,7 +71,7 @@ def summary(run: Run, width: int | None = None) -> str:
     run = replace(run, warnings=[])  # said once is enough
     parts += [joint_table(run, name).text(width) for name in joint_names(run)]
     for problem, kind in run.alone:
-        shown = measured(run, problem, kind) if kind == "trajectory" else QUANTITIES[kind][:1]
+        shown = run.measured(problem) if kind == "trajectory" else [run.primary(problem)]
         parts += [error_table(run, problem, quantity).text(width) for quantity in shown]
         if kind != "law":
             parts.append(compute_table(run, problem).text(width))

@@ -16,7 +16,6 @@ import pandas as pd
 from solverbench.report.comparison import SAME, with_samples
 from solverbench.report.layout import Table, short
 from solverbench.report.statistics import LEVEL, holm, normal_p, normal_ratio, paired_ratio, zero_mean_p
-from solverbench.report.tables import measured
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -33,9 +32,7 @@ SIGN = {"wins": "+", "ties": "=", "loses": "-"}
 
 def judged(run: Run, problem: str, kind: str) -> list[Quantity]:
     """The quantities of a problem that say how sure they are: computed, or with a standard error."""
-    return [
-        q for q in measured(run, problem, kind) if not q.error or run.of(problem)[list(q.error)].notna().any(axis=None)
-    ]
+    return [q for q in run.measured(problem) if not q.error or run.of(problem)[list(q.error)].notna().any(axis=None)]
 
 
 def duels(run: Run, mine: Collection[str]) -> pd.DataFrame:

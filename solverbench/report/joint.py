@@ -34,15 +34,16 @@ def joint_table(run: Run, name: str) -> Table:
     specs = [spec for spec in run.manifest["problems"] if spec.get("table") == name]
     records = run.records[run.records["problem"].isin([spec["name"] for spec in specs])]
     budgets = sorted(int(b) for b in records["budget"].unique())
+    values = records.set_index(["label", "problem", "budget"])[list(STARTS.values())].to_dict("index")
     lines, keys = [], []
     for label, of_solver in records.groupby("label", sort=False):
         for spec in specs:
-            rows = of_solver[of_solver["problem"] == spec["name"]].set_index("budget")
             stochastic = bool(of_solver["stochastic"].any())
             alike = records[(records["problem"] == spec["name"]) & (records["stochastic"] == stochastic)]
-            cells = [_text(alike[column].dropna().iloc[:1]) for column in CONTINUOUS.values()]
+            cells = [_text(next(iter(alike[column].dropna()), np.nan)) for column in CONTINUOUS.values()]
             for budget in budgets:
-                cells += [_text(rows[column].reindex([budget])) for column in STARTS.values()]
+                found = values.get((label, spec["name"], budget), {})
+                cells += [_text(found.get(column, np.nan)) for column in STARTS.values()]
             lines.append([str(label), str(spec["name"]).removeprefix(f"{name}-"), *cells])
             keys.append((label, spec["name"]))
     heads = [f"{group} {start}" for group in (FIRST, *budgets) for start in STARTS]
@@ -60,11 +61,11 @@ def joint_table(run: Run, name: str) -> Table:
         *_skipped(records),
     ]
     data = records[["problem", "solver", "budget", "nfe", "steps", "status", *STARTS.values(), *CONTINUOUS.values()]]
-    return Table(name, run.titled(f"{name}: W2 by NFE and start"), body, none, data, notes + run.warnings, 2)
+    title = run.titled(f"{run.title}, {name}: W2 by NFE and start")
+    return Table(name, title, body, none, data, notes + run.warnings, 2)
 
 
-def _text(values: pd.Series) -> str:
-    value = float(values.iloc[0]) if len(values) else np.nan
+def _text(value: float) -> str:
     return "0" if abs(value) < 1e-12 else short(value)
 
 
@@ -72,7 +73,7 @@ def _skipped(records: pd.DataFrame) -> list[str]:
     """Why cells have no number."""
     found = records[(records["status"] == "skipped") & records["reason"].notna()]
     return [
-        f"- {listed([f'{r.label} on {r.problem}' for r in rows.itertuples()], 8)}: {reason}"
+        f"No number: {listed([f'{r.label} on {r.problem}' for r in rows.itertuples()], 8)}: {reason}"
         for reason, rows in found.groupby("reason", sort=False)
     ]
 

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from solverbench.report.comparison import tidy, twins
-from solverbench.report.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 def errors(run: Run) -> pd.DataFrame:
     """Tidy cells of every problem by its first quantity; programs that are another's on all problems are left out."""
-    found = {p: tidy(run.of(p), QUANTITIES[kind][0]) for p, kind in run.alone}
+    found = {p: tidy(run.of(p), run.primary(p)) for p, _ in run.alone}
     own = {n for p, data in found.items() for n in set(data["label"]) - set(twins(run.of(p))[0])}
     data = pd.concat(found.values(), ignore_index=True)
     return data[data["label"].isin(own)]

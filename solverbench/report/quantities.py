@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Quantity:
     """The column with the standard deviation of what exact samples score."""
     parts: bool = False
     """Whether it is split into initialisation, truncation and discretisation."""
+    partial: bool = False
+    """Whether many solvers cannot have it, and are then left out of its table."""
 
 
 PARTS = ("initialisation", "truncation", "discretisation")
@@ -42,6 +44,7 @@ BITS = Quantity(
     "bits/dim error",
     "Bits/dim error: of the mean log-likelihood that a solver of the ODE computes for exact samples at the grid's last "
     "time with noise, going up to the prior; computed, not sampled.",
+    partial=True,
 )
 
 QUANTITIES = {
@@ -71,6 +74,7 @@ QUANTITIES = {
             floor="fd_floor",
             spread="fd_floor_sd",
         ),
+        replace(BITS, meaning=BITS.meaning.replace("; computed, not sampled", ""), error=("bits_error_se",)),
     ),
     "trajectory": (
         RMSE,

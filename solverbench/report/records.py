@@ -14,9 +14,12 @@ import numpy as np
 import pandas as pd
 
 from solverbench.errors import UsageError
+from solverbench.report.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from solverbench.report.quantities import Quantity
 
 TEXT = ("cell", "problem", "kind", "solver", "family", "status", "reason", "same_as", "grid")
 MEASURED = (
@@ -24,7 +27,7 @@ MEASURED = (
     "w2_initialisation_truncation", "w2_initialisation_discretisation", "w2_truncation_discretisation",
     "kl", "kl_initialisation", "kl_truncation", "kl_discretisation",
     "kl_initialisation_truncation", "kl_initialisation_discretisation", "kl_truncation_discretisation",
-    "frechet", "reverse_kl", "hellinger", "bits", "bits_exact", "bits_error",
+    "frechet", "reverse_kl", "hellinger", "bits", "bits_exact", "bits_error", "bits_error_se", "n_bits",
     "mean_error", "std_error_min", "std_error_max",
     "rmse", "rmse_se", "rmse_max", "rmse_truncation", "relative", "relative_se", "psnr", "psnr_se", "reference_error",
     "fd", "fd_se", "fd_floor", "fd_floor_sd", "fd_reference", "fd_reference_se", "fd_data", "fd_data_se",
@@ -88,6 +91,15 @@ class Run:
     def of(self, problem: str) -> pd.DataFrame:
         """The records of one problem."""
         return self.records[self.records["problem"] == problem]
+
+    def measured(self, problem: str) -> list[Quantity]:
+        """What a problem is judged by: of its kind's quantities those that some cell has, the primary one first."""
+        records, known = self.of(problem), QUANTITIES[dict(self.problems)[problem]]
+        return [q for q in known if records[q.key].notna().any()] or [known[0]]
+
+    def primary(self, problem: str) -> Quantity:
+        """What solvers are first compared by on a problem."""
+        return self.measured(problem)[0]
 
     @property
     def caveat(self) -> str:

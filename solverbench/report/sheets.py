@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,15 +27,17 @@ MARGIN, HEADER, GAP, SIDE = 86, 26, 2, 8
 WORDS = {"diverged": "diverged", "failed": "failed", "skipped": "not possible"}
 
 
-def sheets(run: Run, folder: Path) -> list[Path]:
-    """Write <problem>-<solver>.png for every solver whose images the run has kept."""
+def sheets(run: Run, folder: Path, only: Sequence[str] = ("*",)) -> list[Path]:
+    """Write <problem>-<solver>.png for every solver whose images the run has kept and whose sheet fits a pattern."""
     paths: list[Path] = []
     for problem, _ in run.alone:
         exact = kept_images(run.folder, f"reference-{problem}")
         for label, rows in run.of(problem).groupby("label", sort=False):
+            path = _free(folder, f"{problem}-{label}", paths)
+            if not any(fnmatchcase(path.stem, pattern) for pattern in only):
+                continue
             image = _sheet(run.titled(f"{problem}: {label}"), rows.sort_values("budget"), run.folder, exact)
             if image is not None:
-                path = _free(folder, f"{problem}-{label}", paths)
                 folder.mkdir(parents=True, exist_ok=True)
                 image.save(path, compress_level=4)
                 paths.append(path)

@@ -10,11 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 GREY = "#b8b8b8"
 ACCENT = "#0173b2"
 DARK = "#444444"
 MARKERS = "osD^vP*Xph<>"
+LONG = 60.0
+"""A logarithmic axis over a larger factor has numbers at powers of ten only."""
 FAMILIES = (
     "runge-kutta", "unipc", "dpm-solver++", "deis", "exponential", "dpm-solver", "ddim", "sde", "edm", "flow-map",
     "pndm",
@@ -95,15 +98,20 @@ def nfe_axis(axes: Axes, values: Iterable[float]) -> None:
 
 
 def plain_axis(axes: Axes, values: Iterable[float]) -> None:
-    """A logarithmic axis with numbers at 1, 2, 5 or, where it is long, at the powers of ten."""
+    """A logarithmic horizontal axis with numbers at 1, 2, 5 or, where it is long, at the powers of ten."""
+    axes.set_xscale("log")
+    plain_numbers(axes.xaxis, values)
+
+
+def plain_numbers(axis: Axis, values: Iterable[float]) -> None:
+    """Numbers as they are at 1, 2, 5 or, where a logarithmic axis is long, at the powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     good = [v for v in values if v > 0]
-    long = not good or max(good) / min(good) > 60
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if long else (1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    long = not good or max(good) / min(good) > LONG
+    axis.set_major_locator(LogLocator(subs=(1.0,) if long else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def slope_guide(axes: Axes, orders: Iterable[int] = (1, 2, 3)) -> None:

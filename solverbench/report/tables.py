@@ -14,7 +14,7 @@ from solverbench.report.comparison import SAME, clock, floor, reach_floor, tidy,
 from solverbench.report.joint import joint_names, joint_table
 from solverbench.report.layout import Table, listed, short, told
 from solverbench.report.profiles import errors, places
-from solverbench.report.quantities import DISTANCE, PARTS, QUANTITIES, Quantity
+from solverbench.report.quantities import DISTANCE, PARTS, Quantity
 from solverbench.report.statistics import LEVEL
 
 if TYPE_CHECKING:
@@ -28,27 +28,25 @@ def tables(run: Run) -> list[Table]:
     """Every table of the run; none for a problem of which no cell has finished."""
     made = [joint_table(run, name) for name in joint_names(run)]
     for problem, kind in run.alone:
-        for quantity in measured(run, problem, kind):
+        for quantity in run.measured(problem):
             made.append(error_table(run, problem, quantity))
             if quantity.parts:
                 made.append(split_table(run, problem, quantity))
         if kind != "law":
             made.append(compute_table(run, problem))
-        made.append(best_table(run, problem, kind))
+        made.append(best_table(run, problem))
     if len(run.alone) > 1:
         made.append(places_table(run))
     return made
 
 
-def measured(run: Run, problem: str, kind: str) -> list[Quantity]:
-    """What a problem is judged by: its first quantity, and of the others those that some cell has."""
-    first, *others = QUANTITIES[kind]
-    return [first, *(q for q in others if run.of(problem)[q.key].notna().any())]
-
-
 def error_table(run: Run, problem: str, quantity: Quantity) -> Table:
     """Solvers by NFE budget."""
-    records = run.of(problem)
+    records, unsaid = run.of(problem), []
+    if quantity.partial:
+        some = records[quantity.key].notna().groupby(records["label"]).transform("any")
+        unsaid = ["Solvers without such a number are left out."] * (not some.all())
+        records = records[some]
     data = tidy(records, quantity)
     body = wide(data.assign(text=_texts(data, quantity)), "text").fillna("")
     bold = wide(data, "best").fillna(False).astype(bool)
@@ -56,7 +54,8 @@ def error_table(run: Run, problem: str, quantity: Quantity) -> Table:
     tied = wide(data.assign(tied=winner), "tied").fillna(False).astype(bool)
     for frame in (body, bold, tied):
         frame.columns = pd.Index([f"{b:g}" for b in frame.columns])
-    notes = [quantity.meaning, *_context(records, quantity), _bold_note(quantity), *_footnotes(records, body)]
+    notes = [quantity.meaning, *unsaid, *_context(records, quantity), _bold_note(quantity, records)]
+    notes += _footnotes(records, body)
     title = run.titled(f"{problem}: {quantity.name} by NFE")
     notes += [*run.left_out(problem), *run.warnings]
     precise = _headed(records, _precise(data), measured=True)
@@ -96,9 +95,10 @@ def split_table(run: Run, problem: str, quantity: Quantity) -> Table:
     return Table(f"{problem}-{quantity.key}-split", title, _headed(records, body), none, data, notes + run.warnings, 2)
 
 
-def judged_sets(run: Run, problem: str, kind: str) -> Quantity:
-    """What is set against compute: the distance of sets of outputs, or the paired error where there is none."""
-    return measured(run, problem, kind)[:2][-1]
+def judged_sets(run: Run, problem: str) -> Quantity:
+    """What is set against compute: the distance of sets of outputs, or what comes first where there is none."""
+    found = run.measured(problem)
+    return next((q for q in found if q.key.startswith("fd")), found[0])
 
 
 def compute_frame(records: pd.DataFrame, quantity: Quantity = DISTANCE) -> pd.DataFrame:
@@ -117,7 +117,7 @@ def compute_frame(records: pd.DataFrame, quantity: Quantity = DISTANCE) -> pd.Da
 
 def compute_table(run: Run, problem: str) -> Table:
     """Distance and cost at one budget (all budgets in the data), and the budget that reaches the floor, if any."""
-    records, quantity = run.of(problem), judged_sets(run, problem, dict(run.problems)[problem])
+    records, quantity = run.of(problem), judged_sets(run, problem)
     budget, base = usual_budget(records), _baseline(records)
     data = compute_frame(records, quantity)
     here, at = data[data["budget"] == budget].set_index("solver"), tidy(records, quantity)
@@ -151,7 +151,7 @@ def compute_table(run: Run, problem: str) -> Table:
         * ("peak MB" in shown),
         *["Floor at: the NFE from which on the distance is within two standard deviations of that of exact samples."]
         * bool(quantity.spread),
-        _bold_note(quantity),
+        _bold_note(quantity, records),
         *_footnotes(records, body),
     ]
     title = run.titled(f"{problem}: {quantity.name} by compute at NFE {budget}")
@@ -167,10 +167,10 @@ def _clock_notes(run: Run, records: pd.DataFrame) -> list[str]:
     return []
 
 
-def best_table(run: Run, problem: str, kind: str) -> Table:
+def best_table(run: Run, problem: str) -> Table:
     """The best solver of each budget by each quantity, with those it cannot be told from."""
     records = run.of(problem)
-    same, quantities = twins(records)[0], measured(run, problem, kind)
+    same, quantities = twins(records)[0], run.measured(problem)
     found, columns = [], {}
     for quantity in quantities:
         data = tidy(records, quantity)
@@ -204,7 +204,7 @@ def places_table(run: Run) -> Table:
     data = pd.concat([found[p].assign(problem=p) for p in problems]).dropna().rename_axis("solver").reset_index()
     notes = [
         "First and last place that the data allow, means over budgets; a cell without a number comes last.",
-        *(f"{p}: by {QUANTITIES[kind][0].name}." for p, kind in run.alone if p in problems),
+        *(f"{p}: by {run.primary(p).name}." for p, _ in run.alone if p in problems),
         "-: not run there, or never with a number. Programs that are another's on all problems are left out.",
     ]
     none = pd.DataFrame(False, index=body.index, columns=body.columns)
@@ -303,9 +303,12 @@ def _context(records: pd.DataFrame, quantity: Quantity) -> list[str]:
             )
     if quantity.key.startswith("fd") and np.isfinite(n):
         notes.append(f"n = {n:g} samples; values at other n are not comparable.")
-        if records[list(quantity.error)].notna().any(axis=None):
-            how = "of exact samples" if records[quantity.error[0]].isna().all() else "by halves of the set"
-            notes.append(f"In brackets: the standard error, {how}, in units of the last digit.")
+        how = "of exact samples" if records[quantity.error[0]].isna().all() else "by halves of the set"
+        notes += [f"Standard errors are {how}."] * bool(records[list(quantity.error)].notna().any(axis=None))
+    if quantity.key == "bits_error" and np.isfinite(drawn := records["n_bits"].median()):
+        notes.append(f"n = {drawn:g} exact samples.")
+    if quantity.error and quantity.samples is None:
+        notes.append("In brackets: the standard error, in units of the last digit.")
     if quantity.key == "fd_reference" and np.isfinite(error := records["set_error"].median()):
         notes.append(f"Paired RMSE of these references: {short(error)}.")
     if quantity.key == "fd_data" and np.isfinite(least := records["fd_data_floor"].median()):
@@ -317,7 +320,7 @@ def _context(records: pd.DataFrame, quantity: Quantity) -> list[str]:
     return notes
 
 
-def _bold_note(quantity: Quantity) -> str:
+def _bold_note(quantity: Quantity, records: pd.DataFrame) -> str:
     if not quantity.error:
         return f"Bold: {'the best' if quantity.floor is None else 'the nearest to the goal'} at its budget."
     test = f"beyond doubt (all pairs tested, Holm's correction, {LEVEL:.0%} for the table's column)"
@@ -326,7 +329,9 @@ def _bold_note(quantity: Quantity) -> str:
     return (
         f"Bold: no solver is nearer to the goal at that budget {test}. "
         "Below it is no better: with few samples, outputs that vary too little score low, "
-        "so a solver may also pass the floor by chance. The paired error is the primary measure."
+        "so a solver may also pass the floor by chance."
+        + " The paired error is the primary measure."
+        * bool(records["rmse"].notna().any())
     )
 
 

@@ -203,6 +203,7 @@ def describe(cell: Cell) -> dict[str, Any]:
         "order": cell.solver.order,
         "budget": cell.budget,
         "grid": cell.problem.spec.grid,
+        "device": cell.problem.spec.device,
         "seed": cell.seed,
     }
 

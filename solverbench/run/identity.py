@@ -34,7 +34,7 @@ def identity(spec: ProblemSpec, plan: Plan | None, seed: int) -> str | None:
     if field is None or program is None:
         return None
     asked = {key: value for key, value in vars(spec).items() if key not in _WORDS}
-    return _digest([asked, field, program, seed, _package(), _machine()])
+    return _digest([asked, field, program, seed, _package(), _machine(), _device(spec.device)])
 
 
 def _program(plan: Plan) -> str | None:
@@ -68,7 +68,8 @@ def _field(name: str) -> str | None:
 def _package() -> str:
     """The source of all that executes a plan and measures what comes out."""
     root = resources.files("solverbench")
-    files = [p for p in Path(str(root)).rglob("*.py") if p.relative_to(str(root)).parts[0] in _MEASURING]
+    sources = (p for p in Path(str(root)).rglob("*") if p.suffix in (".py", ".cu", ".cuh"))
+    files = [p for p in sources if p.relative_to(str(root)).parts[0] in _MEASURING]
     top = Path(str(root)).glob("*.py")
     content = sorted((p.relative_to(str(root)).as_posix(), p.read_bytes()) for p in (*files, *top))
     return hashlib.sha256(b"".join(name.encode() + b"\0" + text for name, text in content)).hexdigest()
@@ -81,6 +82,17 @@ def _machine() -> list[str]:
 
     versions = [f"{name} {metadata.version(name)}" for name in _LIBRARIES]
     return [*versions, platform.machine(), torch.backends.cpu.get_cpu_capability()]
+
+
+@cache
+def _device(name: str) -> list[str]:
+    """The kind of GPU and its libraries, of a run on one."""
+    if name == "cpu":
+        return []
+    import torch
+
+    versions = [f"{d.name} {d.version}" for d in metadata.distributions() if d.name.startswith("cupy")]
+    return [torch.cuda.get_device_name(), str(torch.version.cuda), *sorted(versions)]
 
 
 def _digest(value: Any) -> str:

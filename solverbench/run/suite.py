@@ -52,6 +52,11 @@ class Suite:
         changed = (replace(p, field=spectrum) if p.kind == "law" else p for p in self.problems)
         return replace(self, problems=tuple(changed))
 
+    def by(self, device: str) -> Suite:
+        """The suite with its samples computed on "cpu" or "cuda"; laws in closed form are the CPU's."""
+        changed = (p if p.kind == "law" else replace(p, device=device) for p in self.problems)
+        return replace(self, problems=tuple(changed))
+
 
 def names() -> list[str]:
     """Suites that ship."""
@@ -115,7 +120,7 @@ def _scaled(full: Suite, change: Any, scale: str, where: str) -> Suite:
     for problem in full.problems:
         at, entry = f"{where} [{scale}.problems.{problem.name}]", changes.get(problem.name, {})
         _known(entry, _PROBLEM_KEYS, at)
-        problems.append(_problem({**vars(problem), **entry}, at))
+        problems.append(_problem({**{key: getattr(problem, key) for key in _PROBLEM_KEYS}, **entry}, at))
     return replace(
         full,
         nfe=_numbers(change.get("nfe", list(full.nfe)), f"{where} [{scale}]"),
@@ -137,7 +142,7 @@ def _texts(value: Any, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-_PROBLEM_KEYS = tuple(f.name for f in fields(ProblemSpec))
+_PROBLEM_KEYS = tuple(f.name for f in fields(ProblemSpec) if f.name != "device")
 
 
 def _problem(entry: dict[str, Any], where: str) -> ProblemSpec:

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from solverbench.engines.torch import Meter
 from solverbench.measures.compute import interleaved
 from solverbench.problems.sampled import Sampled
 from solverbench.run.cells import Cell, Selection
@@ -56,19 +55,19 @@ def _wanted(cell: Cell, record: Mapping[str, Any] | None) -> bool:
     )
 
 
-def _seconds(problem: Sampled, cells: Mapping[str, Cell], rounds: int) -> dict[str, dict[str, float]]:
-    meters: dict[str, list[Meter]] = {name: [] for name in cells}
+def _seconds(problem: Sampled, cells: Mapping[str, Cell], rounds: int) -> dict[str, dict[str, float | None]]:
+    field: dict[str, list[float | None]] = {name: [] for name in cells}
 
     def candidate(name: str, cell: Cell) -> Callable[[], object]:
         plan = problem.plan(cell.solver, cell.budget)
-        return lambda: meters[name].append(problem.run(plan))
+        return lambda: field[name].append(problem.seconds(plan)["field_seconds"])
 
     seconds = interleaved({name: candidate(name, cell) for name, cell in cells.items()}, rounds, WARMUP)
     return {
         name: {
             "timed_seconds": found.value,
             "timed_seconds_se": found.se,
-            "timed_field_seconds": float(np.median([meter.field for meter in meters[name][WARMUP:]])),
+            "timed_field_seconds": float(np.median(known)) if None not in (known := field[name][WARMUP:]) else None,
             "timed_rounds": rounds,
         }
         for name, found in seconds.items()

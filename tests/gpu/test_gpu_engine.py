@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import small
 import torch
 
 import solverbench as sb
 from solverbench.engines.cupy.combine import Draw, combine
-from solverbench.engines.cupy.mixture import DiagonalMixture
+from solverbench.engines.cupy.law import kernels
+from solverbench.engines.cupy.mixture import DiagonalMixture, FusedMixture
 from solverbench.engines.cupy.posterior import empirical_denoiser
 from solverbench.engines.cupy.runner import Runner
 from solverbench.engines.cupy.sources import MAX_TERMS, TYPES
+from solverbench.engines.law import kernel
 from solverbench.engines.noise import normals
-from solverbench.fields import Mixture
+from solverbench.fields import Gaussian, Mixture
+from solverbench.problems.base import ProblemSpec, build
 
 EPS = {"float32": 2.0**-24, "float64": 2.0**-52, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
@@ -86,9 +92,46 @@ def test_fields(gpu, rng):
     known = field()
     x = torch.from_numpy(rng.normal(size=(300, 6)))
     for sigma in (0.01, 1.0, 80.0):
-        got = DiagonalMixture(known, gpu)(x.cuda(), sigma).cpu()
-        torch.testing.assert_close(got, known(x, sigma), rtol=1e-9, atol=1e-9)
+        for fused in (DiagonalMixture, FusedMixture):
+            got = fused(known, gpu)(x.cuda(), sigma).cpu()
+            torch.testing.assert_close(got, known(x, sigma), rtol=1e-9, atol=1e-9)
     data = rng.normal(size=(5000, 6))
     points = Mixture(np.full(5000, 1 / 5000), data, variances=np.zeros(5000), path="edm")
     got = empirical_denoiser(gpu, x.cuda(), torch.from_numpy(data).cuda(), 1.0, 0.5, tile=1024).cpu()
     torch.testing.assert_close(got, points(x, 0.5), rtol=1e-9, atol=1e-9)
+
+
+def test_low_rank_mixtures(gpu, rng):
+    means, factors = rng.normal(size=(70, 12)), rng.normal(size=(70, 12, 3))
+    known = Mixture(
+        np.full(70, 1 / 70), means, factors=factors, diagonal=rng.uniform(0.1, 1, (70, 12)), path="vp-linear",
+        prediction="noise",
+    )  # fmt: skip
+    x = torch.from_numpy(rng.normal(size=(500, 12)))
+    fused = FusedMixture(known, gpu)
+    for t in (0.1, 0.9):
+        torch.testing.assert_close(fused(x.cuda(), t).cpu(), known(x, t), rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(fused(x.cuda().float(), t).cpu(), known(x.float(), t), rtol=1e-4, atol=1e-4)
+
+
+def test_laws_of_every_solver(gpu, rng):
+    d = 700
+    gaussian = Gaussian(rng.normal(size=d), rng.uniform(0, 2, d), "edm")
+    plans = [sb.plan(s, "edm", sb.grid("edm", "edm", n), prediction="x0") for s in sb.solvers() for n in (2, 9)]
+    for plan, found in zip(plans, kernels(plans, gaussian, gpu), strict=True):
+        expected = kernel(plan, gaussian)
+        scale = max(1.0, np.abs(plan.tableau().astype(float)).sum(axis=1).max())
+        for name in "AbQ":
+            np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-9, atol=1e-13 * scale)
+
+
+def test_a_chosen_device(monkeypatch):
+    assert sb.sample(field(), "ddim", sb.grid("edm", "edm", 4), n=3, device="auto").x.is_cuda
+    monkeypatch.setattr("solverbench.fields.load", lambda name, path: small.mixture())
+    spec = ProblemSpec("small", "small", "paired", samples=40, paired=8, rtol=1e-7)
+    solver, rmse = sb.solvers()["heun"], {}
+    for where in ("cpu", "cuda"):
+        problem = build(replace(spec, device=where), 0)
+        problem.prepare()
+        rmse[where] = problem.judge(solver, problem.plan(solver, 9)).measures["rmse"]
+    assert rmse["cuda"] == pytest.approx(rmse["cpu"], rel=1e-4)

@@ -9,6 +9,7 @@ import pytest
 import solverbench as sb
 from solverbench import references
 from solverbench.errors import UsageError
+from solverbench.methods.size import code_lines, sizes
 
 
 @pytest.fixture
@@ -159,3 +160,12 @@ def test_the_registry_is_a_mapping():
     registry = sb.solvers()
     assert len(registry) == len(list(registry)) == len(dict(registry))
     registry.discard("no such name")
+
+
+def test_how_much_code_a_solver_is():
+    text = '"""What it is."""\n\n# why\n@f\ndef g(\n    x,\n):\n    """Does."""\n    return """a\n    b"""\n'
+    assert code_lines(text) == 6
+    *files, total = sizes()
+    assert total["solvers"] == len(sb.solvers())
+    assert total["lines"] == sum(row["lines"] for row in files)
+    assert total["lines per solver"] < 12

@@ -14,7 +14,7 @@ from solverbench.engines.law import kernel
 from solverbench.fields import Gaussian, Mixture
 from solverbench.orders import problems, subject
 from solverbench.orders.grids import GRIDS, smooth
-from solverbench.orders.impulse import linear, respond
+from solverbench.orders.impulse import departure, respond
 from solverbench.orders.laws import _pathwise
 from solverbench.orders.problems import GAUSSIAN, NONLINEAR, gaussian, mixed
 
@@ -90,9 +90,9 @@ def test_linearity_is_seen():
     rng = np.random.default_rng(0)
     z = {k: rng.normal(size=(1, len(problems.VARIANCE))) for k in range(-1, 12)}
     run = subject(sb.solvers()["ddpm"]).run
-    assert linear(run, gaussian, smooth(8), len(problems.VARIANCE), z.__getitem__) < 1e-14
+    assert departure(run, gaussian, smooth(8), z[-1], z.__getitem__) < 1e-14
     clipped = lambda denoise, *a: run(lambda x, s: np.clip(denoise(x, s), -0.5, 0.5), *a)  # noqa: E731
-    assert linear(clipped, gaussian, smooth(8), len(problems.VARIANCE), z.__getitem__) > 1e-3
+    assert departure(clipped, gaussian, smooth(8), z[-1], z.__getitem__) > 1e-3
 
 
 @pytest.mark.parametrize("solver", ["ddpm", "euler-maruyama", "ddim[eta=0.5]"])

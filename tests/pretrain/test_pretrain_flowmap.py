@@ -71,7 +71,8 @@ def test_the_loss_of_a_maps_own_jumps_is_nothing_and_that_of_others_is_in_units_
     for p in module.parameters():
         torch.nn.init.normal_(p, std=0.2)
     x, s, t = torch.randn(4, 3, 8, 8), torch.tensor([80.0, 3.0, 1.0, 0.3]), torch.tensor([0.0, 1.0, 0.0, 0.1])
-    task = flowmap.Jumping(module, [], flowmap.SMOKE, 4, seed=0)
+    nothing = [(s, x[:, None])]
+    task = flowmap.Jumping(module, nothing, flowmap.SMOKE, 4, seed=0)
     _, scale, _ = module.linear_flow(x, s, t)
     for off in (0.0, 0.5):
         pairs = x, s, module(x, s, t) + off * scale, t

@@ -8,7 +8,7 @@ from torch import nn
 
 from solverbench.errors import SolverbenchError
 from solverbench.pretrain.muon import Muon, orthogonalise
-from solverbench.pretrain.training import DivergedError, Plan, batch_rows, draw_curve, generator, train
+from solverbench.pretrain.training import DivergedError, Job, Plan, batch_rows, draw_curve, generator, train
 from solverbench.pretrain.training import _average as average
 
 
@@ -57,8 +57,9 @@ def test_a_finished_training_is_not_repeated_and_a_longer_plan_goes_on(tmp_path)
     progress = train(again, longer, tmp_path / "c.pt", say=print)
     assert again.steps == 5
     # the card of such weights says that no one command made them
-    assert progress.card("make", 0, False, PLAN, longer)["stages"] == [(0, 240), (240, 280)]
-    assert "stages" not in first.card("make", 0, False, PLAN, PLAN)
+    job = Job(tmp_path, tmp_path, print)
+    assert job.card("toy", progress, longer, PLAN)["stages"] == [(0, 240), (240, 280)]
+    assert "stages" not in job.card("toy", first, PLAN, PLAN)
 
 
 def test_training_lowers_the_loss(tmp_path):

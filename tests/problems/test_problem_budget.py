@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from solverbench.errors import UsageError
+from solverbench.errors import BudgetError, UsageError
 from solverbench.grids import grid
 from solverbench.methods import SOLVERS
 from solverbench.methods.registry import Solver
@@ -23,15 +23,24 @@ def within(solver, nfe, **options):
 @pytest.mark.parametrize("budget", [1, 2, 4, 5, 9, 10, 23])
 @pytest.mark.parametrize("zero", [True, False])
 def test_the_longest_plan_within_a_budget(name, per_step, budget, zero):
-    """n steps to the data cost per_step (n - 1) + 1, the last being one denoising; without it per_step n."""
+    """n steps to the data cost per_step (n - 1) + 1, the last being one denoising; without it per_step n.
+
+    A plan that makes less than half of the budget, as where nothing but the denoising fits, is none.
+    """
     if not zero and budget < per_step:
         with pytest.raises(UsageError, match=f"{name} needs at least {per_step} evaluations .* budget is {budget}$"):
             within(name, budget, zero=zero)
         return
     steps = 1 + (budget - 1) // per_step if zero else budget // per_step
+    spent = per_step * (steps - zero) + zero
+    if 2 * spent < budget:
+        more = f"makes {spent} evaluations of a budget of {budget}, and {spent + per_step} with one step more"
+        with pytest.raises(BudgetError, match=more):
+            within(name, budget, zero=zero)
+        return
     plan = within(name, budget, zero=zero)
     assert len(plan.grid) == steps
-    assert plan.nfe == per_step * (steps - zero) + zero <= budget
+    assert plan.nfe == spent <= budget
 
 
 @pytest.mark.parametrize("budget", [4, 5, 8, 12])

@@ -9,6 +9,7 @@ import solverbench as sb
 from solverbench.errors import UsageError
 from solverbench.fields import Gaussian, Mixture
 from solverbench.measures.frechet import frechet_squared
+from solverbench.measures.likelihood import mean_bits
 from solverbench.methods import SOLVERS
 from solverbench.pictures import as_pictures
 from solverbench.problems.base import ProblemSpec
@@ -106,6 +107,36 @@ def test_the_floor_falls_as_one_over_n(problem):
     assert few / many == pytest.approx(16, rel=0.5)
 
 
+def test_without_pairs_there_is_no_reference_and_all_else(problem):
+    made, with_pairs = problem("paired", paired=0), problem("paired")
+    few, all_ = (judge(p, "ddim", 5).measures for p in (made, with_pairs))
+    assert few["fd"] == all_["fd"]
+    assert (few["n_paired"], few["reference_error"], few.get("rmse")) == (0, None, None)
+    assert made.reference_images is None
+
+
+def test_the_likelihood_on_samples_is_that_of_the_law(problem):
+    """On a mixture of one component, where its mean over all samples is known without any."""
+    mean, variance = np.full((1, 3, 2, 2), 0.3), np.linspace(0.02, 0.5, 12)
+    field = Mixture([1.0], mean, variances=[variance], path="edm")
+    made = problem("paired", field=field, paired=0, likelihood=True)
+    for name, nfe in (("ddim", 8), ("heun", 30)):
+        found = judge(made, name, nfe).measures
+        grid = plan_within(SOLVERS[name], made.field.path, made.grid, nfe).grid
+        by_solver, exact = mean_bits(Gaussian(mean[0].ravel(), variance, "edm"), SOLVERS[name], grid)
+        assert found["bits_error"] == pytest.approx(abs(by_solver - exact), abs=4 * found["bits_error_se"])
+        assert 0 < found["bits_error_se"] < found["bits_error"] / 4
+        assert found["bits"] - found["bits_exact"] == pytest.approx(by_solver - exact, abs=4 * found["bits_error_se"])
+        assert found["n_bits"] == 16
+
+
+@pytest.mark.parametrize("kind", ["law", "paired"])
+def test_only_solvers_of_the_ode_have_likelihoods_and_only_if_asked(problem, kind):
+    asked = {name: judge(problem(kind, likelihood=True), name, 6).measures for name in ("ddim", "ddpm")}
+    assert [name for name, found in asked.items() if "bits" in found] == ["ddim"]
+    assert "bits" not in judge(problem(kind), "ddim", 6).measures
+
+
 def test_a_stochastic_solver_has_no_paired_error(problem):
     measures = judge(problem("paired"), "ddpm", 5).measures
     assert "rmse" not in measures
@@ -151,7 +182,8 @@ def test_samples_that_are_not_finite_are_a_result(problem):
         ({"kind": "lw"}, "unknown kind 'lw'.*did you mean law"),
         ({"samples": 1, "paired": 1}, "2 <= samples"),
         ({"samples": 4, "paired": 5}, "paired <= samples, got samples=4, paired=5"),
-        ({"paired": 0}, "1 <= paired"),
+        ({"paired": -1}, "0 <= paired"),
+        ({"paired": 0, "kind": "trajectory"}, "1 <= paired"),
         ({"rtol": 0.0}, "rtol must be between"),
         ({"rtol": 1e-15}, "rtol must be between"),
     ],

@@ -17,7 +17,7 @@ from solverbench.report.quantities import QUANTITIES
 from solverbench.report.tables import best_table, compute_frame, compute_table, error_table, split_table, tables
 
 W2, KL, *_ = QUANTITIES["law"]
-RMSE, FD = QUANTITIES["paired"]
+RMSE, FD, *_ = QUANTITIES["paired"]
 
 
 def cell(solver, problem="p", kind="paired", budget=10, **values):
@@ -114,7 +114,7 @@ def test_distances_of_sets_are_shown_with_their_standard_errors(tmp_path):
         assert [row(made.markdown(), k)[2].strip("*") for k in "abcd"] == [
             "101(2)", "104(3)", "106.0(10)", "130",
         ]  # fmt: skip
-        assert "In brackets: the standard error, by halves of the set" in made.markdown()
+        assert "Standard errors are by halves of the set" in made.markdown()
 
 
 def test_diverged_cells_win_nothing(tmp_path):
@@ -205,7 +205,7 @@ def test_compute(big):
 
 
 def test_best_solver_of_each_budget(big):
-    table = best_table(big, "cifar10-gaussian", "law")
+    table = best_table(big, "cifar10-gaussian")
     data = tidy(big.of("cifar10-gaussian"), W2)
     for budget, name in zip(table.body["NFE"], table.body["best by W2"], strict=True):
         at = data[data["budget"] == float(budget)]
@@ -276,3 +276,28 @@ def test_a_trained_field_without_pictures_has_its_errors_alone(tmp_path):
     run = load_cells(tmp_path, [cell("a", kind="trajectory", rmse=0.1, **TRAINED)])
     assert {table.name for table in tables(run)} == {"p-rmse", "p-compute", "p-best"}
     assert "FD" not in summary(run)
+
+
+def sampled(solver, **values):
+    """A cell of a problem whose solvers draw noise, but for one."""
+    return cell(solver, stochastic=solver != "ddim", fd=150.0, fd_floor=141.0, fd_floor_sd=0.8, **values)
+
+
+def test_a_problem_without_paired_errors_is_judged_by_distances(tmp_path):
+    run = load_cells(tmp_path, [sampled("ddim"), sampled("ddpm")])
+    assert [table.name for table in tables(run)] == ["p-fd", "p-compute", "p-best"]
+    assert run.primary("p").key == "fd"
+    assert "p: FD_pixel by NFE" in summary(run)
+    assert not any("paired error" in note for table in tables(run) for note in table.notes)
+
+
+def test_likelihoods_are_of_those_that_have_them(tmp_path):
+    bits = {"bits": 3.1, "bits_exact": 3.0, "bits_error": 0.1, "bits_error_se": 0.002, "n_bits": 16}
+    run = load_cells(tmp_path, [sampled("ddim", **bits), sampled("ddpm")])
+    (table,) = (t for t in tables(run) if t.name == "p-bits_error")
+    assert list(table.body["solver"]) == ["ddim"]
+    assert table.precise is not None
+    assert table.precise["10"].iloc[0] == "0.100(2)"
+    assert "Solvers without such a number are left out." in table.notes
+    assert "n = 16 exact samples." in table.notes
+    assert not any("computed, not sampled" in note for note in table.notes)

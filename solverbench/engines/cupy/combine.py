@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -55,7 +56,11 @@ def combine(
     place of `clip`: that of sample i is limited to [-s_i, s_i] and divided by s_i (dynamic thresholding, Saharia et al.
     2022, section 2.3). Rows that overlap `out` in part are not supported.
     """
-    terms = sorted(zip(rows, coefficients, strict=True), key=lambda term: term[0].data_ptr() != out.data_ptr())
+    terms = list(zip(rows, coefficients, strict=True))
+    if len(terms) <= MAX_TERMS and len(draws) <= 1:
+        _one_pass(device, out, terms, draws, clip, bound)
+        return
+    terms.sort(key=lambda term: term[0].data_ptr() != out.data_ptr())  # before the first pass overwrites it
     draws = list(draws)
     while True:
         now, terms = terms[:MAX_TERMS], terms[MAX_TERMS:]
@@ -75,31 +80,23 @@ def _one_pass(
     clip: tuple[float, float],
     bound: torch.Tensor | None,
 ) -> None:
-    if not out.numel():
+    n, K = out.numel(), len(terms)
+    if not n:
         return
     if not terms and not draw:
         out.zero_()
         return
-    samples, d, pointers = len(out), out[0].numel(), [row.data_ptr() for row, _ in terms]
-    width = VECTOR // out.element_size()
-    argument = np.zeros((), layout(len(terms)))
-    argument["out"] = out.data_ptr()
-    for k, (row, c) in enumerate(terms):
-        argument["row"][k], argument["c"][k] = row.data_ptr(), c
-    argument["samples"], argument["d"] = samples, d
-    argument["low"], argument["high"] = clip
-    aligned = not any(p % VECTOR for p in (out.data_ptr(), *pointers))
-    argument["vector"] = aligned and (bound is None or d % width == 0)
-    argument["bound"] = 0 if bound is None else bound.data_ptr()
-    items = samples * d
-    if aligned:
-        items = -(-items // width)
-    for z, c in draw:
-        argument["c_noise"], argument["first"] = c, z.first
-        argument["seed"], argument["stream"] = z.seed % MAX_SEED, z.stream
-        items = samples * -(-d // 8)
-    kernel = combination(str(out.dtype).removeprefix("torch."), len(terms), bool(draw))
-    device.launch(kernel, blocks(items, device), THREADS, argument)
+    samples, width = len(out), VECTOR // out.element_size()
+    d = n // samples
+    address, pointers = out.data_ptr(), [row.data_ptr() for row, _ in terms]
+    aligned = not any(p % VECTOR for p in (address, *pointers))
+    z, c_noise = draw[0] if draw else (Draw(0, 0, 0), 0.0)
+    items = samples * -(-d // 8) if draw else -(-n // width) if aligned else n
+    values = [address, *(pointers or [0]), *([c for _, c in terms] or [0]), samples, d]
+    values += [aligned and (bound is None or d % width == 0), *clip, 0 if bound is None else bound.data_ptr()]
+    values += [c_noise, z.first, z.seed % MAX_SEED, z.stream]
+    kernel = combination(_name(out.dtype), K, bool(draw))
+    device.launch(kernel, blocks(items, device), THREADS, packed(K, values))
 
 
 def blocks(items: int, device: Device) -> int:
@@ -114,3 +111,20 @@ def layout(terms: int) -> np.dtype[Any]:
     fields: list[Any] = [("out", "u8"), ("row", "u8", (K,)), ("c", "f8", (K,)), ("samples", "i8"), ("d", "i8")]
     fields += [("vector", "i8"), ("low", "f8"), ("high", "f8"), ("bound", "u8"), ("c_noise", "f8"), ("first", "i8")]
     return np.dtype([*fields, ("seed", "u8"), ("stream", "u8")])
+
+
+def packed(terms: int, values: Sequence[float]) -> np.ndarray[Any, Any]:
+    """The structure with these values; entry by entry numpy would take longer than the kernel does on a small state."""
+    return np.frombuffer(_packer(terms).pack(*values), layout(terms))
+
+
+@cache
+def _packer(terms: int) -> struct.Struct:
+    code = {"u": "Q", "i": "q", "f": "d"}
+    fields = [field[0] for field in (layout(terms).fields or {}).values()]
+    return struct.Struct("=" + "".join(f"{math.prod(f.shape)}{code[f.base.kind]}" for f in fields))
+
+
+@cache
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -41,6 +41,7 @@ def text(file: str) -> str:
     return read(file)
 
 
+@cache
 def combination(dtype: str, terms: int, noise: bool) -> Kernel:
     """The kernel that combines so many states of a type."""
     name = "combine_noise" if noise else "combine"
@@ -57,6 +58,16 @@ def mixture(dtype: str) -> Kernel:
     return Kernel("mixture.cu", f"mixture<{TYPES[dtype]}>")
 
 
+def responsibility(dtype: str) -> Kernel:
+    """The kernel between the matrix products of a mixture's field; states are float32 or float64."""
+    return Kernel("responsibility.cu", f"responsibility<{TYPES[dtype]}>")
+
+
+def law() -> Kernel:
+    """The kernel of exact laws."""
+    return Kernel("law.cu", "law")
+
+
 def every() -> Iterator[Kernel]:
     """Every instantiation, for the tests that compile them all."""
     for dtype in TYPES:
@@ -67,3 +78,5 @@ def every() -> Iterator[Kernel]:
     for dtype in ("float32", "float64"):
         yield online_softmax(dtype)
         yield mixture(dtype)
+        yield responsibility(dtype)
+    yield law()

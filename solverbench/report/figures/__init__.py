@@ -159,11 +159,13 @@ def write(figure: Figure, path: Path) -> None:
         figure.savefig(path, format=form, metadata=metadata[form])
 
 
-def save(run: Run, folder: Path, formats: Sequence[str]) -> list[Path]:
-    """Draw every figure of a run and write it in every format."""
-    folder.mkdir(parents=True, exist_ok=True)
+def save(run: Run, folder: Path, formats: Sequence[str], only: Sequence[str] = ("*",)) -> list[Path]:
+    """Draw every figure of a run whose name fits one of the patterns, and write it in every format."""
     paths = []
     for name, make in figures(run).items():
+        if not any(fnmatchcase(name, pattern) for pattern in only):
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
         with style():
             figure = make()
         for form in formats:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-from solverbench.report.comparison import floor, sampling_seconds, tidy
-from solverbench.report.figures.lines import budgets, leaders, legend, limits, lines, make_looks
+from solverbench.report.comparison import sampling_seconds, tidy
+from solverbench.report.figures.lines import budgets, floor_band, leaders, legend, limits, lines, make_looks
 from solverbench.report.figures.page import headline, panels
 from solverbench.report.quantities import DISTANCE
 from solverbench.report.style import nfe_axis, plain_axis
@@ -31,12 +30,9 @@ def draw(wish: Wish) -> Figure:
     columns = {"nfe": "NFE", "gflops": "GFLOPs per sample", "seconds": "seconds"}
     columns = {key: text for key, text in columns.items() if (data[key] > 0).any()}
     figure, made = panels(len(columns), 3, 2.6, right=1.72, gap=(0.12, 0.5), above=0.36, share="y")
-    least, spread = floor(records)
     for i, (axes, (key, text)) in enumerate(zip(made, columns.items(), strict=True)):
         lines(axes, records, data, looks, key)
-        if math.isfinite(least):
-            band = 2 * spread if math.isfinite(spread) else 0.0
-            axes.axhspan(least - band, least + band, color="#f3d9a4", lw=0, zorder=0.5, label="exact samples ± 2 sd")
+        floor_band(axes, records)
         limits(axes, data, TALL)
         if key == "nfe":
             nfe_axis(axes, budgets(records))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from solverbench.report.comparison import tidy, twins
 from solverbench.report.figures.lines import entries, error_axes, lines, make_looks
 from solverbench.report.figures.page import headline, outer, panels
-from solverbench.report.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +18,7 @@ def draw(wish: Wish) -> Figure:
     """A panel per family with all others in grey."""
     run, problem = wish.run, wish.problem
     assert run is not None
-    quantity = QUANTITIES[dict(run.problems)[problem]][0]
+    quantity = run.primary(problem)
     records = run.of(problem)
     data = tidy(records, quantity)
     same = twins(records)[0]

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from solverbench.measures.paired import RESOLVES
-from solverbench.report.comparison import tidy, twins, usual_budget
+from solverbench.report.comparison import floor, tidy, twins, usual_budget
 from solverbench.report.layout import short
-from solverbench.report.style import DARK, GREY, MARKERS, hues, nfe_axis, shade
+from solverbench.report.style import DARK, GREY, LONG, MARKERS, hues, nfe_axis, plain_numbers, shade, slope_guide
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -124,8 +124,11 @@ def limits(axes: Axes, data: pd.DataFrame, tall: float = TALL) -> None:
         return
     first = good[good["budget"] == good["budget"].min()]["value"]
     top = min(good["value"].max() * 1.6, float(first.median()) * tall)
-    axes.set_ylim(good["value"].min() / 1.6, max(top, good["value"].min() * 4))
+    bottom, top = good["value"].min() / 1.6, max(top, good["value"].min() * 4)
+    axes.set_ylim(bottom, top)
     axes.set_yscale("log")
+    if top / bottom < LONG and bottom > 0.01 and top < 1e4:
+        plain_numbers(axes.yaxis, (bottom, top))
 
 
 def _edge(axes: Axes, data: pd.DataFrame, looks: dict[str, Look], x: str) -> None:
@@ -144,7 +147,23 @@ def _edge(axes: Axes, data: pd.DataFrame, looks: dict[str, Look], x: str) -> Non
                          transform=axes.get_xaxis_transform(), label=EDGES[marker])  # fmt: skip
 
 
+def floor_band(axes: Axes, records: pd.DataFrame) -> None:
+    """What as many exact samples score."""
+    least, spread = floor(records)
+    if np.isfinite(least):
+        band = 2 * spread if np.isfinite(spread) else 0.0
+        axes.axhspan(least - band, least + band, color="#f3d9a4", lw=0, zorder=0.5, label="exact samples ± 2 sd")
+
+
+def directions(axes: Axes, quantity: Quantity) -> None:
+    """The fan of orders, where the panel is logarithmic and its errors fall to zero."""
+    if axes.get_yscale() == "log" and not quantity.floor:
+        slope_guide(axes)
+
+
 def error_axes(axes: Axes, records: pd.DataFrame, quantity: Quantity, title: str) -> None:
+    if quantity.key == "fd":
+        floor_band(axes, records)
     nfe_axis(axes, budgets(records))
     axes.set_xlabel("NFE")
     axes.set_ylabel(quantity.name)

@@ -10,7 +10,6 @@ from solverbench.report.comparison import tidy, twins
 from solverbench.report.figures.lines import leaders
 from solverbench.report.figures.page import PAGE, headline
 from solverbench.report.layout import told
-from solverbench.report.quantities import QUANTITIES
 from solverbench.report.sheets import kept_images
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def draw(wish: Wish) -> Figure:
     assert run is not None
     records = run.of(problem)
     records = records[~records["label"].isin(list(twins(records)[0]))]
-    quantity = QUANTITIES[dict(run.problems)[problem]][0]
+    quantity = run.primary(problem)
     reference = kept_images(run.folder, "reference-" + problem.replace(r"\$", "$"))
     goal = None if reference is None else _picture(reference[0])
     names = leaders(records, quantity, ROWS)

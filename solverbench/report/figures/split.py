@@ -9,7 +9,7 @@ import pandas as pd
 
 from solverbench.report.figures.lines import budgets, leaders
 from solverbench.report.figures.page import headline, outer, panels
-from solverbench.report.quantities import PARTS, QUANTITIES
+from solverbench.report.quantities import PARTS
 from solverbench.report.style import hues, nfe_axis
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def draw(wish: Wish) -> Figure:
     """The parts against NFE for the leading solvers, and the baseline."""
     run, problem = wish.run, wish.problem
     assert run is not None
-    quantity = QUANTITIES[dict(run.problems)[problem]][0]
+    quantity = run.primary(problem)
     records = run.of(problem)
     names = leaders(records, quantity, 5)
     names = list(dict.fromkeys([*names, *pd.unique(records["label"])]))[: max(3, min(6, len(names) + 1))]

@@ -44,7 +44,8 @@ def draw(wish: Wish) -> Figure:
     for axes in (gain, error):
         axes.set_xscale("log")
         axes.set_xlabel("standard deviation of the data in a direction")
-    error.text(0.03, 0.03, "dashed: wider than the data", transform=error.transAxes, fontsize=5.5)
+    error.text(0.03, 0.03, "dashed: wider than the data", transform=error.transAxes, fontsize=5.5,
+               bbox={"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1.0})  # fmt: skip
     gain.set_ylim(0, min(2.0, gain.get_ylim()[1]))
     gain.set_ylabel("output / data")
     error.set_yscale("log")

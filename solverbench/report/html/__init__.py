@@ -49,7 +49,7 @@ def write_html(run_folder: str | Path, target: str | Path) -> Path:
         policy=f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; "
         "base-uri 'none'; form-action 'none'",
         data=embedded(chart_data(run)),
-        best=[best_table(run, problem, kind) for problem, kind in run.problems],
+        best=[best_table(run, problem) for problem, _ in run.problems],
         tables={p: [t for t in made if t.title.startswith(f"{p}:")] for p, _ in run.problems},
         sheets=pictures_of(run),
         subjects=found,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from solverbench.measures.paired import RESOLVES
 from solverbench.report.comparison import sampling_seconds, tidy, twins
 from solverbench.report.style import FAMILIES
-from solverbench.report.tables import measured
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +41,7 @@ def _problem(run: Run, name: str, kind: str) -> dict[str, Any]:
         "budget": numbers(records["budget"]),
         "status": [str(status) for status in records["status"]],
         "axes": {key: numbers(values) for key, values in axes.items() if values.notna().any()},
-        "quantities": [_quantity(records, quantity) for quantity in measured(run, name, kind)],
+        "quantities": [_quantity(records, quantity) for quantity in run.measured(name)],
     }
 
 

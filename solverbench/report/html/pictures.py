@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from solverbench.report.comparison import tidy, usual_budget
-from solverbench.report.quantities import QUANTITIES
 from solverbench.report.sheets import sheets
 
 if TYPE_CHECKING:
@@ -49,9 +48,9 @@ def pictures_of(run: Run) -> list[Picture]:
 def _places(run: Run) -> dict[str, int]:
     """The place of each solver on its problem at the usual budget, by the name of its sheet."""
     places = {}
-    for problem, kind in run.problems:
+    for problem, _ in run.problems:
         records = run.of(problem)
-        data = tidy(records, QUANTITIES[kind][0])
+        data = tidy(records, run.primary(problem))
         ranked = data[data["budget"] == usual_budget(records)].sort_values("rank", kind="stable")
         for place, label in enumerate(ranked["label"]):
             places[re.sub(r"[^A-Za-z0-9+._=-]+", "-", f"{problem}-{label}").strip("-")] = place

@@ -256,7 +256,7 @@ def test_the_same_under_address_and_undefined_behaviour_sanitizers():
     if not os.path.isabs(libasan):
         pytest.skip("needs gcc's address sanitizer")
     env = os.environ | {"SANITIZED": "1", "LD_PRELOAD": libasan, "ASAN_OPTIONS": "detect_leaks=0"}
-    files = [__file__, *(Path(__file__).with_name(f"test_cupy_{name}.py") for name in ("posterior", "mixture"))]
+    files = [__file__, *(Path(__file__).with_name(f"test_cupy_{name}.py") for name in ("posterior", "mixture", "law"))]
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *map(str, files)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]

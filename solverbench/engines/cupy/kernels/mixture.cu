@@ -33,19 +33,18 @@ __global__ void __launch_bounds__(256) mixture(Mixture<T> a) {
     for (int64 row = warp; row < a.n; row += warps) {
         const T* const x = a.x + row * a.d;
         double* const r = a.responsibility + row * a.K;
-        double m = -INFINITY, total = 0;
+        Softmax all;
         for (int64 k = 0; k < a.K; k++) {
             double square = 0;
             for (int64 j = lane; j < a.d; j += 32) {
                 const double y = wide(x[j]) - a.mu[k * a.d + j];
                 square = fma(a.precision[k * a.d + j] * y, y, square);
             }
-            const double logit = fma(-0.5, warp_sum(square), a.constant[k]), before = m;
-            m = larger(m, logit);
-            total = total * exp(before - m) + exp(logit - m);
+            const double logit = fma(-0.5, warp_sum(square), a.constant[k]);
+            all.add(logit);
             if (lane == k % 32) r[k] = logit;  // read by the same lane below
         }
-        for (int64 k = lane; k < a.K; k += 32) r[k] = exp(r[k] - m) / total;
+        for (int64 k = lane; k < a.K; k += 32) r[k] = all.weight(r[k]);
         __syncwarp();
         for (int64 j = lane; j < a.d; j += 32) {
             double sum = 0;
