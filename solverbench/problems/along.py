@@ -55,7 +55,7 @@ class Trajectory:
             lam = float(path.lam(t))
             if self.lam[0] <= lam <= self.lam[-1]:
                 reference, own = self.at(lam)
-                x = np.asarray(x[: len(reference)], np.float64) / float(path.alpha(t))
+                x = _numbers(x[: len(reference)]) / float(path.alpha(t))
                 found = errors(x, reference)["rmse"]
                 rows.append((np.exp(-lam), found.value, found.se, own))
         return np.array(sorted(rows, reverse=True)).reshape(-1, 4)
@@ -70,8 +70,12 @@ def followed(seen: Mapping[float, Any], coarse: Mapping[float, Any], path: Path)
 
 def _canonical(seen: Mapping[float, Any], path: Path) -> Trajectory:
     times = sorted(seen, reverse=True)
-    states = np.stack([np.asarray(seen[t], np.float64) / float(path.alpha(t)) for t in times])
+    states = np.stack([_numbers(seen[t]) / float(path.alpha(t)) for t in times])
     return Trajectory(np.array([float(path.lam(t)) for t in times]), states, np.zeros(len(times)))
+
+
+def _numbers(x: Any) -> Array:
+    return np.asarray(x.cpu(), np.float64)
 
 
 def levels(first: float, last: float) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from solverbench.engines.devices import HOME
+from solverbench.engines.devices import HOME, runner
 from solverbench.errors import BudgetError, PlanError, UsageError, nearest
 from solverbench.grids import Grid, grid
 from solverbench.measures.likelihood import rising_plan
@@ -169,6 +170,25 @@ class OnField:
         if (steps := budget // each - 1) < 1:
             raise BudgetError(f"solver {solver} needs two points of {each} evaluations, the budget is {budget}")
         return solver.plan(field.path, self.grid(steps), field.prediction)
+
+    def run(
+        self, plan: Plan, x: Any, field: Any = None
+    ) -> tuple[np.ndarray[Any, np.dtype[np.float64]], dict[str, float | None]]:
+        """(final states of a tensor x (n, *shape) by the device's engine, in float64; measures of the seconds it took).
+
+        field: what stands for the problem's own, if anything. What a field takes of the seconds is not known on a GPU,
+        where the host does not wait for it.
+        """
+        started = time.perf_counter()
+        home = HOME[self.spec.device]
+        engine = runner(self.spec.device)(plan, len(x), self.field.shape, x.dtype, home)
+        out = engine(field or self.field, x.to(home), seed=self.seed).double().cpu().numpy()
+        seconds, on_cpu = time.perf_counter() - started, self.spec.device == "cpu"
+        return out, {
+            "sampling_seconds": seconds,
+            "field_seconds": engine.meter.field if on_cpu else None,
+            "overhead_seconds": engine.meter.overhead if on_cpu else None,
+        }
 
     @property
     def evaluations(self) -> int:

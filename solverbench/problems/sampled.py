@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from solverbench.engines.devices import HOME, runner
-from solverbench.engines.torch import Meter
 from solverbench.measures.compute import flops_per_evaluation
 from solverbench.measures.moments import Array
 from solverbench.measures.paired import errors
@@ -33,9 +30,9 @@ class Sampled(OnField):
         """Starting states, a tensor (n, *shape)."""
         raise NotImplementedError
 
-    def run(self, plan: Plan) -> Meter:
-        """Run a plan on all starting states, for the time it takes; the problem need not be prepared."""
-        return self._follow(plan, self._start)[1]
+    def seconds(self, plan: Plan) -> dict[str, float | None]:
+        """What it takes to run a plan on all starting states, as a record has it; the problem need not be prepared."""
+        return self.run(plan, self._start)[1]
 
     def _count_operations(self) -> None:
         """Learn what an evaluation costs; torch's counter sees matrix products and convolutions."""
@@ -44,12 +41,9 @@ class Sampled(OnField):
     def _judged(self, plan: Plan, known: dict[str, Any]) -> tuple[Array, Judgement]:
         """(the outputs, a judgement of what they cost: diverged if some are not finite). known: more for the record."""
         watched = Watched(self.field, plan.grid.times[1:])
-        x, meter = self._follow(plan, self._start, watched)
-        on_cpu = self.spec.device == "cpu"  # the host does not wait for a GPU, so it does not know what its field takes
+        x, seconds = self.run(plan, self._start, watched)
         measures: dict[str, Any] = {
-            "sampling_seconds": meter.total,
-            "field_seconds": meter.field if on_cpu else None,
-            "overhead_seconds": meter.overhead if on_cpu else None,
+            **seconds,
             "flops": None if self._flops is None else self._flops * plan.nfe,
             "flops_per_evaluation": None if self._flops is None else self._flops / self.evaluations,
             **known,
@@ -59,13 +53,6 @@ class Sampled(OnField):
         followed = self.spec.paired and not (bad or plan.draws)
         along = self._trajectory.errors(watched.seen, self.field.path) if followed else None
         return x, Judgement(measures, status, reason, as_pictures(x[:PICTURES]), along=along)
-
-    def _follow(self, plan: Plan, x: Any, field: Any = None) -> tuple[Array, Meter]:
-        """(outputs of a plan by the device's engine, in float64; its time); field: what stands for the problem's."""
-        home, started = HOME[self.spec.device], time.perf_counter()
-        engine = runner(self.spec.device)(plan, len(x), self.field.shape, x.dtype, home)
-        out: Array = engine(field or self.field, x.to(home), seed=self.seed).double().cpu().numpy()
-        return out, Meter(time.perf_counter() - started, engine.meter.field)
 
 
 def paired_measures(x: Array, reference: Array) -> dict[str, float]:

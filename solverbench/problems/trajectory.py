@@ -112,7 +112,7 @@ class TrajectoryProblem(Sampled):
         """The ends of a run on a grid of EDM's rule, and the states it passes through by time."""
         fine = grid("edm", self.field.path, steps, t_max=float(self.grid(2).times[0]))
         watched = Watched(self.field, fine.times)
-        ends, _ = self._follow(solver.plan(self.field.path, fine, self.field.prediction), x, watched)
+        ends, _ = self.run(solver.plan(self.field.path, fine, self.field.prediction), x, watched)
         return ends, watched.seen
 
     @property

@@ -96,9 +96,10 @@ def split_table(run: Run, problem: str, quantity: Quantity) -> Table:
     return Table(f"{problem}-{quantity.key}-split", title, _headed(records, body), none, data, notes + run.warnings, 2)
 
 
-def judged_sets(run: Run, problem: str, kind: str) -> Quantity:
-    """What is set against compute: the distance of sets of outputs, or the paired error where there is none."""
-    return run.measured(problem)[:2][-1]
+def judged_sets(run: Run, problem: str) -> Quantity:
+    """What is set against compute: the distance of sets of outputs, or what comes first where there is none."""
+    found = run.measured(problem)
+    return next((q for q in found if q.key.startswith("fd")), found[0])
 
 
 def compute_frame(records: pd.DataFrame, quantity: Quantity = DISTANCE) -> pd.DataFrame:
@@ -117,7 +118,7 @@ def compute_frame(records: pd.DataFrame, quantity: Quantity = DISTANCE) -> pd.Da
 
 def compute_table(run: Run, problem: str) -> Table:
     """Distance and cost at one budget (all budgets in the data), and the budget that reaches the floor, if any."""
-    records, quantity = run.of(problem), judged_sets(run, problem, dict(run.problems)[problem])
+    records, quantity = run.of(problem), judged_sets(run, problem)
     budget, base = usual_budget(records), _baseline(records)
     data = compute_frame(records, quantity)
     here, at = data[data["budget"] == budget].set_index("solver"), tidy(records, quantity)
@@ -305,11 +306,12 @@ def _context(records: pd.DataFrame, quantity: Quantity) -> list[str]:
             )
     if quantity.key.startswith("fd") and np.isfinite(n):
         notes.append(f"n = {n:g} samples; values at other n are not comparable.")
-        if records[list(quantity.error)].notna().any(axis=None):
-            how = "of exact samples" if records[quantity.error[0]].isna().all() else "by halves of the set"
-            notes.append(f"In brackets: the standard error, {how}, in units of the last digit.")
+        how = "of exact samples" if records[quantity.error[0]].isna().all() else "by halves of the set"
+        notes += [f"Standard errors are {how}."] * bool(records[list(quantity.error)].notna().any(axis=None))
     if quantity.key == "bits_error" and np.isfinite(drawn := records["n_bits"].median()):
         notes.append(f"n = {drawn:g} exact samples.")
+    if quantity.error and quantity.samples is None:
+        notes.append("In brackets: the standard error, in units of the last digit.")
     if quantity.key == "fd_reference" and np.isfinite(error := records["set_error"].median()):
         notes.append(f"Paired RMSE of these references: {short(error)}.")
     if quantity.key == "fd_data" and np.isfinite(least := records["fd_data_floor"].median()):

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from solverbench.engines.torch import Meter
 from solverbench.measures.compute import interleaved
 from solverbench.problems.sampled import Sampled
 from solverbench.run.cells import Cell, Selection
@@ -56,24 +55,23 @@ def _wanted(cell: Cell, record: Mapping[str, Any] | None) -> bool:
     )
 
 
-def _seconds(problem: Sampled, cells: Mapping[str, Cell], rounds: int) -> dict[str, dict[str, Any]]:
-    meters: dict[str, list[Meter]] = {name: [] for name in cells}
+def _seconds(problem: Sampled, cells: Mapping[str, Cell], rounds: int) -> dict[str, dict[str, float | None]]:
+    field: dict[str, list[float | None]] = {name: [] for name in cells}
 
     def candidate(name: str, cell: Cell) -> Callable[[], object]:
         plan = problem.plan(cell.solver, cell.budget)
-        return lambda: meters[name].append(problem.run(plan))
+        return lambda: field[name].append(problem.seconds(plan)["field_seconds"])
 
-    def inside(name: str) -> float | None:
-        """Of the field; not known on a GPU, for which the host does not wait."""
-        on_cpu = problem.spec.device == "cpu"
-        return float(np.median([meter.field for meter in meters[name][WARMUP:]])) if on_cpu else None
+    def median(seconds: list[float | None]) -> float | None:
+        known = [s for s in seconds if s is not None]
+        return float(np.median(known)) if known else None
 
     seconds = interleaved({name: candidate(name, cell) for name, cell in cells.items()}, rounds, WARMUP)
     return {
         name: {
             "timed_seconds": found.value,
             "timed_seconds_se": found.se,
-            "timed_field_seconds": inside(name),
+            "timed_field_seconds": median(field[name][WARMUP:]),
             "timed_rounds": rounds,
         }
         for name, found in seconds.items()

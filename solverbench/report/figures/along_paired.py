@@ -8,7 +8,6 @@ from solverbench.measures.paired import RESOLVES
 from solverbench.report.comparison import usual_budget
 from solverbench.report.figures.lines import leaders, legend, make_looks
 from solverbench.report.figures.page import headline, panels
-from solverbench.report.quantities import QUANTITIES
 from solverbench.report.records import array
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def draw(wish: Wish) -> Figure:
     records = run.of(problem)
     budget = wish.nfe or usual_budget(records)
     here = records[records["budget"] == budget].set_index("label")
-    names = leaders(records, QUANTITIES[dict(run.problems)[problem]][0])
+    names = leaders(records, run.primary(problem))
     looks = make_looks(run.records, [name for name in names if name in here.index and not here["stochastic"][name]])
     figure, (axes,) = panels(1, 1, 2.6, width=5.2, right=1.72, above=0.42)
     for name, look in looks.items():
