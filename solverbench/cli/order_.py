@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +84,7 @@ def command(
 
 
 def _measure_all(
-    asked: list[tuple[str, Kind | None]], files: tuple[str, ...], path: str, problems: tuple[Problem, ...], jobs: int
+    asked: Sequence[tuple[str, Kind | None]], files: tuple[str, ...], path: str, problems: tuple[Problem, ...], jobs: int
 ) -> list[Any]:
     measure = partial(_measure, files=files, path=path, problems=problems)
     if jobs == 1:
