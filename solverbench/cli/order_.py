@@ -84,7 +84,11 @@ def command(
 
 
 def _measure_all(
-    asked: Sequence[tuple[str, Kind | None]], files: tuple[str, ...], path: str, problems: tuple[Problem, ...], jobs: int
+    asked: Sequence[tuple[str, Kind | None]],
+    files: tuple[str, ...],
+    path: str,
+    problems: tuple[Problem, ...],
+    jobs: int,
 ) -> list[Any]:
     measure = partial(_measure, files=files, path=path, problems=problems)
     if jobs == 1:
