@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +84,11 @@ def command(
 
 
 def _measure_all(
-    asked: list[tuple[str, Kind | None]], files: tuple[str, ...], path: str, problems: tuple[Problem, ...], jobs: int
+    asked: Sequence[tuple[str, Kind | None]],
+    files: tuple[str, ...],
+    path: str,
+    problems: tuple[Problem, ...],
+    jobs: int,
 ) -> list[Any]:
     measure = partial(_measure, files=files, path=path, problems=problems)
     if jobs == 1:
@@ -168,14 +172,14 @@ Verdicts: *as claimed*; *below claim: start-up*, the first steps cost the order 
 _PAGE_OF_NOISE = """
 ## With noise
 
-Weak: the exact law's variance and its mean given the start, on the Gaussian. Strong: the distance to the solution on
+Weak: the exact law's variance, and its mean given the start, on the Gaussian. Strong: the distance to the solution on
 the same Brownian path, its root mean square on the *Gaussian* exactly; its mean (*nonlinear*) and root mean square on
-the mixture, by sampling 512 paths from each of nine starts against a fine solution, over 48 to 192 steps: the interval is
-over batches of paths, and an order is that of this window. One draw a step ends at strong order one; where the field is
-linear, order 3/2 is two. In small noise the error is O(*drift* + *distance*), tau being eta and the distance that of the
-Gaussian; *of variance*, the same of the law. The first power of tau: what a solver of high order loses to its one draw a
-step is the path inside the step, which is as large as the noise. Solvers without a process of one strength (churn,
-restarts, ER-SDE's other scales) have a law only.
+the mixture, by sampling 512 paths from each of nine starts against a fine solution, over 48 to 192 steps: the interval
+is over batches of paths, and an order is that of this window. One draw a step ends at strong order one; where the field
+is linear, order 3/2 is two. In small noise the error is O(*drift* + *distance*), tau being eta and the distance that on
+the Gaussian; *of variance*, the same of the law. The first power of tau: what a solver of high order loses to its one
+draw a step is the path inside the step, which is as large as the noise. Solvers without a process of one strength
+(churn, restarts, ER-SDE's other scales) have a law only.
 
 """
 

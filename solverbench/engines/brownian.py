@@ -141,7 +141,9 @@ class _Tree:
 def _cover(tree: _Tree, ends: Sequence[float]) -> Iterator[tuple[int, Array, Array, float]]:
     """(i, W, H, length) of the fewest nodes that make up every interval ends[i] to ends[i + 1], from below."""
 
-    def inside(root: int, node: int, W: Array, H: Array, a: float, b: float) -> Iterator[tuple[int, Array, Array, float]]:
+    def inside(
+        root: int, node: int, W: Array, H: Array, a: float, b: float
+    ) -> Iterator[tuple[int, Array, Array, float]]:
         i = bisect_right(ends, a)
         if 0 < i < len(ends) and b <= ends[i]:
             yield i - 1, W, H, b - a

@@ -53,7 +53,7 @@ TABLEAUX = {
 
 
 @solver("shark", order=2, strong=1.5, integrates="score", family="sde", cite="foster2022splitting, eq. 6.1",
-        tableau="shark", reason="with stages shifted by the area: the mean of the path over a step is theirs")  # fmt: skip
+        tableau="shark", reason="both stages are shifted by the area, so that the path's mean is in them")  # fmt: skip
 @solver("sra1", order=2, strong=1.5, integrates="score", family="sde", cite="roessler2010")
 def additive_rk(x: State, path: Path, grid: Grid, *, tableau: str = "sra1", eta: float = 1.0) -> State:
     """Stochastic Runge-Kutta for additive noise, strong order 3/2, on the reverse SDE of strength eta in u = sigma~^2.

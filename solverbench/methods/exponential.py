@@ -213,9 +213,7 @@ TABLEAUX = {
 }
 
 
-def _named(
-    name: str, order: int, tableau: str, cite: str, reason: str, predicts: Predicts = "x0", **more: Any
-) -> None:
+def _named(name: str, order: int, tableau: str, cite: str, reason: str, predicts: Predicts = "x0", **more: Any) -> None:
     family = "exponential" if not name.startswith(("dpm", "seeds")) else name.partition("-")[0]
     solver(name, order=order, integrates=predicts, family=_FAMILIES.get(family, family), cite=cite, reason=reason,
            tableau=tableau, predicts=predicts, **more)(exponential_rk)  # fmt: skip
@@ -241,6 +239,7 @@ _named("seeds-1", 1, "euler", "gonzalez2023seeds", "DPM-Solver++(1) on the rever
 _named("seeds-2", 2, "midpoint", "gonzalez2023seeds", "DPM-Solver-2's stages on the reverse process, r = 1/2; "
        "the order is the drift's, with noise the paper proves one", eta=1.0, weak=1)  # fmt: skip
 _named("seeds-3", 3, "dpm3", "gonzalez2023seeds", "DPM-Solver-3's stages on the reverse process; the order is "
-       "the drift's, with noise the paper proves one, and the variance on Gaussians has two", eta=1.0, weak=1)  # fmt: skip
+       "the drift's, with noise the paper proves one, and the variance on Gaussians has two",
+       eta=1.0, weak=1)  # fmt: skip
 _named("exp-heun-2-x0", 2, "etd2", COMFYUI, "ComfyUI's name for ETD2RK on the data prediction")
 _named("exp-heun-2-x0-sde", 2, "etd2", COMFYUI, "SEEDS-2 with its stage at the end of the step, and phi_2", eta=1.0)

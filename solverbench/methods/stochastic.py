@@ -88,7 +88,9 @@ def _diffusion(path: Path, t: Number) -> Number:
     return 2 * sigma * (alpha * path.d_sigma(t) - path.d_alpha(t) * sigma) / alpha
 
 
-@solver("euler-maruyama", order=1, strong=1, weak=1, integrates="velocity", family="sde", cite="song2021sde; kloeden1992")
+@solver(
+    "euler-maruyama", order=1, strong=1, weak=1, integrates="velocity", family="sde", cite="song2021sde; kloeden1992"
+)
 def euler_maruyama(x: State, path: Path, grid: Grid, *, eta: float = 1.0) -> State:
     """Euler-Maruyama in t on the reverse SDE of strength eta.
 

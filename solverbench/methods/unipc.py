@@ -161,9 +161,9 @@ def sa_solver(
 ) -> State:
     """SA-Solver: stochastic Adams in lambda, corrector order one more than the predictor's (algorithms 1 and 2).
 
-    The orders are those of the drift, of a strong error that has a term of order one as well (theorem 5.2): on Gaussians
-    it is of size eta h + h^order, and that of the variance eta^2 h^2 + h^order. eta: its tau, a constant here. again:
-    PECE.
+    The orders are those of the drift; with noise the strong error has a term of order one besides (theorem 5.2). On
+    Gaussians it is of size eta h + h^order, that of the variance eta^2 h^2 + h^order. eta: its tau, a constant here.
+    again: PECE.
     """
     if not (1 <= predictor <= 6 and 0 <= corrector <= 6):
         raise UsageError(

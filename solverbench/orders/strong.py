@@ -56,7 +56,7 @@ def sampled(subject: Subject, denoise: Denoise, exact: Exact, start: Array) -> d
         return {}
     x = np.tile(start, (PATHS, 1))
     off = [[run(subject, denoise, x, sigmas, chunk) - exact(x, chunk) for chunk in range(CHUNKS)] for sigmas in grids]
-    batches = np.reshape(off, (len(SIZES), CHUNKS * BATCHES, -1))
+    batches: Array = np.reshape(off, (len(SIZES), CHUNKS * BATCHES, -1))
     mean, root = np.abs(batches).mean(-1), np.sqrt(np.square(batches).mean(-1))
     return {"mean": slope(mean, SIZES, sampled=True), "mean square": slope(root, SIZES, sampled=True)}
 

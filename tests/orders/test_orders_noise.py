@@ -14,7 +14,7 @@ from solverbench.methods.runge_kutta import ButcherTableau
 from solverbench.orders import measure_noise, subject
 from solverbench.orders.noise import expected_of
 
-ORDERS = {  # solver: weak, of the variance and of the conditional mean's slope; strong, on the Gaussian and on the mixture
+ORDERS = {  # solver: weak, of variance and conditional mean; strong, on the Gaussian and on the mixture
     "seeds-1": (1, "exact", 1, 1),
     "seeds-2": (2, "exact", 1, 1),
     "seeds-3": (2, "exact", 1, 1),
@@ -90,7 +90,8 @@ def is_of(slope, order):
 @pytest.mark.parametrize("name", [n for n, s in sb.solvers().items() if s.stochastic])
 def test_the_orders_of_every_solver_that_draws_noise(name):
     variance, mean, gaussian, nonlinear = ORDERS[name]
-    weak, strong = (sb.order(name, kind=kind) for kind in ("weak", "strong"))
+    made = subject(sb.solvers()[name])
+    weak, strong = (measure_noise(made, kind) for kind in ("weak", "strong"))
     assert is_of(weak.slopes["variance"], variance), weak
     assert is_of(weak.slopes.get("mean"), mean), weak
     assert is_of(strong.slopes.get("gaussian"), gaussian), strong
@@ -107,7 +108,7 @@ def test_weak_orders_with_options(name):
     assert is_of(weak.get("mean"), WEAK[name][1]), weak
 
 
-SMALL = {  # solver: p, and q of the distance and of the variance; the first power of tau in one, the second in the other
+SMALL = {  # solver: p, and q of the distance, with the first power of tau, and of the variance, with the second
     "ddim": (1, 1, 1),
     "seeds-1": (1, 1, 1),
     "seeds-2": (2, 1, 2),
@@ -121,7 +122,7 @@ SMALL = {  # solver: p, and q of the distance and of the variance; the first pow
 
 @pytest.mark.parametrize("name", SMALL)
 def test_orders_in_small_noise(name):
-    """What one draw a step costs is of the size of the noise, so that the order of the drift is seen when that is small."""
+    """What one draw a step costs is of the size of the noise: when that is small, the order of the drift is seen."""
     p, q, weak = SMALL[name]
     found = measure_noise(replace(subject(sb.solvers()[name]), stochastic=True), "small-noise").slopes
     assert is_of(found["drift, h"], p), found
@@ -132,19 +133,19 @@ def test_orders_in_small_noise(name):
     assert is_of(found["variance, tau"], 2), found
 
 
-FAULTS = [  # with the kinds and verdicts, from weak and from strong
-    ("euler-maruyama", "eta * sqrt(g2 * (s - t))", "1.05 * eta * sqrt(g2 * (s - t))", {}, "inconsistent", "inconsistent",
-     "too much noise"),
+FAULTS = [  # with the options, and the verdicts on weak and strong orders; None: not asked
+    ("euler-maruyama", "eta * sqrt(g2 * (s - t))", "1.05 * eta * sqrt(g2 * (s - t))", {}, "inconsistent",
+     "inconsistent", "too much noise"),
     ("euler-maruyama", "(s - t)) * x.noise(s, t)", "(s - t)) * x.noise(*next(iter(grid.steps)))", {}, "inconsistent",
      "undetermined", "one draw in all steps"),
-    ("euler-maruyama", "eta * eta * g2 / 2", "eta * g2 / 2", {"eta": 0.5}, "inconsistent", "inconsistent",
+    ("euler-maruyama", "eta * eta * g2 / 2", "eta * g2 / 2", {"eta": 0.5}, "inconsistent", None,
      "a strength for its square"),
     ("sra1", "(c_i, e_i), z, root)", "(c_i, 0 * e_i), z, root)", {}, None, "below claim: coefficients",
      "the area left out"),
-    ("sra1", "x.area(s, t) /", "x.noise(s, t) /", {}, "inconsistent", "below claim: coefficients",
+    ("sra1", "x.area(s, t) /", "x.noise(s, t) /", {}, None, "below claim: coefficients",
      "the increment for the area"),
     ("sra1", "x.area(s, t) /", "-1 * x.area(s, t) /", {}, None, "below claim: coefficients", "an area seen from below"),
-    ("sra1", "(1 + eta * eta) / 2", "(1 + eta) / 2", {"eta": 0.5}, "inconsistent", "inconsistent",
+    ("sra1", "(1 + eta * eta) / 2", "(1 + eta) / 2", {"eta": 0.5}, "inconsistent", None,
      "a strength for its square"),
 ]  # fmt: skip
 

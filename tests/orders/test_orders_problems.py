@@ -15,7 +15,7 @@ from solverbench.fields import Gaussian, Mixture
 from solverbench.orders import problems, subject
 from solverbench.orders.grids import GRIDS, smooth
 from solverbench.orders.impulse import departure, respond
-from solverbench.orders.laws import _pathwise
+from solverbench.orders.laws import mean_error, noise_error
 from solverbench.orders.problems import GAUSSIAN, NONLINEAR, gaussian, mixed
 
 S, T = 1.5, 0.15
@@ -95,25 +95,30 @@ def test_linearity_is_seen():
     assert departure(clipped, gaussian, smooth(8), z[-1], z.__getitem__) > 1e-3
 
 
-@pytest.mark.parametrize("solver", ["ddpm", "euler-maruyama", "ddim[eta=0.5]"])
+@pytest.mark.parametrize("solver", ["ddpm", "euler-maruyama", "ddim[eta=0.5]", "shark"])
 def test_distance_on_the_same_brownian_path(solver, rng):
     """Against four thousand paths, each drawn in fine pieces from which both solutions are made."""
     made = sb.solvers()[solver]
     eta, grid, fine = made.options["eta"], smooth(4), 200
     mine = subject(made)
-    found = respond(mine.run, gaussian, grid, len(problems.VARIANCE), draws=8)
-    expected = _pathwise(found, mine.intervals(grid), grid, eta, gaussian)
+    found = respond(mine.run, gaussian, grid, len(problems.VARIANCE), draws=len(mine.draws(grid)))
+    start = mean_error(found, grid, eta) * np.sqrt(gaussian.marginal(grid[0]))
+    expected = np.hypot(start, noise_error(found, mine.draws(grid), grid, eta))
     v, e, u_t = np.array(problems.VARIANCE), (1 + eta**2) / 2, grid[-1] ** 2
     n = 4000
     x = rng.normal(size=(n, v.size)) * np.sqrt(gaussian.marginal(grid[0]))
     exact = x * ((v + u_t) / (v + grid[0] ** 2)) ** e
-    draws = []
+    draws, areas = [], []
     for a, b in itertools.pairwise(grid):
         edges = np.linspace(b * b, a * a, fine + 1)
         middle, du = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
         dB = rng.normal(size=(n, v.size, fine)) * np.sqrt(du)
         exact += eta * (((v[:, None] + u_t) / (v[:, None] + middle)) ** e * dB).sum(-1)
-        draws.append(dB.sum(-1) / np.sqrt(a * a - b * b))
+        h = a * a - b * b
+        draws.append(dB.sum(-1) / np.sqrt(h))
+        areas.append(np.sqrt(12 / h) * (((middle - b * b) / h - 1 / 2) * dB).sum(-1))
+    if any(i.area for i in mine.draws(grid)):
+        draws = [z for step in zip(draws, areas, strict=True) for z in step]
     got = mine.run(gaussian, x, grid, draws.__getitem__)
     np.testing.assert_allclose(np.sqrt(np.square(got - exact).mean(0)), expected, rtol=0.06)
 

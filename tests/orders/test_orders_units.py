@@ -41,7 +41,7 @@ def geometric(x, chunk):
 
 
 def ornstein_uhlenbeck(x, chunk):
-    """e^{-theta T} x + s int e^{-theta (T - r)} dB_r, the kernel a line in each of many pieces: increments and areas."""
+    """e^{-theta T} x + s int e^{-theta (T - r)} dB_r, the kernel a line in many pieces: increments and areas."""
     steps = list(pairwise(smooth(256)))
     increments, areas = ([Noise(0, s, t, 0, area) for s, t in steps] for area in (False, True))
     numbers = numbers_of([*increments, *areas], chunk, x.shape[1])
