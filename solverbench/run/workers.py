@@ -169,14 +169,15 @@ class Worker:
         if task is None:
             return
         self.task = None
-        if self._tracing != task.solver:
+        outside = not late and self.process.exitcode == -signal.SIGKILL  # no solver's doing, as far as can be told
+        if self._tracing != task.solver and not outside:
             yield Returned(task.cell, self._tracing)
             return
         if self.preparing:
             yield Shared(task.problem.name, why, None)
             yield Prepared(task.problem.name, 0.0, why)
             why = f"the problem could not be prepared: {why}"
-        yield Done(task.cell, task.asked | failure(why), fatal=not self.preparing)
+        yield Done(task.cell, task.asked | failure(why), fatal=not (self.preparing or outside))
 
     def _obituary(self, late: bool) -> str:
         """Why it is no more."""

@@ -59,7 +59,7 @@ def main() -> None:
 
         found = {}
         for what, make in (("processes", Processes), ("dask", lambda n: Dask(None, n, Limits(), False))):
-            for ms, count, jobs in ((0, 300, 1), (200, 60, 1), (200, 120, 2)):
+            for ms, count, jobs in ((0, 200, 1), (200, 30, 1), (200, 60, 2)):
                 wall, seconds, records = timed(make(jobs), selected(count, ms))
                 overhead = (wall * jobs - sum(seconds)) / len(seconds)
                 found[what, ms, jobs] = overhead
