@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVa
 
 from solverbench import references
 from solverbench.errors import UsageError, nearest
+from solverbench.eta import Eta
 from solverbench.plans import Plan, State, trace
 from solverbench.predictions import PREDICTIONS, Prediction
 
@@ -55,11 +56,15 @@ class Solver:
 
     def __getitem__(self, options: Mapping[str, Any]) -> Self:
         """The same solver with other options: `solvers["ddim"][{"eta": 0.5}]`. Raises UsageError for an unknown one."""
-        for key in options:
-            if key not in self.options:
-                known = nearest(key, self.options) or "; it takes none"
-                raise UsageError(f"solver {self.name!r} has no option {key!r}{known}")
-        return replace(self, options={**self.options, **options})
+        given = {key: self._converted(key, value) for key, value in options.items()}
+        return replace(self, options={**self.options, **given})
+
+    def _converted(self, key: str, value: Any) -> Any:
+        """A value for an option: a strength as an `Eta`, others as they are."""
+        if key not in self.options:
+            known = nearest(key, self.options) or "; it takes none"
+            raise UsageError(f"solver {self.name!r} has no option {key!r}{known}")
+        return Eta.of(value) if isinstance(self.options[key], Eta) else value
 
     def plan(self, path: Path, grid: Grid, prediction: Prediction = "x0") -> Plan:
         """Trace on a path and grid for a field that outputs `prediction`."""
@@ -91,6 +96,11 @@ class Solver:
     def stochastic(self) -> bool:
         """Whether its plan draws noise."""
         return self._typical(4).draws > 0
+
+    @cached_property
+    def jumps(self) -> frozenset[Eta | None]:
+        """What its plan asks of a field beside predictions (`Plan.jumps`)."""
+        return self._typical(1).jumps
 
     def _typical(self, steps: int) -> Plan:
         from solverbench.grids import grid
@@ -166,13 +176,12 @@ def _parse_options(solver: Solver, text: str) -> dict[str, Any]:
         key, equals, value = (p.strip() for p in part.partition("="))
         if not equals:
             raise UsageError(f"solver {solver.name!r}: cannot read option {part!r}, write option=value")
-        default = solver[{key: None}].defaults[key]
+        kind = type(solver.defaults.get(key, ""))
         try:
-            options[key] = _READERS.get(type(default), str)(value)
+            read = _READERS.get(kind, str)(value)
         except ValueError:
-            raise UsageError(
-                f"solver {solver.name!r}: option {key}={value!r} is not a {type(default).__name__}"
-            ) from None
+            raise UsageError(f"solver {solver.name!r}: option {key}={value!r} is not a {kind.__name__}") from None
+        options[key] = solver._converted(key, read)
     return options
 
 

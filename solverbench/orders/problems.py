@@ -22,8 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
+from solverbench.eta import Eta
+from solverbench.fields import Gaussian
 from solverbench.fields.base import each
-from solverbench.numbers import Number, erfc, exp, log, pi, sqrt
+from solverbench.fields.line import Line, quantile_map
+from solverbench.numbers import Number, exp, log, sqrt
 
 Array: TypeAlias = NDArray[Any]
 
@@ -59,6 +62,10 @@ class Mixed:
         line = np.array(moved, dtype=x.dtype)
         return np.concatenate([line, gaussian.jump(x[:, GAUSSIAN], sigma_s, sigma_t, eta)], axis=1)
 
+    def transit(self, x: Array, sigma_s: Number, sigma_t: Number, eta: Eta, z: Array | None) -> Array:
+        """The flow: with noise, processes are judged by their laws, on `gaussian`."""
+        return self.jump(x, sigma_s, sigma_t)
+
 
 @dataclass(frozen=True)
 class Directions:
@@ -74,6 +81,11 @@ class Directions:
         """x_t = ((v + u_t)/(v + u_s))^{(1 + eta^2)/2} x_s."""
         ratio = [(v + sigma_t * sigma_t) / (v + sigma_s * sigma_s) for v in self.variance]
         return np.asarray(x * np.array([sqrt(r) ** (1 + eta * eta) for r in ratio], dtype=x.dtype))
+
+    def transit(self, x: Array, sigma_s: Number, sigma_t: Number, eta: Eta, z: Array | None) -> Array:
+        """The exact process of strength eta, driven by z."""
+        field = Gaussian(np.zeros(len(self.variance)), self.variance, "edm")
+        return np.asarray(field.transit(x, sigma_s, sigma_t, eta, z))
 
     def marginal(self, sigma: float) -> NDArray[np.float64]:
         """The variance at a noise level."""
@@ -96,50 +108,8 @@ def _denoise_mixture(x: Array, u: Number) -> Array:
 
 @cache
 def _quantile(x: tuple[Number, ...], sigma_s: Number, sigma_t: Number, eta: float) -> list[Number]:
-    return [_quantile_of(x_i, sigma_s, sigma_t) for x_i in x]
-
-
-def _quantile_of(x: Number, sigma_s: Number, sigma_t: Number) -> Number:
-    """F_t^{-1}(F_s(x)) by Newton's method from the upper or lower tail, whichever is smaller, kept inside a bracket."""
-    side = 1 if _tail(x, sigma_s, 1) < _tail(x, sigma_s, -1) else -1
-    goal = log(_tail(x, sigma_s, side))
-    low, high = x * 0 - 40 * sigma_t - 40, x * 0 + 40 * sigma_t + 40
-    y = x * (1 + sigma_t) / (1 + sigma_s)
-    for _ in range(400):
-        difference = log(_tail(y, sigma_t, side)) - goal  # falls with y for the upper tail, rises for the lower
-        low, high = (y, high) if difference * side > 0 else (low, y)
-        density = _density(y, sigma_t)
-        after = y + side * difference * _tail(y, sigma_t, side) / density if density > 0 else high
-        if not low < after < high:
-            after = (low + high) / 2
-        if abs(after - y) <= abs(y) * _epsilon(y):
-            return after
-        y = after
-    return y
-
-
-def _epsilon(like: Number) -> Number:
-    if isinstance(like, float):
-        return 2e-16
-    import mpmath
-
-    return 10 * mpmath.mp.eps
-
-
-def _tail(x: Number, sigma: Number, side: int) -> Number:
-    """P(side X > side x) at noise level sigma."""
-    total = x * 0
-    for w, m, v in zip(WEIGHT, MEAN, WIDTH2, strict=True):
-        total = total + w * erfc(side * (x - m) / sqrt(2 * (v + sigma * sigma))) / 2
-    return total
-
-
-def _density(x: Number, sigma: Number) -> Number:
-    total, tau = x * 0, sqrt(2 * pi(x))
-    for w, m, v in zip(WEIGHT, MEAN, WIDTH2, strict=True):
-        S = sqrt(v + sigma * sigma)
-        total = total + w * exp(-(((x - m) / S) ** 2) / 2) / (S * tau)
-    return total
+    start, end = (Line(WEIGHT, MEAN, [v + sigma * sigma for v in WIDTH2]) for sigma in (sigma_s, sigma_t))
+    return [quantile_map(x_i, start, end) for x_i in x]
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from solverbench.eta import ONE, ZERO, Eta
 from solverbench.grids import Grid
 from solverbench.methods.registry import Solver
 from solverbench.numbers import Number
@@ -35,7 +36,7 @@ class Subject:
     """Claimed."""
     stochastic: bool = False
     eta: float | None = 0.0
-    """Strength of the reverse process it follows; None if it follows none (churn)."""
+    """Constant strength of the reverse process whose drift it integrates; None if there is none (churn, jumps)."""
     evaluations: int = 1
     """Per step; for choosing budgets."""
     numbers: bool = False
@@ -69,31 +70,34 @@ def subject(solver: Solver, path: Path | str = "edm") -> Subject:
     def intervals(sigmas: tuple[Number, ...]) -> list[tuple[float, float]]:
         return [(float(on.sigma_tilde(i.s)), float(on.sigma_tilde(i.t))) for i in planned(sigmas).noise]
 
+    eta, jumps = strength(solver), solver.integrates == "flow map"
     return Subject(
         str(solver),
         run,
         solver.order,
         solver.stochastic,
-        strength(solver),
+        None if eta is None or (solver.stochastic and jumps) else eta.constant,
         solver.evaluations,
         numbers=True,
         corrects=bool(solver.options.get("corrector")),
         block=None if "remainder" in solver.options else solver.options.get("every", solver.options.get("window", 1)),
-        jumps=solver.integrates == "flow map",
+        jumps=jumps,
         intervals=intervals,
     )
 
 
-def strength(solver: Solver) -> float | None:
+def strength(solver: Solver) -> Eta | None:
     """Of the reverse process a solver follows: its option eta, 1 if it draws noise and has none, and None if its noise
-    is not that of a process (churn, restarts, jumps) or one of no constant strength (most scales of ER-SDE)."""
+    is not that of a process (churn, restarts, jumps) or one of no such strength (most scales of ER-SDE)."""
     options = solver.options
-    if isinstance(options.get("scale"), str):  # of ER-SDE
-        return {"ode": 0.0, "sde": 1.0}.get(options["scale"])
+    if isinstance(scale := options.get("scale"), str):  # of ER-SDE
+        named = {"ode": ZERO, "sde": ONE}
+        return named[scale] if scale in named else Eta.of(scale) if scale[:1].isdigit() else None
+    if isinstance(eta := options.get("eta"), Eta):
+        return eta.root if options.get("levels") == "time" else eta
     if solver.stochastic and (options.get("visits") or options.get("s_churn") or solver.integrates == "flow map"):
         return None
-    eta: float = options.get("eta", 1.0 if solver.stochastic else 0.0)
-    return eta
+    return Eta.of(eta if eta is not None else float(solver.stochastic))
 
 
 @dataclass(frozen=True)
@@ -110,4 +114,10 @@ class _On:
         """The flow map, if the problem knows it."""
         path = self.path
         moved = self.denoise.jump(x / path.alpha(s), path.sigma_tilde(s), path.sigma_tilde(t))  # type: ignore[attr-defined]
+        return np.asarray(moved * path.alpha(t))
+
+    def transit(self, x: Array, s: Number, t: Number, eta: Eta, z: Array | None) -> Array:
+        """The exact process, if the problem knows it."""
+        path = self.path
+        moved = self.denoise.transit(x / path.alpha(s), path.sigma_tilde(s), path.sigma_tilde(t), eta, z)  # type: ignore[attr-defined]
         return np.asarray(moved * path.alpha(t))

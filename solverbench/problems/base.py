@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from solverbench.errors import BudgetError, UsageError, nearest
+from solverbench.fields.base import lacks
 from solverbench.grids import Grid, grid
 from solverbench.methods import Solver
 from solverbench.plans import Plan
@@ -159,9 +160,10 @@ class OnField:
 
     def applies(self, solver: Solver) -> str | None:
         """None if the solver can run here, else why not."""
-        if solver.integrates == "flow map" and not hasattr(self.field, "jump"):
-            return f"{self.spec.field} has no flow map to jump with"
-        return None
+        if solver.integrates != "flow map":
+            return None
+        reason = lacks(self.field, solver.jumps)
+        return reason and f"{reason} ({self.spec.field})"
 
 
 def build(spec: ProblemSpec, seed: int) -> Problem:

@@ -10,6 +10,7 @@ import numpy as np
 from solverbench.engines.law import Kernel, kernel
 from solverbench.engines.noise import START, normals
 from solverbench.errors import PlanError
+from solverbench.eta import ZERO
 from solverbench.measures.gaussians import DISTANCES
 from solverbench.measures.law import error_split, law_of
 from solverbench.measures.likelihood import mean_bits
@@ -36,7 +37,7 @@ class LawProblem(OnField):
         law, total = (law_of(plan, self.field, start, K=K) for start in ("exact", "prior"))
         measures: dict[str, Any] = {name: total.distance(name) for name in DISTANCES}
         # churn and the like follow no process; what the start costs is then stated for the ODE
-        for name, parts in error_split(plan, self.field, strength(solver) or 0.0, K).items():
+        for name, parts in error_split(plan, self.field, strength(solver) or ZERO, K).items():
             measures |= {f"{name}_{part}": value for part, value in parts.items() if part != "total"}
         if self.spec.likelihood and not solver.stochastic and solver.integrates != "flow map":
             with suppress(PlanError):  # a method that cannot go upwards has no likelihood, and a law all the same

@@ -9,7 +9,7 @@ import pytest
 
 import solverbench as sb
 from solverbench.methods import stochastic
-from solverbench.methods.registry import Solver
+from solverbench.methods.registry import Solver, keyword_defaults
 
 FIELD = sb.fields.Gaussian(np.array([0.4, 0.0]), np.array([1.5, 0.05]), "vp-linear")
 
@@ -27,7 +27,8 @@ def faulty(function, old, new):
 def error(function, n, **options):
     """The largest error of a deviation of the law at the last time, from the exact start."""
     grid = sb.grid("log-snr", "vp-linear", n, t_min=0.05, zero=False)
-    solver = Solver("planted", function, options=options, defaults=options)
+    defaults = keyword_defaults(function)
+    solver = Solver("planted", function, options=defaults, defaults=defaults)[options]
     law = sb.law(FIELD, solver, grid, target="end")
     return float(np.abs(law.std_error).max())
 
@@ -35,13 +36,13 @@ def error(function, n, **options):
 FAULTS = [
     ("ddim", {"eta": 1.0}, "path.alpha(t) * c * x.noise(s, t)", "c * x.noise(s, t)", "noise not scaled by alpha"),
     ("ddim", {"eta": 1.0}, "* (D + sqrt(", "* (D + 0.98 * sqrt(", "weight of eps"),
-    ("euler_maruyama", {"eta": 1.0}, "eta * sqrt(g2", "eta * sqrt(g2 / 2", "a factor of two in the noise"),
-    ("euler_maruyama", {"eta": 0.5}, "eta * eta * g2 / 2", "eta * g2 / 2", "eta for eta^2 in the drift"),
-    ("euler_maruyama", {"eta": 1.0}, "eta * eta * g2 / 2", "eta * eta * g2", "a missing factor 1/2"),
+    ("euler_maruyama", {"eta": 1.0}, "eta_n * sqrt(g2", "eta_n * sqrt(g2 / 2", "a factor of two in the noise"),
+    ("euler_maruyama", {"eta": 0.5}, "eta_n * eta_n * g2 / 2", "eta_n * g2 / 2", "eta for eta^2 in the drift"),
+    ("euler_maruyama", {"eta": 1.0}, "eta_n * eta_n * g2 / 2", "eta_n * eta_n * g2", "a missing factor 1/2"),
     ("euler_maruyama", {"eta": 1.0}, "x.noise(s, t)", "x.noise(1.0, 0.0)", "one draw for all steps"),
-    ("exp_score", {"eta": 0.5}, "(1 + eta * eta) / 2", "(1 + eta) / 2", "eta for eta^2 in the drift"),
+    ("exp_score", {"eta": 0.5}, "(1 + eta_n * eta_n) / 2", "(1 + eta_n) / 2", "eta for eta^2 in the drift"),
     ("exp_score", {"eta": 1.0}, "q * path.sigma(s) - path.sigma(t)", "q * path.sigma(s) - path.sigma(s)", "spread"),
-    ("reverse_diffusion", {"eta": 1.0}, "x_t + eta * g *", "x_t + eta * g * g *", "variance for deviation"),
+    ("reverse_diffusion", {"eta": 1.0}, "x_t + eta_n * g *", "x_t + eta_n * g * g *", "variance for deviation"),
     ("ddpm_large", {"beta": "rate"}, "g * x.noise", "1.03 * g * x.noise", "three per cent more noise"),
 ]
 
