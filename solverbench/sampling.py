@@ -106,7 +106,7 @@ def sample(
     if isinstance(program, Walk) and driver.narrow:
         raise UsageError(f"{found} estimates errors in the states' type: float32 or float64, not {driver.dtype}")
     if isinstance(program, Plan) and (reason := lacks(field, program.jumps)):
-        raise UsageError(f"solver {found} jumps, and {reason}")
+        raise UsageError(f"solver {found} jumps, and the field {reason}")
 
     total, d = int(np.prod(batch)), int(np.prod(shape))
     chunk = min(total, max(1, memory // (program.rows * d * driver.itemsize)))

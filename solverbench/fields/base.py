@@ -65,17 +65,17 @@ class LinearField(Field, Protocol):
 
 
 def lacks(field: Any, jumps: Iterable[Eta | None]) -> str | None:
-    """Why a field cannot run a plan with these `Plan.jumps`, and what can be done; None if it can.
+    """What a field lacks for a plan with these `Plan.jumps`, to be said after its name; None if nothing.
 
-    A flow map is `jump(x, s, t)`. The exact process is `transit(x, s, t, eta, z)` with `lacks(eta)`, which says why
-    the field does not know the one of a strength, or nothing.
+    A flow map is `jump(x, s, t)`. The exact process is `transit(x, s, t, eta, z)`, with a method `lacks(eta)` that says
+    the same of one strength.
     """
     for eta in jumps:
         if eta is None:
             if not hasattr(field, "jump"):
-                return "the field has no flow map `jump(x, s, t)`"
+                return "has no flow map to jump with"
         elif not hasattr(field, "transit"):
-            return "the field does not know its exact process: take rk4 or sde-dpmpp-2m on a fine grid"
+            return "does not know its exact process: take rk4 or sde-dpmpp-2m on a fine grid"
         elif reason := field.lacks(eta):
             return str(reason)
     return None

@@ -129,12 +129,12 @@ class Mixture:
         return self._predict(x, float(t))
 
     def lacks(self, eta: Eta) -> str | None:
-        """Why the process of a strength is not known exactly, or None: it is at 1 and, in one dimension, at 0."""
+        """As `base.lacks`: nothing at strength 1 and, in one dimension, at 0."""
         d = self._mean.size
         if eta == 1 or (eta == 0 and d == 1):
             return None
         return (
-            f"a mixture's process is known exactly at eta = 1 and, in one dimension, at 0; not at eta = {eta} in {d}: "
+            f"knows its process exactly at eta = 1 and, in one dimension, at 0; not at eta = {eta} in {d}: "
             f"take one of these, a Gaussian, or rk4 or sde-dpmpp-2m on a fine grid"
         )
 
@@ -146,7 +146,7 @@ class Mixture:
         """
         check_states(x, self.shape)
         if reason := self.lacks(eta := Eta.of(eta)):
-            raise UsageError(reason)
+            raise UsageError(f"a mixture {reason}")
         if not eta:
             return self._along_the_line(x, s, t)
         if not driven(self.path, s, t, eta, z):

@@ -163,7 +163,7 @@ class OnField:
         if solver.integrates != "flow map":
             return None
         reason = lacks(self.field, solver.jumps)
-        return reason and f"{reason} ({self.spec.field})"
+        return reason and f"{self.spec.field} {reason}"
 
 
 def build(spec: ProblemSpec, seed: int) -> Problem:

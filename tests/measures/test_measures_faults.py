@@ -58,30 +58,6 @@ def test_planted_faults_change_the_law(name, options, old, new, what):
     assert wrong[1] > 3 * sound[1]
 
 
-@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0, 1.7])
-def test_the_transition_solves_the_equations_of_its_moments(eta):
-    """dm/dt and dV/dt of the reverse SDE, integrated backwards in time by an adaptive method."""
-    from scipy.integrate import solve_ivp
-
-    path, s, t = FIELD.path, 0.9, 0.1
-    mu, lam = FIELD.moments(0.0)
-
-    def slope(time, state):
-        """Centred z = x - alpha mu: dz = [f + (1 + eta^2)/2 g^2/Lam] z dt + eta g dw, dt < 0."""
-        Phi, Q = state.reshape(2, 2)
-        a, sigma = path.alpha(time), path.sigma(time)
-        f = path.d_alpha(time) / a
-        g2 = 2 * sigma * (a * path.d_sigma(time) - path.d_alpha(time) * sigma) / a
-        rate = f + (1 + eta**2) / 2 * g2 / (a * a * lam + sigma * sigma)
-        return np.concatenate([rate * Phi, 2 * rate * Q - eta**2 * g2])
-
-    solved = solve_ivp(slope, (s, t), [1, 1, 0, 0], method="DOP853", rtol=1e-11, atol=1e-13).y[:, -1]
-    A, b, Q = FIELD.transition(s, t, eta)
-    np.testing.assert_allclose(A, solved[:2], rtol=1e-8)
-    np.testing.assert_allclose(Q, solved[2:], rtol=1e-8, atol=1e-11)
-    np.testing.assert_allclose(b, (path.alpha(t) - A * path.alpha(s)) * mu, rtol=1e-8, atol=1e-14)
-
-
 @pytest.mark.parametrize("solver", ["exp-score", "ddpm-large[beta=rate]", "exp-score[eta=0.5]", "ddpm-large"])
 def test_the_new_solvers_samples_have_their_law(solver):
     """Mean and variance of 40,000 samples within four standard errors, a step onto the data of the solver's own."""

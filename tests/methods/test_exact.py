@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 
 import numpy as np
 import pytest
+from planted import planted
 
 import solverbench as sb
 from solverbench.engines.law import kernel
 from solverbench.errors import UsageError
 from solverbench.eta import Eta
 from solverbench.measures.law import error_split, history
-from solverbench.methods import SOLVERS, stochastic
-from solverbench.methods.registry import Solver, keyword_defaults
+from solverbench.methods import SOLVERS
 from solverbench.methods.renoising import churn_strength
 from solverbench.orders.subjects import strength
 from solverbench.problems.base import ProblemSpec, build
@@ -141,29 +140,26 @@ def test_churn_follows_the_process_of_its_strength(s_churn):
 
 
 FAULTS = [
-    ("euler_maruyama", "eta.over(path, s, t)", "eta.over(path, s, t) ** 2", "eta squared: the marginals are right"),
-    ("euler_maruyama", "x + eta_n * sqrt(g2", "x + eta_n * sqrt(g2 / 2", "a missing factor two"),
-    ("exp_score", "x_t + eta_n * noise", "x_t + 1.05 * eta_n * noise", "noise scale"),
-    ("exp_score", "(1 + eta_n * eta_n) / 2", "(1 + eta_n * eta_n)", "a missing factor 1/2"),
-    ("reverse_diffusion", "eta.over(path, s, t)", "eta.largest", "pieces taken for a constant"),
-    ("ddim", "c = eta_n * sigma_t", "c = sqrt(eta_n) * sigma_t", "sqrt(eta) for eta: the marginals are right"),
-]
+    ("euler-maruyama", "_diffusion(path, s), eta.over(path, s, t)", "_diffusion(path, s), eta.over(path, s, t) ** 2",
+     "eta squared: the marginals are right"),
+    ("euler-maruyama", "x + eta_n * sqrt(g2", "x + eta_n * sqrt(g2 / 2", "a missing factor two"),
+    ("exp-score", "x_t + eta_n * noise", "x_t + 1.05 * eta_n * noise", "noise scale"),
+    ("exp-score", "(1 + eta_n * eta_n) / 2 * path.alpha", "(1 + eta_n * eta_n) * path.alpha", "a missing factor 1/2"),
+    ("reverse-diffusion", "_forward_step(path, s, t), eta.over(path, s, t)", "_forward_step(path, s, t), eta.largest",
+     "pieces taken for a constant"),
+    ("ddim", "c = eta_n * sigma_t", "c = sqrt(eta_n) * sigma_t", "the root of eta: the marginals are right"),
+    ("sde-dpmpp-1", "eta_n = eta.over(path, s, t)", "eta_n = eta.over(path, s, t) ** 2", "eta squared"),
+    ("seeds-2", "predicts, eta.over(path, s, t))", "predicts, 2 * eta.over(path, s, t))", "twice the strength"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "old", "new", "what"), FAULTS, ids=[f"{n}: {w}" for n, *_, w in FAULTS])
-def test_planted_faults_miss_the_exact_kernel(name, old, new, what):
+def test_planted_faults_miss_the_exact_kernel(name, old, new, what, monkeypatch):
     """A solver that follows another process than it says converges, and to another kernel."""
-    function = getattr(stochastic, name)
-    source = inspect.getsource(function)
-    source = source[source.index("def ") :]
-    assert source.count(old) == 1
-    scope = dict(vars(stochastic))
-    exec("from __future__ import annotations\n" + source.replace(old, new), scope)
-    eta = "0.5@0.2:1"
-    defaults = keyword_defaults(function)
+    pieces = {"eta": "0.5@0.2:1"}
     sound, wrong = (
-        [max(off(Solver("planted", f, options=defaults, defaults=defaults)[{"eta": eta}], n, eta)) for n in (80, 160)]
-        for f in (function, scope[name])
+        [max(off(solver[pieces], n, pieces["eta"])) for n in (80, 160)]
+        for solver in (SOLVERS[name], planted(name, old, new, monkeypatch))
     )
     assert sound[0] / sound[1] > 1.8
     assert not wrong[1] < 0.6 * wrong[0], what
@@ -199,7 +195,7 @@ def test_problems_say_which_of_them_they_know():
         assert gaussian.applies(SOLVERS[name]) is None
     assert mixture.applies(SOLVERS["exact-sde"]) is None
     for name in ("exact-ode", "exact-map", "exact-sde[eta=0.5]"):
-        assert "known exactly at eta = 1" in mixture.applies(SOLVERS[name])
+        assert "knows its process exactly at eta = 1" in mixture.applies(SOLVERS[name])
     measures = gaussian.judge(SOLVERS["exact-sde"], gaussian.plan(SOLVERS["exact-sde"], 3)).measures
     assert measures["w2_discretisation"] < 1e-12
     assert measures["w2"] == pytest.approx(measures["w2_initialisation"], rel=1e-9)
