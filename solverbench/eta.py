@@ -21,7 +21,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from solverbench.errors import UsageError
 from solverbench.numbers import Number, sqrt
@@ -69,7 +69,7 @@ class Eta:
                 raise UsageError(f"eta: the pieces {a} and {b} overlap or are not in order of noise levels")
 
     @classmethod
-    def of(cls, value: Eta | float | str) -> Eta:
+    def of(cls, value: EtaLike) -> Eta:
         """A strength, from a number or from text as in the module's docstring. Raises UsageError for any other."""
         if isinstance(value, Eta):
             return value
@@ -146,6 +146,8 @@ class Eta:
 
 
 ZERO, ONE = Eta.of(0.0), Eta.of(1.0)
+EtaLike: TypeAlias = Eta | float | str
+"""What `Eta.of` takes."""
 
 
 def _read(text: str) -> Piece:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solverbench.errors import UsageError, nearest
-from solverbench.eta import Eta
+from solverbench.eta import Eta, EtaLike
 from solverbench.predictions import PREDICTIONS
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class LinearField(Field, Protocol):
     def moments(self, t: float) -> tuple[Vector, Vector]:
         """(mean, variance) of the exact marginal law at t."""
 
-    def transition(self, s: float, t: float, eta: Eta | float = 0.0) -> tuple[Vector, Vector, Vector]:
+    def transition(self, s: float, t: float, eta: EtaLike = 0.0) -> tuple[Vector, Vector, Vector]:
         """(slope, offset, variance) of z_t given z_s in the exact reverse process of strength eta."""
 
 

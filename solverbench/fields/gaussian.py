@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from solverbench.errors import UsageError
-from solverbench.eta import Eta
+from solverbench.eta import Eta, EtaLike
 from solverbench.fields.base import (
     Array,
     Constant,
@@ -161,7 +161,7 @@ class Gaussian:
     def lacks(self, eta: Eta) -> None:
         """Nothing: the process of any strength is known."""
 
-    def transit(self, x: Array, s: Number, t: Number, eta: Eta | float, z: Array | None = None) -> Array:
+    def transit(self, x: Array, s: Number, t: Number, eta: EtaLike, z: Array | None = None) -> Array:
         """States at t of the exact reverse process of strength eta that passes through x (n, *shape) at s.
 
         z: standard normal numbers shaped like x, which drive it where eta > 0. Raises UsageError as `transition` does.
@@ -173,7 +173,7 @@ class Gaussian:
         y, noise = self.basis.forward(x), self.basis.forward(z)
         return self.basis.inverse(y * like(slope, y) + like(offset, y) + noise * like(np.sqrt(variance), y))
 
-    def transition(self, s: float, t: float, eta: Eta | float = 0.0) -> tuple[Vector, Vector, Vector]:
+    def transition(self, s: float, t: float, eta: EtaLike = 0.0) -> tuple[Vector, Vector, Vector]:
         """(slope, offset, variance), each (d,): z_t | z_s ~ N(slope z_s + offset, variance) at strength eta.
 
         Raises UsageError if eta > 0 and t is noisier than s, and where the flow map is not defined (see `jump`).

@@ -29,7 +29,7 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from solverbench.errors import UsageError
-from solverbench.eta import Eta
+from solverbench.eta import Eta, EtaLike
 from solverbench.fields.base import (
     Array,
     Vector,
@@ -138,7 +138,7 @@ class Mixture:
             f"take one of these, a Gaussian, or rk4 or sde-dpmpp-2m on a fine grid"
         )
 
-    def transit(self, x: Array, s: Number, t: Number, eta: Eta | float, z: Array | None = None) -> Array:
+    def transit(self, x: Array, s: Number, t: Number, eta: EtaLike, z: Array | None = None) -> Array:
         """States at t of the exact reverse process that passes through x (n, *shape) at s, float32 or float64.
 
         z: standard normal numbers shaped like x, which drive it where eta is 1. Raises UsageError for strengths that
@@ -181,6 +181,8 @@ class Mixture:
         """The quantile map, number by number."""
         alphas, sigmas = zip(*map(self._path_at, (s, t)), strict=True)
         w, m, v = (a.ravel().tolist() for a in (self.weights, self._m, self.covariances.variances))
+        if min(sigmas) == min(v) == 0:
+            raise UsageError("the flow of a mixture with a variance of zero needs sigma > 0")
         start, end = (
             Line(w, [a * m_k for m_k in m], [a * a * v_k + b * b for v_k in v])
             for a, b in zip(alphas, sigmas, strict=True)

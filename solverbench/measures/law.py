@@ -25,7 +25,7 @@ from solverbench.plans import Eval, Input, Jump, LinComb, Noise
 if TYPE_CHECKING:
     import pandas as pd
 
-    from solverbench.eta import Eta
+    from solverbench.eta import EtaLike
     from solverbench.plans import Plan
 
 Start = Literal["exact", "prior"]
@@ -123,7 +123,7 @@ def law_of(
 
 
 def error_split(
-    plan: Plan, field: LinearField, eta: Eta | float = 0.0, K: Kernel | None = None
+    plan: Plan, field: LinearField, eta: EtaLike = 0.0, K: Kernel | None = None
 ) -> dict[str, dict[str, float]]:
     """{"w2": parts, "kl": parts}: total, initialisation, truncation, discretisation and, joined by _, pairs of them.
 
@@ -209,7 +209,7 @@ def history(plan: Plan, field: LinearField, start: Start = "exact") -> History:
     return History((*times, float(plan.grid.times[-1])), found[:, :-1], found[:, -1], moments)
 
 
-def ideal_kernel(plan: Plan, field: LinearField, eta: Eta | float = 0.0) -> Kernel:
+def ideal_kernel(plan: Plan, field: LinearField, eta: EtaLike = 0.0) -> Kernel:
     """The kernel of a perfect solver of this grid: exact down to the tail, which is the denoiser's output.
 
     A plan that jumps onto the data evaluates nothing there, and a perfect jump ends on the data.
@@ -226,7 +226,7 @@ def ideal_kernel(plan: Plan, field: LinearField, eta: Eta | float = 0.0) -> Kern
     return Kernel(slope * exact.A, alpha_t * mu + slope * (exact.b - alpha_s * mu), slope**2 * exact.Q)
 
 
-def transfer(plan: Plan, field: LinearField, start: Start = "exact", eta: Eta | float = 0.0) -> pd.DataFrame:
+def transfer(plan: Plan, field: LinearField, start: Start = "exact", eta: EtaLike = 0.0) -> pd.DataFrame:
     """What a sampler does to each direction of the spectrum, beside the exact process of strength eta.
 
     One row per direction, in the order of decreasing data variance: `variance` of the data; `gain` and `noise`, A and

@@ -242,5 +242,7 @@ def test_components_on_planes_reach_small_noise_but_not_the_data():
     assert np.isfinite(field.transit(x, 1.0, 1e-3, 1, z)).all()
     with pytest.raises(UsageError, match="needs sigma > 0"):
         field.transit(x, 1.0, 0.0, 1, z)
+    with pytest.raises(UsageError, match="variance of zero needs sigma > 0"):
+        Mixture([1.0], [[0.0]], path="edm", variances=[0.0]).transit(x[:, :1], 1.0, 0.0, 0)
     points = Mixture([0.5, 0.5], np.array([[-1.0], [1.0]]), path="edm", variances=[0.0, 0.0])
     np.testing.assert_allclose(np.abs(points.transit(x[:, :1], 1.0, 0.0, 1, z[:, :1])), 1)
