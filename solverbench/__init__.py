@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from solverbench.adaptive import adaptive_solvers
     from solverbench.api import law, log_likelihood, plan
     from solverbench.errors import SolverbenchError, UsageError
+    from solverbench.eta import Eta
     from solverbench.grids import Grid, grid
     from solverbench.measures.law import Law
     from solverbench.methods.registry import Solver, solver, solvers
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Eta": "eta",
     "Grid": "grids",
     "Law": "measures.law",
     "Path": "paths",
@@ -53,7 +55,7 @@ _HOME = {
 }
 
 __all__ = [
-    "Grid", "Law", "Path", "Plan", "Samples", "Solver", "SolverbenchError", "UsageError", "adaptive_solvers",
+    "Eta", "Grid", "Law", "Path", "Plan", "Samples", "Solver", "SolverbenchError", "UsageError", "adaptive_solvers",
     "black_box_law", "fields",
     "grid", "law", "log_likelihood", "order", "path", "plan", "sample", "solver", "solvers",
 ]  # fmt: skip

@@ -17,8 +17,9 @@ from solverbench.engines.brownian import Brownian
 from solverbench.engines.devices import choose
 from solverbench.engines.noise import START, Source, independent, normals
 from solverbench.errors import UsageError
+from solverbench.fields.base import lacks
 from solverbench.grids import Grid
-from solverbench.plans import Jump, Noise, Plan
+from solverbench.plans import Noise, Plan
 
 if TYPE_CHECKING:
     from solverbench.fields.base import Field
@@ -112,8 +113,8 @@ def sample(
     program = found.walk() if isinstance(found, Adaptive) else found.plan(field.path, driver.grid, field.prediction)
     if isinstance(program, Walk) and driver.narrow:
         raise UsageError(f"{found} estimates errors in the states' type: float32 or float64, not {driver.dtype}")
-    if isinstance(program, Plan) and any(isinstance(i, Jump) for i in program.code) and not hasattr(field, "jump"):
-        raise UsageError(f"solver {found} jumps, and the field has no flow map `jump(x, s, t)`")
+    if isinstance(program, Plan) and (reason := lacks(field, program.jumps)):
+        raise UsageError(f"solver {found} jumps, and the field {reason}")
 
     total, d = int(np.prod(batch)), int(np.prod(shape))
     chunk = min(total, max(1, memory // (program.rows * d * driver.itemsize)))

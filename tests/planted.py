@@ -41,7 +41,7 @@ FAULTS = [
     ("rho-2heun", "(y + increment(a, k, h))", "(y + increment(a, k, h) * 0.97)", "a wrong stage"),
     ("rk4", "form.slope(states[-1], path, r)", "form.slope(states[-1], path, s)", "stages not at their times"),
     ("heun", "form.slope(states[-1], path, r)", "form.slope(states[-1], path, s)", "s for t"),
-    ("euler-maruyama", "eta * eta * g2 / 2", "eta * eta * g2", "twice the drift"),
+    ("euler-maruyama", "eta_n * eta_n * g2 / 2", "eta_n * eta_n * g2", "twice the drift"),
     ("seeds-1", "sqrt(-expm1(-2 * strength * h))", "sqrt(-expm1(-strength * h))", "a dropped 2 in the noise"),
     ("seeds-2", "ratio * N + spread * x.noise(r, u), u", "N + spread * x.noise(r, u), u", "noise not carried on"),
     ("er-sde-2", "(D - D_1) / (sigma_s - sigma_1)", "(D - D_1) / (sigma_1 - sigma_s)", "a sign"),

@@ -10,6 +10,7 @@ import pytest
 from solverbench import pretrained, references
 from solverbench.adaptive import ADAPTIVE
 from solverbench.cli.cite_ import PACKAGE
+from solverbench.engines import brownian
 from solverbench.errors import ArtifactError
 from solverbench.grids import GRIDS
 from solverbench.methods import SOLVERS
@@ -49,6 +50,7 @@ GOOD = """\
 def citations():
     """(name, citation) of all of this package that cites."""
     yield PACKAGE, PACKAGE
+    yield "engines.brownian", brownian.CITE
     yield from ((name, solver.cite) for name, solver in SOLVERS.items() if solver.family != "user")
     yield from ((name, solver.cite) for name, solver in ADAPTIVE.items())
     yield from ((name, rule.cite) for name, rule in GRIDS.items())

@@ -34,6 +34,7 @@ def command(
     discretisation."""
     from solverbench.engines.law import kernel
     from solverbench.errors import UsageError
+    from solverbench.eta import ZERO
     from solverbench.fields import load
     from solverbench.fields.base import LinearField
     from solverbench.grids import grid
@@ -55,7 +56,7 @@ def command(
         found = SOLVERS[name]
         for budget in nfe:
             plan = plan_within(found, field.path, lambda n: grid(grid_name, field.path, n), budget, field.prediction)
-            eta = found.strength or 0.0
+            eta = found.strength or ZERO
             if transfer:
                 table = gains(plan, field, "prior", eta)
                 click.echo(table.to_json(orient="records") if as_json else table.to_csv(), nl=as_json)

@@ -120,8 +120,9 @@ def _latex(plan: Any, table: Any) -> str:
 
     def math(text: str) -> str:
         text = re.sub(r"\b([xFz])(\d+)\b", r"\1_{\2}", text)
-        text = re.sub(r"\b(field|flow_map|clip)\b", lambda m: rf"\mathrm{{{m[0].replace('_', ' ')}}}", text)
-        return text.replace("~", r"\sim").replace("e-", r"\mathrm{e-}").replace(" over ", r"\ \text{over}\ ")
+        text = re.sub(r"\b(field|flow_map|exact|clip)\b", lambda m: rf"\mathrm{{{m[0].replace('_', ' ')}}}", text)
+        text = text.replace("eta=", r"\eta=").replace("~", r"\sim").replace("e-", r"\mathrm{e-}")
+        return text.replace(" over ", r"\ \text{over}\ ")
 
     rows = [
         rf"{n} & {op} & ${math(expression)}$ & {nfe} \\"

@@ -88,4 +88,4 @@ def between(a: Plan, b: Plan) -> float:
 def _skeleton(plan: Plan) -> list[tuple[str, str]]:
     """What a plan does and when, to nine digits, its coefficients left out."""
     done = (i for i in plan.code if not isinstance(i, LinComb))
-    return [(type(i).__name__, f"{float(getattr(i, 't', 0.0)):.8e}") for i in done]
+    return [(f"{type(i).__name__} {getattr(i, 'eta', None)}", f"{float(getattr(i, 't', 0.0)):.8e}") for i in done]

@@ -85,6 +85,15 @@ class Counted:
         self.asked += len(x)
         return self.inner.jump(x, s, t)
 
+    def transit(self, x: Any, *given: Any) -> Any:
+        """The exact process of a field that knows it."""
+        self.asked += len(x)
+        return self.inner.transit(x, *given)
+
+    def lacks(self, eta: Any) -> Any:
+        """Of the field."""
+        return self.inner.lacks(eta)
+
 
 def nfe(solver: Solver) -> Iterator[Finding]:
     """Evaluations as the plan says and as the field counts, also chunk by chunk."""

@@ -6,15 +6,14 @@ Brownian motion (`methods.stochastic`). Its values are never kept. An interval o
     W = beta_hi - beta_lo ~ N(0, h),        H = 1/h int (beta_u - beta_lo - (u - lo)/h W) du ~ N(0, h/12),
 
 independent of each other; H is the space-time Levy area and int (beta_u - beta_lo) du = h (W/2 + H) (Foster, Lyons &
-Oberhauser 2020, "An optimal polynomial approximation of Brownian motion", SIAM J. Numer. Anal. 58). The
-pairs of its two halves follow from the pair and two standard normal numbers z, y:
+Oberhauser 2020). The pairs of its two halves follow from the pair and two standard normal numbers z, y:
 
     W_1, W_2 = W/2 +- (3/2 H + sqrt(h)/4 z),        H_1, H_2 = H/4 - sqrt(h)/8 z +- sqrt(h/12)/2 y.
 
 (Given W and H the midpoint is Gaussian with that mean and variance h/16; H_1 + H_2 follows from W, H and the midpoint.)
 So the numbers belong to the nodes of a tree of dyadic intervals, the key of a node is its place, and an interval is
 the union of the nodes that cover it: Philox keys in place of the split seeds of the virtual Brownian tree (Li et al.
-2020, arXiv 2001.01328). There is one root per octave [2^e, 2^{e+1}) of u, so that small noise levels are
+2020). There is one root per octave [2^e, 2^{e+1}) of u, so that small noise levels are
 resolved as finely as large ones.
 
 End points are rounded to DEPTH + 1 binary digits, 3e-8 of u or 1.5e-8 of sigma~, and an increment is divided by the
@@ -43,6 +42,8 @@ if TYPE_CHECKING:
 Array: TypeAlias = np.ndarray[Any, Any]
 Pair: TypeAlias = tuple[Array, Array]
 
+CITE = "foster2020brownian; li2020scalable"
+"""Keys of references.bib."""
 DEPTH = 24
 """Halvings of an octave."""
 BOTTOM, TOP = -64, 64

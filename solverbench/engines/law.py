@@ -16,13 +16,17 @@ sampler reflects shows as A < 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from solverbench.errors import UsageError
 from solverbench.fields.base import LinearField
 from solverbench.plans import Eval, Jump, LinComb, Noise, Plan
+
+if TYPE_CHECKING:
+    from solverbench.eta import Eta
+    from solverbench.numbers import Number
 
 Vector: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -66,13 +70,24 @@ def kernel(plan: Plan, field: LinearField) -> Kernel:
                 slope, offset = field.affine(t)
                 b += w_v * offset
                 add(u, w_v * slope)
-            case Jump(u, s, t):
-                slope, offset = field.jump_affine(s, t)
+            case Jump(u, s, t, eta, z):
+                slope, offset, spread = jump(field, s, t, eta)
                 b += w_v * offset
                 add(u, w_v * slope)
+                if z is not None:
+                    add(z, w_v * spread)
             case Noise():
                 Q += np.square(w_v)
     return Kernel(np.broadcast_to(w.get(0, 0.0), d).copy(), b, Q)
+
+
+def jump(field: LinearField, s: Number, t: Number, eta: Eta | None) -> tuple[Vector, Vector, Vector]:
+    """(slope, offset, spread) of x_t = slope x_s + offset + spread z for the jump of a plan."""
+    if eta is None:
+        slope, offset = field.jump_affine(s, t)
+        return slope, offset, np.zeros_like(slope)
+    slope, offset, variance = field.transition(s, t, eta)
+    return slope, offset, np.sqrt(variance)
 
 
 def check(plan: Plan, field: LinearField) -> None:

@@ -19,7 +19,8 @@ Array: TypeAlias = np.ndarray[Any, Any]
 def run(plan: Plan, field: Any, x: Array, noise: Callable[[int], Array] | None = None) -> Array:
     """Execute a plan on x of shape (n, *field.shape) and return the final state, of the same shape and type.
 
-    field(x, t) -> prediction, of the kind the plan was traced for; field.jump(x, s, t) if the plan jumps.
+    field(x, t) -> prediction, of the kind the plan was traced for; field.jump(x, s, t) if the plan jumps,
+    field.transit(x, s, t, eta, z) if it follows the exact process.
     noise(draw) -> standard normal numbers of x's shape; needed only if the plan draws any.
     """
     value: list[Any] = [None] * len(plan.code)
@@ -29,8 +30,10 @@ def run(plan: Plan, field: Any, x: Array, noise: Callable[[int], Array] | None =
                 value[i] = x
             case Eval(u, t):
                 value[i] = field(value[u], t)
-            case Jump(u, s, t):
+            case Jump(u, s, t, None):
                 value[i] = field.jump(value[u], s, t)
+            case Jump(u, s, t, eta, z):
+                value[i] = field.transit(value[u], s, t, eta, None if z is None else value[z])
             case Noise(draw):
                 if noise is None:
                     raise ValueError(f"plan {plan.solver} draws noise and was given none")

@@ -85,8 +85,10 @@ class Runner:
                     self._combine(rows[row], [value[u] for u in operands], coefficients)
                 case Eval(u, t):
                     value[v] = self._call(field, value[u], t)
-                case Jump(u, s, t):
+                case Jump(u, s, t, None):
                     value[v] = self._call(field.jump, value[u], s, t)
+                case Jump(u, s, t, eta, z):
+                    value[v] = self._call(field.transit, value[u], s, t, eta, None if z is None else value[z])
                 case Noise():
                     value[v] = self._draw(rows[row], instruction, seed, first, source)
                 case Map(u, _, function):
@@ -100,9 +102,9 @@ class Runner:
         result: torch.Tensor = value[self.plan.output]
         return result
 
-    def _call(self, function: Any, x: torch.Tensor, *times: Any) -> torch.Tensor:
+    def _call(self, function: Any, x: torch.Tensor, *more: Any) -> torch.Tensor:
         started = time.perf_counter()
-        output = function(x, *times)
+        output = function(x, *more)
         self.meter.field += time.perf_counter() - started
         if not isinstance(output, torch.Tensor):
             output = torch.as_tensor(output, device=x.device)

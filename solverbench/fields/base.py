@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solverbench.errors import UsageError, nearest
+from solverbench.eta import Eta, EtaLike
 from solverbench.predictions import PREDICTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from solverbench.numbers import Number
     from solverbench.paths import Path
@@ -59,8 +60,43 @@ class LinearField(Field, Protocol):
     def moments(self, t: float) -> tuple[Vector, Vector]:
         """(mean, variance) of the exact marginal law at t."""
 
-    def transition(self, s: float, t: float, eta: float = 0.0) -> tuple[Vector, Vector, Vector]:
+    def transition(self, s: float, t: float, eta: EtaLike = 0.0) -> tuple[Vector, Vector, Vector]:
         """(slope, offset, variance) of z_t given z_s in the exact reverse process of strength eta."""
+
+
+def lacks(field: Any, jumps: Iterable[Eta | None]) -> str | None:
+    """What a field lacks for a plan with these `Plan.jumps`, to be said after its name; None if nothing.
+
+    A flow map is `jump(x, s, t)`. The exact process is `transit(x, s, t, eta, z)`, with a method `lacks(eta)` that says
+    the same of one strength.
+    """
+    for eta in jumps:
+        if eta is None:
+            if not hasattr(field, "jump"):
+                return "has no flow map to jump with"
+        elif not hasattr(field, "transit"):
+            return "does not know its exact process: take rk4 or sde-dpmpp-2m on a fine grid"
+        elif reason := field.lacks(eta):
+            return str(reason)
+    return None
+
+
+def driven(path: Path, s: Number, t: Number, eta: Eta, z: Array | None) -> bool:
+    """Whether the process of strength eta draws noise between s and t.
+
+    Raises UsageError if it does and z is None, and as `check_reverse` does.
+    """
+    check_reverse(path, s, t, eta)
+    draws = any(eta.within(path, s, t))
+    if draws and z is None:
+        raise UsageError(f"the process of strength eta = {eta} draws noise: give z, standard normal numbers like x")
+    return draws
+
+
+def check_reverse(path: Path, s: Number, t: Number, eta: Eta) -> None:
+    """Raise UsageError if t is noisier than s and eta > 0: only the flow goes both ways."""
+    if eta and path.alpha(t) * path.sigma(s) < path.alpha(s) * path.sigma(t):
+        raise UsageError(f"a reverse process with eta > 0 goes from noise to data, not from t={s} to t={t}")
 
 
 def check_states(x: Array, shape: tuple[int, ...]) -> None:

@@ -14,15 +14,20 @@ The flow map from s to t scales each direction by the ratio of the standard devi
 
     x_t = alpha_t mu + sqrt(Lam_t / Lam_s) (x_s - alpha_s mu),
 
-also along directions of zero variance, where it is sigma_t / sigma_s. The reverse process of constant strength eta is,
-with rho = (Lam_t / alpha_t^2) / (Lam_s / alpha_s^2) <= 1,
+also along directions of zero variance, where it is sigma_t / sigma_s. The reverse process of strength eta, which may
+depend on the noise level, is, in canonical coordinates about the mean with u = sigma~^2, the linear equation
 
+    dz = (1 + eta^2)/2 z / (lam + u) du + eta dB_u,     u decreasing.
+
+Its factor from u_s to u_t is exp(-int (1 + eta^2)/2 du/(lam + u)), and the square of the factor from u to u_t,
+integrated over eta^2 du, is the variance: an elementary integral, since dJ = eta^2 du/(lam + u) below. With
+
+    J = int_{u_t}^{u_s} eta^2 d log(lam + u) = sum over the pieces [a, b] of eta of eta^2 log((lam + u_a)/(lam + u_b)),
     x_t | x_s ~ N(alpha_t mu + Phi (x_s - alpha_s mu), Q),
-    Phi = sqrt(Lam_t / Lam_s) rho^(eta^2 / 2),     Q = Lam_t (1 - rho^(eta^2)):
+    Phi = sqrt(Lam_t / Lam_s) e^{-J/2},     Q = Lam_t (1 - e^{-J}).
 
-it satisfies Phi^2 Lam_s + Q = Lam_t, eta = 0 is the flow map, and eta = 1 is the Bayes kernel p(x_t | x_s).
-Both follow from the linear equation dz = (1 + eta^2)/2 z / (lam + u) du + eta dB of canonical coordinates, u = sigma~^2
-(Song et al. 2021, section 4, for eta in {0, 1}).
+It satisfies Phi^2 Lam_s + Q = Lam_t, eta = 0 is the flow map, and eta = 1 is the Bayes kernel p(x_t | x_s) (Song et al.
+2021, section 4, for eta in {0, 1}).
 """
 
 from __future__ import annotations
@@ -34,14 +39,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from solverbench.errors import UsageError
+from solverbench.eta import Eta, EtaLike
 from solverbench.fields.base import (
     Array,
     Constant,
     Vector,
     check_prediction,
+    check_reverse,
     check_states,
     checked,
     double,
+    driven,
     each,
     like,
     normal_blocks,
@@ -150,7 +158,22 @@ class Gaussian:
         """(mean, variance), each (d,), of the marginal law at t in coordinates z = U^T x."""
         return self.path.alpha(float(t)) * self._mu, self._marginal(float(t))
 
-    def transition(self, s: float, t: float, eta: float = 0.0) -> tuple[Vector, Vector, Vector]:
+    def lacks(self, eta: Eta) -> None:
+        """Nothing: the process of any strength is known."""
+
+    def transit(self, x: Array, s: Number, t: Number, eta: EtaLike, z: Array | None = None) -> Array:
+        """States at t of the exact reverse process of strength eta that passes through x (n, *shape) at s.
+
+        z: standard normal numbers shaped like x, which drive it where eta > 0. Raises UsageError as `transition` does.
+        """
+        if not driven(self.path, s, t, eta := Eta.of(eta), z):
+            return self.jump(x, s, t)
+        check_states(x, self.shape)
+        slope, offset, variance = self.transition(s, t, eta)
+        y, noise = self.basis.forward(x), self.basis.forward(z)
+        return self.basis.inverse(y * like(slope, y) + like(offset, y) + noise * like(np.sqrt(variance), y))
+
+    def transition(self, s: float, t: float, eta: EtaLike = 0.0) -> tuple[Vector, Vector, Vector]:
         """(slope, offset, variance), each (d,): z_t | z_s ~ N(slope z_s + offset, variance) at strength eta.
 
         Raises UsageError if eta > 0 and t is noisier than s, and where the flow map is not defined (see `jump`).
@@ -158,11 +181,14 @@ class Gaussian:
         s, t = float(s), float(t)
         alpha_s, alpha_t = self.path.alpha(s), self.path.alpha(t)
         root, variance = np.sqrt(self._growth(s, t)), self._marginal(t)
-        if eta == 0:
+        if not (eta := Eta.of(eta)):
             return root, (alpha_t - root * alpha_s) * self._mu, np.zeros_like(variance)
-        log_rho = self._log_rho(s, t)
-        slope = root * np.exp(eta * eta / 2 * log_rho)
-        return slope, (alpha_t - slope * alpha_s) * self._mu, variance * -np.expm1(eta * eta * log_rho)
+        check_reverse(self.path, s, t, eta)
+        J = np.zeros_like(variance)
+        for value, a, b in eta.within(self.path, s, t):
+            J -= value * value * self._log_rho(a, b)
+        slope = root * np.exp(-J / 2)
+        return slope, (alpha_t - slope * alpha_s) * self._mu, variance * -np.expm1(-J)
 
     def sample(self, n: int, seed: int, t: float = 0.0) -> Vector:
         """n exact samples (n, *shape) of the law at time t; sample i does not depend on n."""
@@ -224,10 +250,6 @@ class Gaussian:
     def _log_rho(self, s: float, t: float) -> Vector:
         """log((lam + u_t) / (lam + u_s)) <= 0, without cancellation at either end; -inf if alpha_s = 0."""
         alpha_s, alpha_t = self.path.alpha(s), self.path.alpha(t)
-        if alpha_t * self.path.sigma(s) < alpha_s * self.path.sigma(t):
-            raise UsageError(f"a reverse process with eta > 0 goes from noise to data, not from t={s} to t={t}")
-        if s == t:
-            return np.zeros_like(self.variance)
         rho = self._growth(s, t) * (alpha_s / alpha_t) ** 2
         # 1 - rho = (u_s - u_t) / (lam + u_s), u_s - u_t = (sigma~_s - sigma~_t) (sigma~_s + sigma~_t)
         a, b = alpha_t * self.path.sigma(s), alpha_s * self.path.sigma(t)

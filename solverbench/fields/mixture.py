@@ -3,6 +3,18 @@
 The marginal at time t is the mixture of N(alpha m_k, alpha^2 C_k + sigma^2 I) with the same weights. How its denoiser
 becomes two large matrix products is derived in `posterior`; this module checks the parameters, keeps the coefficients
 of the times last used, and cuts batches into blocks that fit the memory of a core.
+
+**The exact reverse process of strength 1** is Bayes' rule for the forward step from t to s, x_s = a x_t + g z with
+a = alpha_s/alpha_t and g^2 = sigma_s^2 - a^2 sigma_t^2. Given the component, x_t and x_s are jointly Gaussian with
+covariances S_k(t), a S_k(t) and S_k(s) = a^2 S_k(t) + g^2 I, so with R_k = S_k(t) S_k(s)^{-1}
+
+    x_t | x_s, k ~ N(alpha_t m_k + a R_k (x_s - alpha_s m_k), g^2 R_k),       k | x_s with the probabilities r_k at s:
+
+a mixture again (g^2 R_k = S_k(t) - a^2 R_k S_k(t), without the difference). Its mean is a prediction p D + q eps with
+p = alpha_t and q sigma_s = a sigma_t^2, so the same products serve; that of strength other than 1 is not a mixture. One
+normal number per coordinate drives it: the first, as a number between 0 and 1, falls into the share of a component,
+and where in that share it falls is again uniform, and normal once more. On the line the flow (eta = 0) is the
+quantile map.
 """
 
 from __future__ import annotations
@@ -17,18 +29,23 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from solverbench.errors import UsageError
+from solverbench.eta import Eta, EtaLike
 from solverbench.fields.base import (
     Array,
     Vector,
     check_prediction,
     check_states,
     checked,
+    double,
+    driven,
     each,
+    like,
     normal_blocks,
     time_for,
 )
 from solverbench.fields.basis import Basis, basis_for
 from solverbench.fields.gaussian import functional_weights
+from solverbench.fields.line import Line, quantile_map
 from solverbench.fields.posterior import Coefficients, Covariances, Full, LowRank, Scalars
 from solverbench.numbers import Number, exp, log
 from solverbench.paths import Path
@@ -112,6 +129,68 @@ class Mixture:
             return self._predict(_tensor(x), float(t)).numpy().astype(x.dtype, copy=False)
         return self._predict(x, float(t))
 
+    def lacks(self, eta: Eta) -> str | None:
+        """As `base.lacks`: nothing at strength 1 and, in one dimension, at 0."""
+        d = self._mean.size
+        if eta == 1 or (eta == 0 and d == 1):
+            return None
+        return (
+            f"knows its process exactly at eta = 1 and, in one dimension, at 0; not at eta = {eta} in {d}: "
+            f"take one of these, a Gaussian, or rk4 or sde-dpmpp-2m on a fine grid"
+        )
+
+    def transit(self, x: Array, s: Number, t: Number, eta: EtaLike, z: Array | None = None) -> Array:
+        """States at t of the exact reverse process that passes through x (n, *shape) at s, float32 or float64.
+
+        z: standard normal numbers shaped like x, which drive it where eta is 1. Raises UsageError for strengths that
+        `lacks` names, for t noisier than s with eta = 1, for singular components where sigma_t or sigma_s is 0.
+        """
+        check_states(x, self.shape)
+        if reason := self.lacks(eta := Eta.of(eta)):
+            raise UsageError(f"a mixture {reason}")
+        if not eta:
+            return self._along_the_line(x, s, t)
+        if not driven(self.path, s, t, eta, z):
+            return x * 1  # s is t
+        if x.dtype not in (np.float32, np.float64, torch.float32, torch.float64):
+            raise UsageError(f"a mixture's process takes float32 or float64 states, got {x.dtype}")
+        if isinstance(x, np.ndarray):
+            return self._reverse(_tensor(x), torch.as_tensor(z), float(s), float(t)).numpy()
+        return self._reverse(x, torch.as_tensor(z), float(s), float(t))
+
+    def _reverse(self, x: Tensor, z: Tensor, s: float, t: float) -> Tensor:
+        (alpha_s, sigma_s), (alpha_t, sigma_t) = self._path_at(s), self._path_at(t)
+        g2 = (alpha_t * sigma_s - alpha_s * sigma_t) * (alpha_t * sigma_s + alpha_s * sigma_t) / alpha_t**2
+        at_s = Scalars(alpha_s, sigma_s, alpha_t, alpha_s / alpha_t * sigma_t**2, g2 * alpha_t)
+        at_t = Scalars(alpha_t, sigma_t, 0.0, 0.0, 0.0)
+        c = self._made(at_s, x)
+
+        def step(y: Tensor, xi: Tensor) -> Tensor:
+            y = y - c.centre
+            k, first = _shared(c.posterior(y)[0].softmax(1), xi[:, 0].double())
+            xi = torch.cat([first[:, None].to(xi), xi[:, 1:]], 1)
+            out = c.predict(y, torch.nn.functional.one_hot(k, len(self.weights)))
+            for component in k.unique().tolist():
+                rows = k == component
+                out[rows] += self.covariances.half(component, at_s, at_t, g2)(xi[rows])
+            states: Tensor = self.basis.inverse(out)
+            return states
+
+        return self._by_rows(x, step, z.to(x))
+
+    def _along_the_line(self, x: Array, s: Number, t: Number) -> Array:
+        """The quantile map, number by number."""
+        alphas, sigmas = zip(*map(self._path_at, (s, t)), strict=True)
+        w, m, v = (a.ravel().tolist() for a in (self.weights, self._m, self.covariances.variances))
+        if min(sigmas) == min(v) == 0:
+            raise UsageError("the flow of a mixture with a variance of zero needs sigma > 0")
+        start, end = (
+            Line(w, [a * m_k for m_k in m], [a * a * v_k + b * b for v_k in v])
+            for a, b in zip(alphas, sigmas, strict=True)
+        )
+        moved = [quantile_map(y, start, end) for y in double(x).reshape(-1).tolist()]
+        return like(np.array(moved).reshape(x.shape), x)
+
     def responsibilities(self, x: Array, t: float) -> Array:
         """The posterior probability of each component, float64 (n, K), for states x (n, *shape) at time t."""
         return self._of_law(x, t, lambda c, y: c.posterior(y)[0].softmax(1))
@@ -130,7 +209,7 @@ class Mixture:
         """(mean, variance), each (d,), of the law at time t along the basis vectors."""
         alpha, sigma = self._path_at(t)
         delta = self._m - self._mean
-        variance = self.covariances.average_variance(self.weights) + self.weights @ (delta * delta)
+        variance = self.weights @ (self.covariances.variances + delta * delta)
         return alpha * self._mean, alpha * alpha * variance + sigma * sigma
 
     def covariance_times(self, A: ArrayLike, t: float = 0.0) -> Vector:
@@ -182,10 +261,15 @@ class Mixture:
         It is called for blocks of rows, so that temporaries are bounded: for an engine's own way to the field.
         """
         c = self._coefficients(float(t), prediction, x)
+        return self._by_rows(x, lambda z: function(c, z - c.centre))
+
+    def _by_rows(self, x: Tensor, function: Callable[..., Tensor], *others: Tensor) -> Tensor:
+        """function(coordinates of x and of the others), in blocks of rows whose temporaries are bounded."""
         width = 6 * self._mean.size + 4 * len(self.weights) * (1 + self.covariances.columns)
         budget = CHUNK_BYTES.get(x.device.type, CHUNK_BYTES_ELSEWHERE)
         rows = max(1, budget // (x.element_size() * width))
-        done = [function(c, self.basis.forward(x[i : i + rows]) - c.centre) for i in range(0, max(len(x), 1), rows)]
+        starts = range(0, max(len(x), 1), rows)
+        done = [function(*(self.basis.forward(a[i : i + rows]) for a in (x, *others))) for i in starts]
         return done[0] if len(done) == 1 else torch.cat(done)
 
     def _coefficients(self, t: float, prediction: Prediction, x: Tensor) -> Coefficients:
@@ -193,15 +277,15 @@ class Mixture:
         key = (t, prediction, x.dtype, x.device)
         found = self._cache.pop(key, None)
         if found is None:
-            found = self._made(t, prediction, x)
+            weights = functional_weights(prediction, self.path, t)
+            found = self._made(Scalars(*self._path_at(t), *map(float, weights)), x)
             room = CACHE_BYTES // max(1, found.nbytes)
             while len(self._cache) > max(0, room - 1):  # entries of one field are of one size, or of two
                 self._cache.pop(next(iter(self._cache)))
         self._cache[key] = found  # last in insertion order: most recently used
         return found
 
-    def _made(self, t: float, prediction: Prediction, x: Tensor) -> Coefficients:
-        at = Scalars(*self._path_at(t), *map(float, functional_weights(prediction, self.path, t)))
+    def _made(self, at: Scalars, x: Tensor) -> Coefficients:
         home = x.device if x.device.type in ("cpu", "cuda") else torch.device("cpu")  # others may lack float64
         w, m, mean = (torch.from_numpy(a).to(home) for a in (self.weights, self._m, self._mean))
         entries = self.covariances.coefficients(at, m - mean)
@@ -224,6 +308,16 @@ class Mixture:
         R = (R / R.sum(1, keepdims=True))[:, :, None]
         out = (R * (p * self._m + (p * alpha * d + q_sigma) / E * y)).sum(1)
         return self.basis.inverse(out.astype(x.dtype, copy=False))
+
+
+def _shared(shares: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    """(components (n,) with these probabilities (n, K), normal numbers (n,) independent of them) from normal z (n,)."""
+    edges = shares.cumsum(1)
+    u = torch.special.ndtr(z) * edges[:, -1]
+    k = torch.searchsorted(edges, u[:, None], right=True).clamp(max=shares.shape[1] - 1)
+    share = shares.gather(1, k)
+    inside = (u[:, None] - (edges.gather(1, k) - share)) / share
+    return k[:, 0], torch.special.ndtri(inside.clamp(1e-16, 1 - 1e-16))[:, 0]
 
 
 def _tensor(x: Array) -> Tensor:

@@ -40,6 +40,8 @@ from torch import Tensor
 from solverbench.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from solverbench.fields.base import Vector
 
 
@@ -130,10 +132,10 @@ class Coefficients:
             mean = mean + R[:, k, None] * s
         return total + mean.square().sum(1)
 
-    def predict(self, y: Tensor) -> Tensor:
-        """The prediction (n, d) for centred states y (n, d)."""
+    def predict(self, y: Tensor, R: Tensor | None = None) -> Tensor:
+        """The prediction (n, d) for centred states y (n, d), or that of given responsibilities R (n, K)."""
         logits, P = self.posterior(y)
-        R = logits.softmax(1).to(y.dtype)
+        R = (logits.softmax(1) if R is None else R).to(y.dtype)
         n, K = R.shape
         weighted = ((P * self.gain).view(n, K, -1) * R[:, :, None]).view(n, -1) if P.numel() else P
         return self.assemble(y, R, torch.cat([weighted, self.pull * R], 1))
@@ -161,8 +163,12 @@ class Covariances(Protocol):
     def average_times(self, A: Vector, weights: Vector) -> Vector:
         """A @ sum_k w_k C_k for A (m, d)."""
 
-    def average_variance(self, weights: Vector) -> Vector:
-        """The diagonal (d,) of sum_k w_k C_k."""
+    def half(self, k: int, s: Scalars, t: Scalars, g2: float) -> Callable[[Tensor], Tensor]:
+        """z (n, d) -> L z (n, d) with L L^T = g^2 S_k(t) S_k(s)^{-1}, the covariance of x_t given x_s and k."""
+
+    @property
+    def variances(self) -> Vector:
+        """The diagonals (K, d) of the C_k."""
 
 
 class LowRank:
@@ -175,14 +181,8 @@ class LowRank:
     def coefficients(self, at: Scalars, delta: Tensor) -> dict[str, Any]:
         d, U = (torch.from_numpy(a).to(delta.device) for a in (self.diagonal, self.factors))
         alpha, K = at.alpha, len(d)
-        E = alpha * alpha * d + at.sigma**2
-        if not bool((E > 0).all()):
-            raise UsageError("a mixture with zeros in its diagonal needs sigma > 0")
+        E, L, B = _woodbury(d, U, at)
         inverse, pull = 1 / E, delta / E
-        scaled = U * inverse[:, :, None]
-        G = torch.eye(self.rank, dtype=U.dtype, device=U.device) + alpha * alpha * (U.mT @ scaled)
-        L = torch.linalg.cholesky(G)
-        B = torch.linalg.solve_triangular(L.mT, scaled, upper=True, left=False)  # (K, d, rank)
         log_det = E.log().sum(1) + 2 * L.diagonal(dim1=1, dim2=2).log().sum(1)
         common = inverse.amin(0)
         excess = (inverse - common).T
@@ -212,9 +212,37 @@ class LowRank:
         product: Vector = A * (weights @ self.diagonal) + (A @ U) @ U.T
         return product
 
-    def average_variance(self, weights: Vector) -> Vector:
-        variance: Vector = weights @ (self.diagonal + np.square(self.factors).sum(2))
-        return variance
+    def half(self, k: int, s: Scalars, t: Scalars, g2: float) -> Callable[[Tensor], Tensor]:
+        # by Woodbury's identity it is F + (g^2 alpha_t)^2 B B^T with F = g^2 E_t/E_s and B of the time s; its root is
+        # F^{1/2} (I + W W^T)^{1/2} with W = g^2 alpha_t F^{-1/2} B, and (I + W W^T)^{1/2} is
+        # I + W (I + (I + W^T W)^{1/2})^{-1} W^T
+        d, U = (torch.from_numpy(a[k : k + 1]) for a in (self.diagonal, self.factors))
+        E_s, _, B = _woodbury(d, U, s)
+        root = (g2 * (t.alpha**2 * d + t.sigma**2) / E_s).sqrt()[0]
+        if not self.rank:
+            return lambda z: z * root.to(z)
+        if not bool((root > 0).all()):
+            raise UsageError("a mixture with zeros in its diagonal needs sigma > 0")
+        W = g2 * t.alpha * B[0] / root[:, None]
+        e, V = torch.linalg.eigh(W.mT @ W)
+        middle = (V / (1 + (1 + e.clamp(min=0)).sqrt())) @ V.mT
+        return lambda z: (z + (z @ W.to(z)) @ (middle @ W.mT).to(z)) * root.to(z)
+
+    @property
+    def variances(self) -> Vector:
+        variances: Vector = self.diagonal + np.square(self.factors).sum(2)
+        return variances
+
+
+def _woodbury(d: Tensor, U: Tensor, at: Scalars) -> tuple[Tensor, Tensor, Tensor]:
+    """(E, L, B) of the components with these diagonals and factors."""
+    E = at.alpha**2 * d + at.sigma**2
+    if not bool((E > 0).all()):
+        raise UsageError("a mixture with zeros in its diagonal needs sigma > 0")
+    scaled = U / E[:, :, None]
+    G = torch.eye(U.shape[2], dtype=U.dtype, device=U.device) + at.alpha**2 * (U.mT @ scaled)
+    L = torch.linalg.cholesky(G)
+    return E, L, torch.linalg.solve_triangular(L.mT, scaled, upper=True, left=False)  # B is (K, d, rank)
 
 
 class Full:
@@ -264,6 +292,13 @@ class Full:
         product: Vector = A @ np.einsum("k,kij,kj,klj->il", weights, V, self.eigenvalues, V, optimize=True)
         return product
 
-    def average_variance(self, weights: Vector) -> Vector:
-        variance: Vector = np.einsum("k,kij,kj->i", weights, np.square(self.vectors), self.eigenvalues)
-        return variance
+    def half(self, k: int, s: Scalars, t: Scalars, g2: float) -> Callable[[Tensor], Tensor]:
+        e, V = (torch.from_numpy(a[k]) for a in (self.eigenvalues, self.vectors))
+        S_s, S_t = (at.alpha**2 * e + at.sigma**2 for at in (s, t))
+        root = (g2 * S_t / S_s).sqrt()
+        return lambda z: (z * root.to(z)) @ V.to(z).mT
+
+    @property
+    def variances(self) -> Vector:
+        variances: Vector = np.einsum("kij,kj->ki", np.square(self.vectors), self.eigenvalues)
+        return variances

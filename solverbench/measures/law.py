@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from solverbench.engines.law import Kernel, Vector, check, kernel
+from solverbench.engines.law import Kernel, Vector, check, jump, kernel
 from solverbench.errors import UsageError
 from solverbench.fields.base import LinearField
 from solverbench.measures import gaussians
@@ -25,6 +25,7 @@ from solverbench.plans import Eval, Input, Jump, LinComb, Noise
 if TYPE_CHECKING:
     import pandas as pd
 
+    from solverbench.eta import EtaLike
     from solverbench.plans import Plan
 
 Start = Literal["exact", "prior"]
@@ -122,7 +123,7 @@ def law_of(
 
 
 def error_split(
-    plan: Plan, field: LinearField, eta: float = 0.0, K: Kernel | None = None
+    plan: Plan, field: LinearField, eta: EtaLike = 0.0, K: Kernel | None = None
 ) -> dict[str, dict[str, float]]:
     """{"w2": parts, "kl": parts}: total, initialisation, truncation, discretisation and, joined by _, pairs of them.
 
@@ -190,20 +191,25 @@ def history(plan: Plan, field: LinearField, start: Start = "exact") -> History:
                 value[v][0 if isinstance(instruction, Input) else 1 + instruction.draw] = 1
             case LinComb(terms):
                 value[v] = sum((float(c) * value[u] for u, c in terms), np.zeros((rows, d)))
-            case Eval(u, t) | Jump(u, t, _):
-                last = instruction.t
-                slope, offset = field.affine(t) if isinstance(instruction, Eval) else field.jump_affine(t, last)
+            case Eval(u, t):
+                slope, offset = field.affine(t)
                 value[v] = slope * value[u]
                 value[v][-1] += offset
                 kept.append(value[u])
                 times.append(float(t))
+            case Jump(u, s, t, eta, z):
+                slope, offset, spread = jump(field, s, t, eta)
+                value[v] = slope * value[u] + (0 if z is None else spread * value[z])
+                value[v][-1] += offset
+                kept.append(value[u])
+                times.append(float(s))
         for u in plan.schedule.dead[v]:
             value.pop(u, None)
     found = np.stack([*kept, value[plan.output]])
     return History((*times, float(plan.grid.times[-1])), found[:, :-1], found[:, -1], moments)
 
 
-def ideal_kernel(plan: Plan, field: LinearField, eta: float = 0.0) -> Kernel:
+def ideal_kernel(plan: Plan, field: LinearField, eta: EtaLike = 0.0) -> Kernel:
     """The kernel of a perfect solver of this grid: exact down to the tail, which is the denoiser's output.
 
     A plan that jumps onto the data evaluates nothing there, and a perfect jump ends on the data.
@@ -220,7 +226,7 @@ def ideal_kernel(plan: Plan, field: LinearField, eta: float = 0.0) -> Kernel:
     return Kernel(slope * exact.A, alpha_t * mu + slope * (exact.b - alpha_s * mu), slope**2 * exact.Q)
 
 
-def transfer(plan: Plan, field: LinearField, start: Start = "exact", eta: float = 0.0) -> pd.DataFrame:
+def transfer(plan: Plan, field: LinearField, start: Start = "exact", eta: EtaLike = 0.0) -> pd.DataFrame:
     """What a sampler does to each direction of the spectrum, beside the exact process of strength eta.
 
     One row per direction, in the order of decreasing data variance: `variance` of the data; `gain` and `noise`, A and

@@ -14,10 +14,11 @@ from solverbench.methods import (  # noqa: I001  # order of `list`
     renoising,
     combinations,
     flow_map,
+    exact,
 )
 from solverbench.methods.registry import SOLVERS, Solver, solver
 
 __all__ = [
-    "SOLVERS", "Solver", "additive", "combinations", "dpm_v3", "er_sde", "exponential", "exponential_sde", "flow_map",
-    "multistep", "pndm", "renoising", "runge_kutta", "solver", "stochastic", "unipc",
+    "SOLVERS", "Solver", "additive", "combinations", "dpm_v3", "er_sde", "exact", "exponential", "exponential_sde",
+    "flow_map", "multistep", "pndm", "renoising", "runge_kutta", "solver", "stochastic", "unipc",
 ]  # fmt: skip

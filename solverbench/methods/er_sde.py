@@ -14,9 +14,11 @@ The authors sum w_k over 100 or 200 points; here it is a Gauss-Legendre rule in 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from solverbench.errors import UsageError, nearest
+from solverbench.eta import Eta
 from solverbench.grids import Grid
 from solverbench.methods.registry import Shortfall, solver
 from solverbench.numbers import Number, exp, gauss_legendre, log, sqrt
@@ -35,6 +37,21 @@ SCALES: dict[str, Callable[[Number], Number]] = {
 """phi by the names of the authors' code, where sde-5 is the default."""
 
 
+def scale_of(name: str) -> Callable[[Number], Number]:
+    """phi by its name or, from a strength in the spelling of `Eta`, sigma~ exp int eta^2 dlog sigma~.
+
+    Raises UsageError for what is neither.
+    """
+    if name in SCALES:
+        return SCALES[name]
+    if not name[:1].isdigit():
+        raise UsageError(f"er-sde: unknown scale {name!r}{nearest(name, SCALES)}; or a strength eta: 0.5, 1@0.05:50")
+    pieces = Eta.of(name).pieces
+    return lambda u: u * math.prod(min(max(u, p.low), p.high) ** (p.value * p.value) for p in pieces)
+
+
+EVEN = 1e-13
+"""Relative change of phi/sigma~ in a step that is rounding."""
 TWO: tuple[int, Shortfall] = 2, "coefficients"
 
 
@@ -43,9 +60,7 @@ def er_sde(x: State, path: Path, grid: Grid, derivatives: int, scale: str, inter
 
     Raises UsageError for an unknown scale, or one whose phi/sigma~ decreases in a step.
     """
-    if scale not in SCALES:
-        raise UsageError(f"er-sde: unknown scale {scale!r}{nearest(scale, SCALES)}")
-    phi = SCALES[scale]
+    phi = scale_of(scale)
     past: list[tuple[Number, State]] = []
     d_old: State | None = None
     for s, t in grid.steps:
@@ -64,8 +79,8 @@ def er_sde(x: State, path: Path, grid: Grid, derivatives: int, scale: str, inter
             x_t = x_t + sum(w_k * D_k for w_k, D_k in zip(weights, terms, strict=True))
             d_old = d
         x = path.alpha(t) * x_t
-        if scale != "ode":
-            room = sigma_t / sigma_s - r
+        room = sigma_t / sigma_s - r
+        if abs(room) > EVEN * r:  # phi/sigma~ is not constant: not the ODE
             if room < 0:
                 raise UsageError(f"er-sde: phi/sigma~ of scale {scale!r} decreases above sigma~ = {float(sigma_t):.3g}")
             x = x + path.alpha(t) * sigma_s * sqrt(room * (sigma_t / sigma_s + r)) * x.noise(s, t)
@@ -94,7 +109,8 @@ def _moments(phi: Callable[[Number], Number], sigma_s: Number, sigma_t: Number, 
 def er_sde_solver(
     x: State, path: Path, grid: Grid, *, derivatives: int = 2, scale: str = "sde-5", interpolate: bool = False
 ) -> State:
-    """ER-SDE-Solver-n, n = derivatives + 1. scale: phi, one of ode, sde, sde-1 to sde-5.
+    """ER-SDE-Solver-n, n = derivatives + 1. scale: phi, one of ode, sde, sde-1 to sde-5, or
+    that of a strength eta, constant or in pieces (scale=0.5@0.05:50).
 
     As published the first derivative is the last backward difference, D' at sigma_s up to (sigma_s - sigma_1)/2 D'', an
     error of the size of the term the third order adds: er-sde-3 has order two. er-sde-3-newton corrects it; without

@@ -25,6 +25,7 @@ from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
 from solverbench.errors import UsageError, nearest
+from solverbench.eta import ZERO, Eta
 from solverbench.grids import Grid
 from solverbench.methods.registry import solver
 from solverbench.numbers import Number, exp, expm1, phi, sqrt
@@ -81,7 +82,7 @@ class ExponentialTableau:
 
 
 def exponential_rk(
-    x: State, path: Path, grid: Grid, *, tableau: str = "euler", predicts: Predicts = "x0", eta: float = 0.0
+    x: State, path: Path, grid: Grid, *, tableau: str = "euler", predicts: Predicts = "x0", eta: Eta = ZERO
 ) -> State:
     """Step a tableau of phi functions over the grid, on the reverse process of strength eta (0: its ODE).
 
@@ -91,7 +92,7 @@ def exponential_rk(
     if tableau not in TABLEAUX:
         raise UsageError(f"unknown tableau {tableau!r}{nearest(tableau, TABLEAUX)}")
     for s, t in grid.steps:
-        (x,) = step(x, path, s, t, TABLEAUX[tableau], predicts, eta)
+        (x,) = step(x, path, s, t, TABLEAUX[tableau], predicts, eta.over(path, s, t))
     return x
 
 

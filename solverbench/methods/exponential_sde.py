@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from solverbench.errors import UsageError, nearest
+from solverbench.eta import ONE, Eta
 from solverbench.grids import Grid
 from solverbench.methods.exponential import Predicts, linear_part
 from solverbench.methods.registry import solver
@@ -17,17 +18,18 @@ from solverbench.plans import State
 
 
 def exponential_sde_step(
-    x: State, path: Path, s: Number, t: Number, predicts: Predicts, eta: float, F: tuple[State, ...]
+    x: State, path: Path, s: Number, t: Number, predicts: Predicts, eta: Eta, F: tuple[State, ...]
 ) -> State:
     """x_t for F(lambda_s + tau) whose integral is h sum_n phi_{n+1}(k) F[n]: F[n] is h^n times its n-th derivative."""
     h = path.lam(t) - path.lam(s)
-    ratio, weight, k, spread = linear_part(path, predicts, s, t, eta)
+    eta_n = eta.over(path, s, t)
+    ratio, weight, k, spread = linear_part(path, predicts, s, t, eta_n)
     x_t = ratio * x + sum(weight * h * phi(n + 1, k) * F_n for n, F_n in enumerate(F))
-    return x_t + spread * x.noise(s, t) if eta else x_t
+    return x_t + spread * x.noise(s, t) if eta_n else x_t
 
 
 @solver("sde-dpmpp-1", order=1, integrates="x0", family="dpm-solver++", cite="lu2022dpmpp")
-def sde_dpmpp_1(x: State, path: Path, grid: Grid, *, eta: float = 1.0, predicts: Predicts = "x0") -> State:
+def sde_dpmpp_1(x: State, path: Path, grid: Grid, *, eta: Eta = ONE, predicts: Predicts = "x0") -> State:
     """SDE-DPM-Solver++(1): the linear part of the reverse SDE exactly, D frozen. At eta = 1 it is ddpm."""
     for s, t in grid.steps:
         x = exponential_sde_step(x, path, s, t, predicts, eta, (x.predict(predicts, at=s),))
@@ -42,7 +44,7 @@ solver("sde-dpm-1", order=1, integrates="noise", family="dpm-solver", cite="lu20
         reason="SDE-DPM-Solver-2M is the same step on the noise prediction")  # fmt: skip
 @solver("sde-dpmpp-2m", order=2, integrates="x0", family="dpm-solver++", cite="lu2022dpmpp")
 def sde_dpmpp_2m(
-    x: State, path: Path, grid: Grid, *, eta: float = 1.0, variant: str = "midpoint", predicts: Predicts = "x0"
+    x: State, path: Path, grid: Grid, *, eta: Eta = ONE, variant: str = "midpoint", predicts: Predicts = "x0"
 ) -> State:
     """SDE-DPM-Solver++(2M): D extrapolated from the last two values (DPM-Solver++, eq. 18).
 
@@ -65,7 +67,7 @@ def sde_dpmpp_2m(
 
 @solver("sde-dpmpp-3m", order=3, attains=(2, "coefficients"), integrates="x0", family="dpm-solver++",
         cite="crowson2022kdiffusion")  # fmt: skip
-def sde_dpmpp_3m(x: State, path: Path, grid: Grid, *, eta: float = 1.0) -> State:
+def sde_dpmpp_3m(x: State, path: Path, grid: Grid, *, eta: Eta = ONE) -> State:
     """DPM-Solver++(3M) SDE as k-diffusion publishes it: order two.
 
     Like dpmpp-3m it multiplies phi_3 by the second divided difference, which is half of h^2 D'', so half the term of

@@ -7,7 +7,6 @@ derived (evaluations per step, whether it is stochastic); what only its author k
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVa
 
 from solverbench import references
 from solverbench.errors import UsageError, nearest
+from solverbench.eta import ONE, ZERO, Eta
 from solverbench.plans import Plan, State, trace
 from solverbench.predictions import PREDICTIONS, Prediction
 
@@ -60,11 +60,15 @@ class Solver:
 
     def __getitem__(self, options: Mapping[str, Any]) -> Self:
         """The same solver with other options: `solvers["ddim"][{"eta": 0.5}]`. Raises UsageError for an unknown one."""
-        for key in options:
-            if key not in self.options:
-                known = nearest(key, self.options) or "; it takes none"
-                raise UsageError(f"solver {self.name!r} has no option {key!r}{known}")
-        return replace(self, options={**self.options, **options})
+        given = {key: self._converted(key, value) for key, value in options.items()}
+        return replace(self, options={**self.options, **given})
+
+    def _converted(self, key: str, value: Any) -> Any:
+        """A value for an option: a strength as an `Eta`, others as they are."""
+        if key not in self.options:
+            known = nearest(key, self.options) or "; it takes none"
+            raise UsageError(f"solver {self.name!r} has no option {key!r}{known}")
+        return Eta.of(value) if isinstance(self.options[key], Eta) else value
 
     def plan(self, path: Path, grid: Grid, prediction: Prediction = "x0") -> Plan:
         """Trace on a path and grid for a field that outputs `prediction`."""
@@ -98,16 +102,23 @@ class Solver:
         return self._typical(4).draws > 0
 
     @property
-    def strength(self) -> float | None:
+    def strength(self) -> Eta | None:
         """Of the reverse process it follows: its option eta, 1 if it draws noise and has none, and None if its noise is
-        not that of a process (churn, restarts, jumps) or one of no constant strength (most scales of ER-SDE)."""
+        not that of a process (churn, restarts, jumps) or one of no such strength (most scales of ER-SDE)."""
         options = self.options
-        if isinstance(options.get("scale"), str):  # of ER-SDE
-            return {"ode": 0.0, "sde": 1.0}.get(options["scale"])
+        if isinstance(scale := options.get("scale"), str):  # of ER-SDE
+            named = {"ode": ZERO, "sde": ONE}
+            return named[scale] if scale in named else Eta.of(scale) if scale[:1].isdigit() else None
+        if isinstance(eta := options.get("eta"), Eta):
+            return eta.root if options.get("levels") == "time" else eta
         if self.stochastic and (options.get("visits") or options.get("s_churn") or self.integrates == "flow map"):
             return None
-        eta: float = options.get("eta", 1.0 if self.stochastic else 0.0)
-        return math.sqrt(eta) if options.get("levels") == "time" else eta
+        return Eta.of(eta if eta is not None else float(self.stochastic))
+
+    @cached_property
+    def jumps(self) -> frozenset[Eta | None]:
+        """What its plan asks of a field beside predictions (`Plan.jumps`)."""
+        return self._typical(1).jumps
 
     def _typical(self, steps: int) -> Plan:
         from solverbench.grids import grid
@@ -183,13 +194,12 @@ def _parse_options(solver: Solver, text: str) -> dict[str, Any]:
         key, equals, value = (p.strip() for p in part.partition("="))
         if not equals:
             raise UsageError(f"solver {solver.name!r}: cannot read option {part!r}, write option=value")
-        default = solver[{key: None}].defaults[key]
+        kind = type(solver.defaults.get(key, ""))
         try:
-            options[key] = _READERS.get(type(default), str)(value)
+            read = _READERS.get(kind, str)(value)
         except ValueError:
-            raise UsageError(
-                f"solver {solver.name!r}: option {key}={value!r} is not a {type(default).__name__}"
-            ) from None
+            raise UsageError(f"solver {solver.name!r}: option {key}={value!r} is not a {kind.__name__}") from None
+        options[key] = solver._converted(key, read)
     return options
 
 

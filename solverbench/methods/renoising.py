@@ -17,6 +17,7 @@ from functools import partial
 from typing import TypeAlias
 
 from solverbench.errors import UsageError, nearest
+from solverbench.eta import ONE, ZERO, Eta, Piece
 from solverbench.grids import Grid
 from solverbench.methods.exponential import exponential_rk
 from solverbench.methods.registry import Shortfall, solver
@@ -64,20 +65,20 @@ variance of the law converges at order two, its mean given the start at order on
 LEVELS = {"posterior": posterior_levels, "time": time_levels}
 
 
-def ancestral(x: State, path: Path, grid: Grid, rule: Rule, eta: float, s_noise: float, levels: str) -> State:
+def ancestral(x: State, path: Path, grid: Grid, rule: Rule, eta: Eta, s_noise: float, levels: str) -> State:
     """Down past t by the rule, then up to t: marginals of the rule's order, a transition law of order one.
 
     levels: "posterior", k-diffusion's, or "time", ComfyUI's for the rectified path, whose eta is the square of the
-    process's strength. Raises UsageError for others, and for an eta that is negative or steps below the data.
+    process's strength. Raises UsageError for others, and for an eta that steps below the data.
     """
     if levels not in LEVELS:
         raise UsageError(f"unknown ancestral levels {levels!r}{nearest(levels, LEVELS)}")
-    if not eta >= 0 or (levels == "time" and eta > 1):
-        raise UsageError(f"ancestral steps need eta >= 0, and eta <= 1 for levels in time, got {eta}")
-    if eta == 0:
+    if levels == "time" and eta.largest > 1:
+        raise UsageError(f"ancestral steps need eta <= 1 for levels in time, got {eta}")
+    if not eta:
         return rule(x, path, grid)
     for s, t in grid.steps:
-        down, up = LEVELS[levels](path, s, t, eta)
+        down, up = LEVELS[levels](path, s, t, eta.over(path, s, t))
         if down > 0:
             d = path.inverse_sigma_tilde(down)
             x_d = rule(x, path, Grid(path, (s, d))) / path.alpha(d)
@@ -101,7 +102,7 @@ def ancestral_sampling(
     grid: Grid,
     *,
     rule: str = "euler",
-    eta: float = 1.0,
+    eta: Eta = ONE,
     s_noise: float = 1.0,
     levels: str = "posterior",
 ) -> State:
@@ -113,26 +114,27 @@ def ancestral_sampling(
 
 
 @solver("sde-dpmpp-2s", order=2, integrates="x0", family="ancestral", cite="crowson2022kdiffusion")
-def sde_dpmpp_2s(x: State, path: Path, grid: Grid, *, eta: float = 1.0, r: float = 0.5, s_noise: float = 1.0) -> State:
+def sde_dpmpp_2s(x: State, path: Path, grid: Grid, *, eta: Eta = ONE, r: float = 0.5, s_noise: float = 1.0) -> State:
     """DPM++ SDE: two ancestral steps from s, to the stage at lambda_s + r h and, with the D found there, to t.
 
     Both draws are increments of one Brownian motion in sigma~, so that of [s, t] contains that of [s, u]. SEEDS-2
     composes them as the process does; the correlations differ by O(h), which costs nothing in order. An ancestral
     step is the process's own at eta = 0 and 1; in between to first order, so the transition law is of order one there.
     """
-    if not (0 < r < 1 and eta >= 0):
-        raise UsageError(f"sde-dpmpp-2s: needs eta >= 0 and its stage inside the step, 0 < r < 1; got eta={eta}, r={r}")
+    if not 0 < r < 1:
+        raise UsageError(f"sde-dpmpp-2s: needs its stage inside the step, 0 < r < 1, got r={r}")
 
     def to(t: Number, D: State, z: State | int) -> State:
-        down, up = posterior_levels(path, s, t, eta)
+        down, up = posterior_levels(path, s, t, eta_n)
         ratio = down / path.sigma_tilde(s)
         return path.alpha(t) * (ratio * x / path.alpha(s) + (1 - ratio) * D + s_noise * up * z)
 
     for s, t in grid.steps:
         u = path.inverse_lam(path.lam(s) + r * (path.lam(t) - path.lam(s)))
+        eta_n = eta.over(path, s, t)
         z_u: State | int = 0
         z_t: State | int = 0
-        if eta:
+        if eta_n:
             part = (path.sigma_tilde(s) - path.sigma_tilde(u)) / (path.sigma_tilde(s) - path.sigma_tilde(t))
             z_u = x.noise(s, u)
             z_t = sqrt(part) * z_u + sqrt(1 - part) * x.noise(u, t)
@@ -145,20 +147,38 @@ def sde_dpmpp_2s(x: State, path: Path, grid: Grid, *, eta: float = 1.0, r: float
 def churned(
     x: State, path: Path, grid: Grid, rule: Rule, s_churn: float, s_min: float, s_max: float, s_noise: float
 ) -> State:
-    """Raise the noise level by a factor 1 + gamma, then one step of the rule down to t (EDM, algorithm 2).
-
-    gamma = min(s_churn/N, sqrt(2) - 1) while s_min <= sigma~ <= s_max, N the number of steps of the whole grid.
-    """
-    gamma_max = min(s_churn / len(grid), math.sqrt(2) - 1)
+    """Raise the noise level by a factor 1 + gamma, then one step of the rule down to t (EDM, algorithm 2)."""
     for s, t in grid.steps:
         sigma_s = path.sigma_tilde(s)
-        if gamma_max > 0 and s_min <= sigma_s <= s_max:
-            s_hat = path.inverse_sigma_tilde(sigma_s * (1 + gamma_max))
-            added = s_noise * sigma_s * math.sqrt(gamma_max * (2 + gamma_max))
+        if gamma := churn(sigma_s, len(grid), s_churn, s_min, s_max):
+            s_hat = path.inverse_sigma_tilde(sigma_s * (1 + gamma))
+            added = s_noise * sigma_s * math.sqrt(gamma * (2 + gamma))
             x = path.alpha(s_hat) * (x / path.alpha(s) + added * x.noise(s, s_hat))
             s = s_hat
         x = rule(x, path, Grid(path, (s, t)))
     return x
+
+
+def churn(sigma_s: Number, N: int, s_churn: float, s_min: float, s_max: float) -> float:
+    """gamma = min(s_churn/N, sqrt(2) - 1) while s_min <= sigma~ <= s_max, N the number of steps of the whole grid."""
+    return min(s_churn / N, math.sqrt(2) - 1) if s_churn > 0 and s_min <= sigma_s <= s_max else 0.0
+
+
+def churn_strength(grid: Grid, s_churn: float, s_min: float = 0.0, s_max: float = math.inf) -> Eta:
+    """The strength of the reverse process that churn follows on a grid: eta^2 = log(1 + gamma)/h in a step of length h.
+
+    Of what the flow keeps of a direction of variance lam, a step raised by 1 + gamma and solved down exactly keeps
+    ((lam + u_s)/(lam + (1 + gamma)^2 u_s))^{1/2}, the process ((lam + u_t)/(lam + u_s))^{eta^2/2}: equal at lam = 0, to
+    first order in gamma and h elsewhere, so with more steps the kernels meet at order one. This is for s_noise = 1:
+    another one adds variance, and is no process with these marginals.
+    """
+    path, pieces = grid.path, []
+    for s, t in reversed(grid.steps):
+        if gamma := churn(path.sigma_tilde(s), len(grid), s_churn, s_min, s_max):
+            h = float(path.lam(t) - path.lam(s))
+            levels = (float(path.sigma_tilde(r)) for r in (t, s))
+            pieces.append(Piece(math.sqrt(math.log1p(gamma) / h), *levels))
+    return Eta(tuple(pieces)) if pieces else ZERO
 
 
 @solver("dpm-2-churn", order=2, integrates="noise", family="edm", cite="crowson2022kdiffusion", rule="dpm-2",

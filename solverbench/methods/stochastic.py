@@ -4,9 +4,10 @@ The reverse process of strength eta has the marginals of the path for every eta.
 
     dx~ = (1 + eta^2)/2 (x~ - D)/u du + eta dB_u     (u decreasing; Song et al. 2021, eq. 6, generalised)
 
-eta = 0 is the probability-flow ODE, eta = 1 the reverse SDE. Where k-diffusion's eta multiplies the drift (its
-2m_sde and 3m_sde) it is eta^2 here; where it scales the noise of an ancestral step (`renoising`) it is eta in a small
-step. All agree at 0 and 1.
+eta = 0 is the probability-flow ODE, eta = 1 the reverse SDE. It may depend on the noise level (`solverbench.eta`): a
+step takes eta_n = `eta.over(path, s, t)`, which is eta itself where that is constant. Where k-diffusion's eta
+multiplies the drift (its 2m_sde and 3m_sde) it is eta^2 here; where it scales the noise of an ancestral step
+(`renoising`) it is eta in a small step. All agree at 0 and 1.
 
 Langevin correctors (Song et al. 2021, algorithm 4) are left out: their step length is a ratio of norms of the state's
 score and of the noise, so they are not linear programs.
@@ -15,6 +16,7 @@ score and of the noise, so they are not linear programs.
 from __future__ import annotations
 
 from solverbench.errors import UsageError, nearest
+from solverbench.eta import ONE, ZERO, Eta
 from solverbench.grids import Grid
 from solverbench.methods.registry import solver
 from solverbench.numbers import Number, gauss_legendre, sqrt
@@ -23,19 +25,19 @@ from solverbench.plans import State
 
 
 @solver("ddim", order=1, integrates="noise", family="ddim", cite="song2021ddim")
-def ddim(x: State, path: Path, grid: Grid, *, eta: float = 0.0) -> State:
+def ddim(x: State, path: Path, grid: Grid, *, eta: Eta = ZERO) -> State:
     """DDIM: x~_t = D + sqrt(sigma~_t^2 - c^2) eps + c z (eq. 12, on any path).
 
     c = eta sigma~_t sqrt(1 - sigma~_t^2/sigma~_s^2). eta = 0 is deterministic, eta = 1 is DDPM.
     """
-    if not 0 <= eta <= 1:
+    if eta.largest > 1:
         raise UsageError(f"ddim: eta must be between 0 and 1, got {eta}: a larger one leaves no room for the state")
     for s, t in grid.steps:
         D, eps = x.predict("x0", at=s), x.predict("noise", at=s)
-        sigma_s, sigma_t = path.sigma_tilde(s), path.sigma_tilde(t)
-        c = eta * sigma_t * sqrt((1 - sigma_t / sigma_s) * (1 + sigma_t / sigma_s)) if eta else sigma_t * 0
+        sigma_s, sigma_t, eta_n = path.sigma_tilde(s), path.sigma_tilde(t), eta.over(path, s, t)
+        c = eta_n * sigma_t * sqrt((1 - sigma_t / sigma_s) * (1 + sigma_t / sigma_s)) if eta_n else sigma_t * 0
         x = path.alpha(t) * (D + sqrt((sigma_t - c) * (sigma_t + c)) * eps)
-        if eta:
+        if eta_n:
             x = x + path.alpha(t) * c * x.noise(s, t)
     return x
 
@@ -91,23 +93,23 @@ def _diffusion(path: Path, t: Number) -> Number:
 @solver(
     "euler-maruyama", order=1, strong=1, weak=1, integrates="velocity", family="sde", cite="song2021sde; kloeden1992"
 )
-def euler_maruyama(x: State, path: Path, grid: Grid, *, eta: float = 1.0) -> State:
+def euler_maruyama(x: State, path: Path, grid: Grid, *, eta: Eta = ONE) -> State:
     """Euler-Maruyama in t on the reverse SDE of strength eta.
 
     dx = (v - eta^2 g^2/2 score) dt + eta g dw with g^2 = 2 sigma (alpha sigma' - alpha' sigma)/alpha. The noise does
     not depend on the state: strong order one, and not one half.
     """
     for s, t in grid.steps:
-        g2 = _diffusion(path, s)
-        drift = x.predict("velocity", at=s) - eta * eta * g2 / 2 * x.predict("score", at=s)
+        g2, eta_n = _diffusion(path, s), eta.over(path, s, t)
+        drift = x.predict("velocity", at=s) - eta_n * eta_n * g2 / 2 * x.predict("score", at=s)
         x = x + (t - s) * drift
-        if eta:
-            x = x + eta * sqrt(g2 * (s - t)) * x.noise(s, t)
+        if eta_n:
+            x = x + eta_n * sqrt(g2 * (s - t)) * x.noise(s, t)
     return x
 
 
 @solver("exp-score", order=1, integrates="score", family="sde", cite="chen2023sampling; pierret2025gaussian")
-def exp_score(x: State, path: Path, grid: Grid, *, eta: float = 1.0) -> State:
+def exp_score(x: State, path: Path, grid: Grid, *, eta: Eta = ONE) -> State:
     """The exponential integrator "EI" of convergence proofs: linear part and noise exactly, the score frozen.
 
     x_t = q x_s + (1 + eta^2)/2 G score + eta sqrt(q^2 sigma_s^2 - sigma_t^2) z with q = alpha_t/alpha_s and
@@ -116,10 +118,10 @@ def exp_score(x: State, path: Path, grid: Grid, *, eta: float = 1.0) -> State:
     """
     for s, t in grid.steps:
         score = x.predict("score", at=s)
-        q = path.alpha(t) / path.alpha(s)
+        q, eta_n = path.alpha(t) / path.alpha(s), eta.over(path, s, t)
         noise = sqrt((q * path.sigma(s) - path.sigma(t)) * (q * path.sigma(s) + path.sigma(t)))
-        x_t = q * x + (1 + eta * eta) / 2 * path.alpha(t) * _mean_alpha(path, s, t) * score
-        x = x_t + eta * noise * x.noise(s, t) if eta else x_t
+        x_t = q * x + (1 + eta_n * eta_n) / 2 * path.alpha(t) * _mean_alpha(path, s, t) * score
+        x = x_t + eta_n * noise * x.noise(s, t) if eta_n else x_t
     return x
 
 
@@ -139,7 +141,7 @@ def _mean_alpha(path: Path, s: Number, t: Number) -> Number:
 
 
 @solver("reverse-diffusion", order=1, integrates="score", family="sde", cite="song2021sde")
-def reverse_diffusion(x: State, path: Path, grid: Grid, *, eta: float = 1.0) -> State:
+def reverse_diffusion(x: State, path: Path, grid: Grid, *, eta: Eta = ONE) -> State:
     """Reverse-diffusion predictor: the forward step from t to s, x_s = a x_t + g z, run backwards (appendix E).
 
     a = alpha_s/alpha_t, g^2 = sigma_s^2 - a^2 sigma_t^2; x_t = (2 - a) x_s + (1 + eta^2)/2 g^2 score + eta g z. On a
@@ -148,8 +150,8 @@ def reverse_diffusion(x: State, path: Path, grid: Grid, *, eta: float = 1.0) -> 
     from 1/a.
     """
     for s, t in grid.steps:
-        a, g = _forward_step(path, s, t)
+        (a, g), eta_n = _forward_step(path, s, t), eta.over(path, s, t)
         score = x.predict("score", at=s)
-        x_t = (2 - a) * x + (1 + eta * eta) / 2 * g * g * score
-        x = x_t + eta * g * x.noise(s, t) if eta else x_t
+        x_t = (2 - a) * x + (1 + eta_n * eta_n) / 2 * g * g * score
+        x = x_t + eta_n * g * x.noise(s, t) if eta_n else x_t
     return x

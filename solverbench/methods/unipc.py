@@ -20,6 +20,7 @@ import math
 from typing import Literal
 
 from solverbench.errors import UsageError, nearest
+from solverbench.eta import ONE, ZERO, Eta
 from solverbench.grids import Grid
 from solverbench.methods.exponential import linear_part
 from solverbench.methods.registry import solver
@@ -39,11 +40,11 @@ def unified_step(
     F_t: State | None,
     predicts: Literal["x0", "noise"],
     variant: str,
-    eta: float = 0.0,
+    eta: Eta = ZERO,
 ) -> State:
     """UniP from s to t through the values `past` (latest first, at s), or UniC if the value F_t at t is given."""
-    h = path.lam(t) - path.lam(s)
-    ratio, weight, z, spread = linear_part(path, predicts, s, t, eta)
+    h, eta_n = path.lam(t) - path.lam(s), eta.over(path, s, t)
+    ratio, weight, z, spread = linear_part(path, predicts, s, t, eta_n)
     _, F_s = past[0]
     r = [(lam_i - path.lam(s)) / h for lam_i, _ in past[1:]]
     d = [(F_i - F_s) / r_i for r_i, (_, F_i) in zip(r, past[1:], strict=True)]
@@ -51,7 +52,7 @@ def unified_step(
         r, d = [*r, h / h], [*d, F_t - F_s]
     weights = _vary(r, z, F_t is not None) if variant == "vary" else _unified(r, z, variant)
     x = ratio * x + weight * h * (phi(1, z) * F_s + sum(w_i * d_i for w_i, d_i in zip(weights, d, strict=True)))
-    return x + spread * x.noise(s, t) if eta else x
+    return x + spread * x.noise(s, t) if eta_n else x
 
 
 def _unified(r: list[Number], z: Number, variant: str) -> list[Number]:
@@ -90,7 +91,7 @@ def predictor_corrector(
     corrector: int,
     variant: str,
     predicts: Literal["x0", "noise"],
-    eta: float = 0.0,
+    eta: Eta = ZERO,
     again: bool = False,
 ) -> State:
     """Predict through `predictor` values, correct through `corrector` (the new one counted; 0: not at all).
@@ -156,14 +157,14 @@ def sa_solver(
     *,
     predictor: int = 2,
     corrector: int = 3,
-    eta: float = 1.0,
+    eta: Eta = ONE,
     again: bool = False,
 ) -> State:
     """SA-Solver: stochastic Adams in lambda, corrector order one more than the predictor's (algorithms 1 and 2).
 
     The orders are those of the drift; with noise the strong error has a term of order one besides (theorem 5.2). On
-    Gaussians it is of size eta h + h^order, that of the variance eta^2 h^2 + h^order. eta: its tau, a constant here.
-    again: PECE.
+    Gaussians it is of size eta h + h^order, that of the variance eta^2 h^2 + h^order. eta: its tau, in the paper a
+    constant on an interval of noise levels, eta=1@0.05:1 say, and 0 elsewhere. again: PECE.
     """
     if not (1 <= predictor <= 6 and 0 <= corrector <= 6):
         raise UsageError(

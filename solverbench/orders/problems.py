@@ -21,8 +21,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from solverbench.eta import Eta
+from solverbench.fields import Gaussian
 from solverbench.fields.base import each
-from solverbench.numbers import Number, erfc, exp, log, pi, sqrt
+from solverbench.fields.line import Line, quantile_map
+from solverbench.numbers import Number, exp, log, sqrt
 
 Array: TypeAlias = NDArray[Any]
 
@@ -63,6 +66,10 @@ class Mixed:
         points = np.array(moved, dtype=x.dtype)
         return np.concatenate([points, gaussian.jump(x[:, GAUSSIAN], sigma_s, sigma_t, eta)], axis=1)
 
+    def transit(self, x: Array, sigma_s: Number, sigma_t: Number, eta: Eta, z: Array | None) -> Array:
+        """The flow: with noise, processes are judged by their laws, on `gaussian`."""
+        return self.jump(x, sigma_s, sigma_t)
+
 
 @dataclass(frozen=True)
 class Directions:
@@ -83,6 +90,11 @@ class Directions:
     def _about_mean(self, x: Array, slope: list[Number]) -> Array:
         m = np.array(self.mean, dtype=x.dtype)
         return np.asarray(m + (x - m) * np.array(slope, dtype=x.dtype))
+
+    def transit(self, x: Array, sigma_s: Number, sigma_t: Number, eta: Eta, z: Array | None) -> Array:
+        """The exact process of strength eta, driven by z."""
+        field = Gaussian(np.zeros(len(self.variance)), self.variance, "edm")
+        return np.asarray(field.transit(x, sigma_s, sigma_t, eta, z))
 
     def marginal(self, sigma: float) -> NDArray[np.float64]:
         """The variance at a noise level."""
@@ -105,59 +117,8 @@ def _denoise_mixture(x: Array, u: Number) -> Array:
 
 @cache
 def _quantile(x: tuple[Number, ...], sigma_s: Number, sigma_t: Number, eta: float) -> list[Number]:
-    before, after = _Line(sigma_s), _Line(sigma_t)
-    return [_quantile_of(x_i, before, after) for x_i in x]
-
-
-def _quantile_of(x: Number, at_s: _Line, at_t: _Line) -> Number:
-    """F_t^{-1}(F_s(x)) by Newton's method from the upper or lower tail, whichever is smaller, kept inside a bracket."""
-    above, below = at_s.tail(x, 1), at_s.tail(x, -1)
-    side, goal = (1, log(above)) if above < below else (-1, log(below))
-    low, high = x * 0 - 40 * at_t.sigma - 40, x * 0 + 40 * at_t.sigma + 40
-    y = x * (1 + at_t.sigma) / (1 + at_s.sigma)
-    for _ in range(400):
-        tail = at_t.tail(y, side)
-        difference = log(tail) - goal  # falls with y for the upper tail, rises for the lower
-        low, high = (y, high) if difference * side > 0 else (low, y)
-        density = at_t.density(y)
-        after = y + side * difference * tail / density if density > 0 else high
-        if not low < after < high:
-            after = (low + high) / 2
-        if abs(after - y) <= abs(y) * _epsilon(y):
-            return after
-        y = after
-    return y
-
-
-def _epsilon(like: Number) -> Number:
-    if isinstance(like, float):
-        return 2e-16
-    import mpmath
-
-    return 10 * mpmath.mp.eps
-
-
-class _Line:
-    """The mixture on the line at noise level sigma, in its number type."""
-
-    def __init__(self, sigma: Number) -> None:
-        self.sigma = sigma
-        tau, S = sqrt(2 * pi(sigma)), [v + sigma * sigma for v in WIDTH2]
-        self._tails = [(w, m, sqrt(2 * s)) for w, m, s in zip(WEIGHT, MEAN, S, strict=True)]
-        self._bells = [(w, m, sqrt(s), sqrt(s) * tau) for w, m, s in zip(WEIGHT, MEAN, S, strict=True)]
-
-    def tail(self, x: Number, side: int) -> Number:
-        """P(side X > side x)."""
-        total = x * 0
-        for w, m, width in self._tails:
-            total = total + w * erfc(side * (x - m) / width) / 2
-        return total
-
-    def density(self, x: Number) -> Number:
-        total = x * 0
-        for w, m, width, area in self._bells:
-            total = total + w * exp(-(((x - m) / width) ** 2) / 2) / area
-        return total
+    start, end = (Line(WEIGHT, MEAN, [v + sigma * sigma for v in WIDTH2]) for sigma in (sigma_s, sigma_t))
+    return [quantile_map(x_i, start, end) for x_i in x]
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from solverbench.eta import Eta
 from solverbench.grids import Grid
 from solverbench.methods.registry import Solver
 from solverbench.numbers import Number
@@ -54,7 +55,7 @@ class Subject:
     """Claimed."""
     stochastic: bool = False
     eta: float | None = 0.0
-    """Strength of the reverse process it follows; None if it follows none (churn)."""
+    """Constant strength of the reverse process whose drift it integrates; None if there is none (churn, jumps)."""
     evaluations: int = 1
     """Per step; for choosing budgets."""
     numbers: bool = False
@@ -100,17 +101,18 @@ def subject(solver: Solver, path: Path | str = "edm") -> Subject:
 
         return [replace(i, s=level(i.s), t=level(i.t)) for i in planned(sigmas).noise]
 
+    eta, jumps = solver.strength, solver.integrates == "flow map"
     return Subject(
         str(solver),
         run,
         solver.order,
         solver.stochastic,
-        solver.strength,
+        None if eta is None or (solver.stochastic and jumps) else eta.constant,
         solver.evaluations,
         numbers=True,
         corrects=bool(solver.options.get("corrector")),
         block=None if "remainder" in solver.options else solver.options.get("every", solver.options.get("window", 1)),
-        jumps=solver.integrates == "flow map",
+        jumps=jumps,
         draws=draws,
         weakened=weakened(solver, on),
         strong=solver.strong,
@@ -119,8 +121,8 @@ def subject(solver: Solver, path: Path | str = "edm") -> Subject:
 
 
 def weakened(solver: Solver, path: Path) -> Callable[[float], Subject] | None:
-    """The solver at any other strength; None if it has no such option, or follows no process."""
-    if "eta" not in solver.options or solver.strength is None:
+    """The solver at any other strength; None if it has no such option, or follows no process by steps of its own."""
+    if "eta" not in solver.options or solver.strength is None or solver.integrates == "flow map":
         return None
     squared = solver.options.get("levels") == "time"
     return lambda eta: subject(solver[{"eta": eta * eta if squared else eta}], path)
@@ -140,4 +142,10 @@ class _On:
         """The flow map, if the problem knows it."""
         path = self.path
         moved = self.denoise.jump(x / path.alpha(s), path.sigma_tilde(s), path.sigma_tilde(t))  # type: ignore[attr-defined]
+        return np.asarray(moved * path.alpha(t))
+
+    def transit(self, x: Array, s: Number, t: Number, eta: Eta, z: Array | None) -> Array:
+        """The exact process, if the problem knows it."""
+        path = self.path
+        moved = self.denoise.transit(x / path.alpha(s), path.sigma_tilde(s), path.sigma_tilde(t), eta, z)  # type: ignore[attr-defined]
         return np.asarray(moved * path.alpha(t))

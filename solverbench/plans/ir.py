@@ -5,7 +5,8 @@
     LinComb  terms            sum of coefficient * value
     Noise    draw, s, t       standard normal numbers, draw number `draw`, belonging to the interval [s, t]:
                               the normalised increment of a Brownian motion over it, or its normalised `area`
-    Jump     x, s, t          a flow map's x_s -> x_t; one evaluation
+    Jump     x, s, t          a flow map's x_s -> x_t; one evaluation. With a strength eta: the exact reverse process's,
+                              driven by the value z of a draw where eta > 0
     Map      x, name, f       a pointwise function such as clipping; only where a solver asks for it
 
 Coefficients are numbers: everything that depends on the path, the grid and the conversion between predictions has been
@@ -27,6 +28,7 @@ from solverbench.plans.schedule import Schedule, schedule
 if TYPE_CHECKING:
     import pandas as pd
 
+    from solverbench.eta import Eta
     from solverbench.grids import Grid
     from solverbench.paths import Path
     from solverbench.predictions import Prediction
@@ -66,11 +68,15 @@ class Noise:
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """A flow map applied to value x, from s to t."""
+    """Value x taken from s to t: by the field's flow map, whatever that is, or by its exact reverse process."""
 
     x: int
     s: Number
     t: Number
+    eta: Eta | None = None
+    """Strength of the exact process; None is the flow map, which may be a trained one."""
+    z: int | None = None
+    """The value that drives it, a draw; None where eta is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,8 @@ def operands(instruction: Instruction) -> tuple[int, ...]:
     match instruction:
         case LinComb(terms):
             return tuple(v for v, _ in terms)
+        case Jump(x=x, z=int(z)):
+            return (x, z)
         case Eval(x=x) | Jump(x=x) | Map(x=x):
             return (x,)
     return ()
@@ -126,6 +134,11 @@ class Plan:
         return tuple(i for i in self.code if isinstance(i, Noise))
 
     @cached_property
+    def jumps(self) -> frozenset[Eta | None]:
+        """What is asked of a field beside its prediction: exact processes of these strengths, None for its flow map."""
+        return frozenset(i.eta for i in self.code if isinstance(i, Jump))
+
+    @cached_property
     def linear(self) -> bool:
         """Whether every instruction is linear in the values, so that exact laws propagate through it."""
         return not any(isinstance(i, Map) for i in self.code)
@@ -155,7 +168,8 @@ class Plan:
 
         Row k < nfe holds the state of evaluation k, the last row the output, each written in the base values: the
         input, then the outputs of evaluations, jumps, draws and maps in order of execution. Shape (nfe + maps + 1, base
-        values): rows of maps stand among those of evaluations. Quadratic in the steps: for proofs, not for running.
+        values): rows of maps, and of the draws that jumps read, stand among those of evaluations. Quadratic in the
+        steps: for proofs, not for running.
         """
         base = [v for v, i in enumerate(self.code) if not isinstance(i, LinComb)]
         plain = all(isinstance(c, float) for i in self.code if isinstance(i, LinComb) for _, c in i.terms)
@@ -172,10 +186,15 @@ class Plan:
         Compared relative to the largest entry of each row of the tableau. Names, grids' names and the order in which
         linear combinations are formed do not matter.
         """
-        kinds = [[type(i) for i in p.code if not isinstance(i, LinComb)] for p in (self, other)]
+        kinds = [
+            [(type(i), getattr(i, "eta", None)) for i in p.code if not isinstance(i, LinComb)] for p in (self, other)
+        ]
         if kinds[0] != kinds[1] or (self.path, self.prediction) != (other.path, other.prediction):
             return False
-        times = [np.array([float(i.t) for i in p.code if isinstance(i, Eval | Jump)]) for p in (self, other)]
+        times = [
+            np.array([[getattr(i, "s", i.t), i.t] for i in p.code if isinstance(i, Eval | Jump)], float)
+            for p in (self, other)
+        ]
         if not np.allclose(times[0], times[1], rtol=rtol, atol=0):
             return False
         if self._seen_to_differ(other, rtol):
@@ -216,7 +235,7 @@ class Plan:
 
     def _rows_of_tableau(self) -> list[int]:
         """The values a tableau has rows of: what is evaluated, jumped from or mapped, and the output."""
-        return [*(operands(i)[0] for i in self.code if isinstance(i, Eval | Jump | Map)), self.output]
+        return [*(u for i in self.code if isinstance(i, Eval | Jump | Map) for u in operands(i)), self.output]
 
     def table(self) -> pd.DataFrame:
         """The instructions as a table a person reads: x are states, F model outputs, z noise."""
@@ -243,8 +262,11 @@ def _expression(i: Instruction, names: Sequence[str]) -> str:
     match i:
         case Eval(x, t):
             return f"{names[-1]} = field({names[x]}, {float(t):.6g})"
-        case Jump(x, s, t):
+        case Jump(x, s, t, None):
             return f"{names[-1]} = flow_map({names[x]}, {float(s):.6g}, {float(t):.6g})"
+        case Jump(x, s, t, eta, z):
+            driven = "" if z is None else f", {names[z]}"
+            return f"{names[-1]} = exact({names[x]}, {float(s):.6g}, {float(t):.6g}, eta={eta}{driven})"
         case Noise(_, s, t, area=area):
             return f"{names[-1]} ~ N(0, I) {'area of' if area else 'over'} [{float(s):.6g}, {float(t):.6g}]"
         case Map(x, name):

@@ -62,6 +62,8 @@ def prune(code: list[Instruction], output: int) -> tuple[tuple[Instruction, ...]
                     u = number[alias.get(u, u)]
                     merged[u] = merged[u] + c if u in merged else c
                 i = LinComb(tuple(merged.items()))
+            case Jump(x, z=int(z)):
+                i = replace(i, x=number[alias.get(x, x)], z=number[alias.get(z, z)])
             case Eval() | Jump() | Map():
                 i = replace(i, x=number[alias.get(i.x, i.x)])
             case Noise():

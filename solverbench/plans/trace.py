@@ -19,6 +19,7 @@ from solverbench.plans.optimise import optimise
 from solverbench.predictions import Prediction, convert
 
 if TYPE_CHECKING:
+    from solverbench.eta import Eta
     from solverbench.grids import Grid
     from solverbench.paths import Path
 
@@ -43,7 +44,7 @@ class Tracer:
 
 
 class State:
-    """A symbolic state: a linear combination of values. Supports + - * / by numbers, and the four methods below."""
+    """A symbolic state: a linear combination of values. Supports + - * / by numbers, and the methods below."""
 
     __slots__ = ("_terms", "_tracer")
     __array_ufunc__ = None  # numpy scalars leave the arithmetic to us
@@ -89,6 +90,17 @@ class State:
         """The flow map's image of this state, x_s -> x_t: one evaluation of a field that knows its flow map."""
         x = self._value()
         return State(self._tracer, {self._tracer.define(Jump(x, s, t), key=("jump", x, float(s), float(t))): 1.0})
+
+    def exact(self, s: Number, t: Number, eta: Eta) -> State:
+        """This state taken from s to t by the field's exact reverse process of strength eta, driven by `noise(s, t)`.
+
+        One evaluation of a field that knows the transition of its process. The draw gives the process its law; it is
+        not the solution along one Brownian path, which the increment alone does not determine.
+        """
+        x = self._value()
+        z = self.noise(s, t)._value() if any(eta.within(self._tracer.path, s, t)) else None
+        jump = Jump(x, s, t, eta, z)
+        return State(self._tracer, {self._tracer.define(jump, key=jump): 1.0})
 
     def map(self, function: Callable[[Any], Any], name: str | None = None) -> State:
         """A pointwise function of this state, such as clipping. Exact laws do not propagate through it."""

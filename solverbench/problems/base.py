@@ -14,6 +14,7 @@ import numpy as np
 
 from solverbench.engines.devices import HOME, runner
 from solverbench.errors import BudgetError, PlanError, UsageError, nearest
+from solverbench.fields.base import lacks
 from solverbench.grids import Grid, grid
 from solverbench.measures.likelihood import rising_plan
 from solverbench.methods import Solver
@@ -214,9 +215,10 @@ class OnField:
 
     def applies(self, solver: Solver) -> str | None:
         """None if the solver can run here, else why not."""
-        if solver.integrates == "flow map" and not hasattr(self.field, "jump"):
-            return f"{self.spec.field} has no flow map to jump with"
-        return None
+        if solver.integrates != "flow map":
+            return None
+        reason = lacks(self.field, solver.jumps)
+        return reason and f"{self.spec.field} {reason}"
 
 
 def build(spec: ProblemSpec, seed: int) -> Problem:

@@ -9,6 +9,7 @@ import numpy as np
 
 from solverbench.engines.law import Kernel, kernel
 from solverbench.engines.noise import START, normals
+from solverbench.eta import ZERO
 from solverbench.grids import Grid
 from solverbench.measures.gaussians import DISTANCES
 from solverbench.measures.law import error_split, law_of
@@ -35,7 +36,7 @@ class LawProblem(OnField):
         law, total = (law_of(plan, self.field, start, K=K) for start in ("exact", "prior"))
         measures: dict[str, Any] = {name: total.distance(name) for name in DISTANCES}
         # churn and the like follow no process; what the start costs is then stated for the ODE
-        for name, parts in error_split(plan, self.field, solver.strength or 0.0, K).items():
+        for name, parts in error_split(plan, self.field, solver.strength or ZERO, K).items():
             measures |= {f"{name}_{part}": value for part, value in parts.items() if part != "total"}
         measures |= self._likelihoods(solver, lambda: self._bits(solver, plan.grid))
         measures["mean_error"] = float(np.sqrt(np.sum(law.mean_error**2)))
@@ -55,7 +56,7 @@ class LawProblem(OnField):
 
     def asks(self, solver: Solver | None = None, plan: Plan | None = None) -> Sequence[Any]:
         """The strength of the process whose parts its error is split by, and what all problems ask."""
-        return [] if solver is None else [solver.strength, *super().asks(solver, plan)]
+        return [] if solver is None else [str(solver.strength), *super().asks(solver, plan)]
 
     def _pictures(self, K: Kernel, t: float) -> Any:
         """Draws from the transition kernel of a sampler that starts at time t; None if there are none to be kept."""

@@ -40,7 +40,7 @@ def render(
     run: the folder, or what `load` made of it. only: patterns of the names of figures and sheets, without ending.
     slim: another folder, for a copy of the run without its arrays (`slim.records_alone`), which gets all files; tables
     and figures are then made from the copy, as whoever has it can make them, and sheets, which need arrays, from the
-    run. Raises UsageError for a format that is not known, a folder that is no run, or a copy that would replace another.
+    run. Raises UsageError for an unknown format, a folder that is no run, or a copy that would replace another's.
     """
     _known("figure", figures, FIGURES)
     _known("table", tables, FORMATS)

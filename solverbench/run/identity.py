@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from solverbench import pretrained
+from solverbench.eta import Eta
 from solverbench.plans import LinComb, Map, Plan
 from solverbench.problems.base import ProblemSpec
 
@@ -54,7 +55,8 @@ def _program(plan: Plan) -> str | None:
 
 
 def _numbers(instruction: Any) -> list[str]:
-    return [float(getattr(instruction, key)).hex() for key in instruction.__slots__]
+    values = (getattr(instruction, key) for key in instruction.__slots__)
+    return [str(v) if v is None or isinstance(v, Eta) else float(v).hex() for v in values]
 
 
 @cache

@@ -45,7 +45,7 @@ def test_version(solverbench):
         (["cite", "--suite", "cifar"], "unknown suite 'cifar' (did you mean cifar10 or ci?)"),
         (["plan", "ddimm"], "unknown solver 'ddimm'"),
         (["plan", "ddim[eta"], "cannot read solver 'ddim[eta'"),
-        (["plan", "ddim[eta=x]"], "option eta='x' is not a float"),
+        (["plan", "ddim[eta=x]"], "cannot read eta 'x'"),
         (["plan", "ddim[eta]"], "write option=value"),
         (["plan", "ddim[eta=2]"], "eta must be between 0 and 1"),
         (["plan", "ddim", "--nfe", "3", "--steps", "3"], "give --nfe or --steps, not both"),

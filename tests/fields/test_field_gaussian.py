@@ -110,7 +110,7 @@ def test_jump_reaches_both_ends():
 
 
 @pytest.mark.parametrize("name", PATHS)
-@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0, 1.7])
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0, 1.7, "0.5@0.05:1;1.7@1:8"])
 def test_transition_keeps_the_marginals_and_composes(name, eta):
     field = gaussian(name)
     s, m, t = (time(field, v) for v in (30.0, 0.5, 0.01))

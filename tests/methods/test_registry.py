@@ -9,6 +9,7 @@ import pytest
 import solverbench as sb
 from solverbench import references
 from solverbench.errors import UsageError
+from solverbench.eta import Eta
 from solverbench.methods.size import code_lines, sizes
 
 
@@ -74,7 +75,8 @@ def test_evaluations_and_noise():
 def test_specs(spec, options, text):
     solver = sb.solvers()[spec]
     assert dict(solver.options) == options
-    assert {k: type(v) for k, v in solver.options.items()} == {k: type(v) for k, v in options.items()}
+    kinds = {k: Eta if k == "eta" else type(v) for k, v in options.items()}
+    assert {k: type(v) for k, v in solver.options.items()} == kinds
     assert str(solver) == text
     assert dict(sb.solvers()[str(solver)].options) == options  # what is printed can be read
 
@@ -89,7 +91,8 @@ def test_specs(spec, options, text):
         ("exp-ab2[eta=1]", "'exp-ab2' has no option 'eta'.*predicts"),
         ("flow-map[eta=1]", "'flow-map' has no option 'eta'; it takes none"),
         ("ddim[eta]", "cannot read option 'eta', write option=value"),
-        ("ddim[eta=much]", "option eta='much' is not a float"),
+        ("ddim[eta=much]", "cannot read eta 'much': its value and noise levels are numbers"),
+        ("edm-heun[s_noise=much]", "option s_noise='much' is not a float"),
         ("unipc-2[p=2.5]", "option p='2.5' is not a int"),
         ("unipc-2[corrector=maybe]", "option corrector='maybe' is not a bool"),
         ("ddim[eta=1", r"cannot read solver 'ddim\[eta=1'"),

@@ -7,6 +7,7 @@ import pytest
 
 import solverbench as sb
 from solverbench.engines.law import kernel
+from solverbench.eta import Eta
 from solverbench.fields import Gaussian
 from solverbench.methods.flow_map import flow_map
 from solverbench.methods.renoising import ancestral, churned, posterior_levels, time_levels
@@ -48,9 +49,9 @@ def exact_rule(rule):
 @pytest.mark.parametrize(
     "rule",
     [
-        lambda x, path, grid, step: ancestral(x, path, grid, step, 1.0, 1.0, "posterior"),
-        lambda x, path, grid, step: ancestral(x, path, grid, step, 0.4, 1.0, "posterior"),
-        lambda x, path, grid, step: ancestral(x, path, grid, step, 0.4, 1.0, "time"),
+        lambda x, path, grid, step: ancestral(x, path, grid, step, Eta.of(1.0), 1.0, "posterior"),
+        lambda x, path, grid, step: ancestral(x, path, grid, step, Eta.of(0.4), 1.0, "posterior"),
+        lambda x, path, grid, step: ancestral(x, path, grid, step, Eta.of(0.4), 1.0, "time"),
         lambda x, path, grid, step: churned(x, path, grid, step, 2.0, 0.0, 5.0, 1.0),
     ],
 )

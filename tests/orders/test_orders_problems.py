@@ -99,7 +99,7 @@ def test_linearity_is_seen():
 def test_distance_on_the_same_brownian_path(solver, rng):
     """Against four thousand paths, each drawn in fine pieces from which both solutions are made."""
     made = sb.solvers()[solver]
-    eta, grid, fine = made.options["eta"], smooth(4), 200
+    eta, grid, fine = made.options["eta"].constant, smooth(4), 200
     mine = subject(made)
     found = respond(mine.run, gaussian, grid, len(problems.VARIANCE), draws=len(mine.draws(grid)))
     start = mean_error(found, grid, eta) * np.sqrt(gaussian.marginal(grid[0]))

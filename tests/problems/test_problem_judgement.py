@@ -7,6 +7,7 @@ import pytest
 
 import solverbench as sb
 from solverbench.errors import UsageError
+from solverbench.eta import Eta
 from solverbench.fields import Gaussian, Mixture
 from solverbench.measures.frechet import frechet_squared
 from solverbench.measures.likelihood import mean_bits
@@ -34,7 +35,7 @@ def test_a_law_problem_agrees_with_sb_law(problem, name):
     assert measures["kl"] == law.kl
     assert measures["mean_error"] == pytest.approx(np.linalg.norm(exact.mean_error), abs=1e-15)
     assert (measures["std_error_min"], measures["std_error_max"]) == (exact.std_error.min(), exact.std_error.max())
-    eta = solver.options.get("eta", 0.0)
+    eta = Eta.of(solver.options.get("eta", 0.0)).constant
     V = made.field.variance
     start = V + 6400
     spread = V + (6400 - start) * (V / start) ** (1 + eta**2)  # the exact process from N(0, 80^2)

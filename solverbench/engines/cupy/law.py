@@ -14,10 +14,11 @@ import torch
 
 from solverbench.engines.cupy.combine import THREADS, Device, blocks
 from solverbench.engines.cupy.sources import law
-from solverbench.engines.law import Kernel, check
+from solverbench.engines.law import Kernel, check, jump
+from solverbench.eta import Eta
 from solverbench.fields.base import LinearField
 from solverbench.numbers import Number
-from solverbench.plans import Eval, Instruction, Jump, LinComb, Plan
+from solverbench.plans import Eval, Instruction, Jump, LinComb, Noise, Plan
 
 COMBINATION, AFFINE, DRAW, SETS = 0, 1, 2, 4
 """Kinds of steps in kernels/law.cu, and what is added where a step is the first to reach its slot."""
@@ -41,7 +42,7 @@ class Program:
         self._steps: list[tuple[int, int, int, int]] = []
         self._c: list[float] = []
         self._first, self._input = [0], list[int]()
-        self._maps: dict[tuple[float, ...], int] = {}
+        self._maps: dict[tuple[Any, ...], int] = {}
         self._slots = 1
         for plan in plans:
             self._append(plan)
@@ -71,8 +72,12 @@ class Program:
     def _tables(self, field: LinearField, d: int) -> dict[str, np.ndarray[Any, Any]]:
         """What the kernel reads, by the names of its structure."""
         slope, offset = np.empty((2, len(self._maps), d))
-        for times, at in self._maps.items():
-            slope[at], offset[at] = field.affine(*times) if len(times) == 1 else field.jump_affine(*times)
+        for (what, *where), at in self._maps.items():
+            if what == "prediction":
+                slope[at], offset[at] = field.affine(*where)
+            else:
+                to, by, spread = jump(field, *where)
+                slope[at], offset[at] = (spread, 0.0) if what == "spread" else (to, by)
         return {
             "step": np.array(self._steps, np.int32).reshape(-1, 4),
             "c": np.array(self._c),
@@ -89,8 +94,8 @@ class Program:
             own = slot.pop(v, None)
             if own is None:
                 continue
-            kind, at, terms = self._reads(plan.code[v])
-            for u, c in terms:
+            reads = self._reads(plan.code[v])
+            for kind, at, u, c in reads:
                 sets = u not in slot
                 if sets:
                     if not free:
@@ -98,28 +103,29 @@ class Program:
                         used += 1
                     slot[u] = free.pop()
                 self._step(kind | SETS * sets, own, slot[u], at, float(c))
-            if kind == DRAW:
-                self._step(kind, own, own, at, 1.0)
+            if isinstance(plan.code[v], Noise):
+                self._step(DRAW, own, own, 0, 1.0)
             free.append(own)
         self._first.append(len(self._steps))
         self._input.append(slot.get(0, -1))
         self._slots = max(self._slots, used)
 
-    def _reads(self, instruction: Instruction) -> tuple[int, int, Sequence[tuple[int, Number]]]:
-        """(kind of step, number of the affine map, operands with coefficients) of an instruction."""
+    def _reads(self, instruction: Instruction) -> list[tuple[int, int, int, Number]]:
+        """(kind of step, number of the affine map, operand, coefficient) of all that an instruction reads."""
         match instruction:
             case LinComb(terms):
-                return COMBINATION, 0, terms
+                return [(COMBINATION, 0, u, c) for u, c in terms]
             case Eval(u, t):
-                return AFFINE, self._map(t), ((u, 1.0),)
-            case Jump(u, s, t):
-                return AFFINE, self._map(s, t), ((u, 1.0),)
-        return DRAW, 0, ()
+                return [(AFFINE, self._map("prediction", t), u, 1.0)]
+            case Jump(u, s, t, eta, z):
+                state = (AFFINE, self._map("jump", s, t, eta), u, 1.0)
+                return [state] if z is None else [state, (AFFINE, self._map("spread", s, t, eta), z, 1.0)]
+        return []
 
     def _step(self, kind: int, source: int, to: int, at: int, c: float) -> None:
         self._steps.append((kind, source, to, at))
         self._c.append(c)
 
-    def _map(self, *times: Number) -> int:
-        """The number of the affine map of an evaluation at t, or of a jump from s to t."""
-        return self._maps.setdefault(tuple(map(float, times)), len(self._maps))
+    def _map(self, what: str, *where: Number | Eta | None) -> int:
+        """The number of an affine map: of a prediction at t, or of a jump from s to t, its state's or its draw's."""
+        return self._maps.setdefault((what, *where), len(self._maps))
