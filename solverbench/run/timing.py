@@ -7,7 +7,7 @@ cells themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -67,8 +67,14 @@ def _seconds(problem: Sampled, cells: Mapping[str, Cell], rounds: int) -> dict[s
         name: {
             "timed_seconds": found.value,
             "timed_seconds_se": found.se,
-            "timed_field_seconds": float(np.median(known)) if None not in (known := field[name][WARMUP:]) else None,
+            "timed_field_seconds": _middle(field[name][WARMUP:]),
             "timed_rounds": rounds,
         }
         for name, found in seconds.items()
     }
+
+
+def _middle(values: Sequence[float | None]) -> float | None:
+    """The median; None where some are not known, as on a GPU."""
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if len(known) == len(values) else None
