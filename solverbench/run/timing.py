@@ -7,7 +7,7 @@ cells themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -62,17 +62,19 @@ def _seconds(problem: Sampled, cells: Mapping[str, Cell], rounds: int) -> dict[s
         plan = problem.plan(cell.solver, cell.budget)
         return lambda: field[name].append(problem.seconds(plan)["field_seconds"])
 
-    def median(seconds: list[float | None]) -> float | None:
-        known = [s for s in seconds if s is not None]
-        return float(np.median(known)) if known else None
-
     seconds = interleaved({name: candidate(name, cell) for name, cell in cells.items()}, rounds, WARMUP)
     return {
         name: {
             "timed_seconds": found.value,
             "timed_seconds_se": found.se,
-            "timed_field_seconds": median(field[name][WARMUP:]),
+            "timed_field_seconds": _middle(field[name][WARMUP:]),
             "timed_rounds": rounds,
         }
         for name, found in seconds.items()
     }
+
+
+def _middle(values: Sequence[float | None]) -> float | None:
+    """The median; None where some are not known, as on a GPU."""
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if len(known) == len(values) else None
