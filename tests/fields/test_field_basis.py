@@ -24,7 +24,10 @@ def test_separable_is_the_kronecker_product():
     np.testing.assert_allclose(z, Dense(kronecker.T, (3, 4, 5)).forward(STATES), atol=1e-14)
 
 
-@pytest.mark.parametrize("basis", [Identity((3, 4, 5)), Dense(rotation(60), (3, 4, 5)), Separable(FACTORS)], ids=lambda b: type(b).__name__)
+BASES = [Identity((3, 4, 5)), Dense(rotation(60), (3, 4, 5)), Separable(FACTORS)]
+
+
+@pytest.mark.parametrize("basis", BASES, ids=lambda basis: type(basis).__name__)
 @pytest.mark.parametrize("convert", [np.asarray, torch.as_tensor], ids=["numpy", "torch"])
 def test_inverse_undoes_forward(basis, convert):
     x = convert(STATES)
