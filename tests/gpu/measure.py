@@ -26,7 +26,7 @@ from solverbench.engines import law as law_on_cpu
 from solverbench.engines.cupy import law
 from solverbench.engines.cupy.combine import Draw, combine
 from solverbench.engines.cupy.device import device, why_not
-from solverbench.engines.cupy.mixture import DiagonalMixture, FusedMixture
+from solverbench.engines.cupy.mixture import FusedMixture
 from solverbench.engines.cupy.moments import Moments
 from solverbench.engines.cupy.posterior import empirical_denoiser
 from solverbench.engines.cupy.runner import Runner
@@ -133,21 +133,19 @@ def fields_(bench: Bench, sizes: Sizes) -> Iterator[Task]:
         mine, others = (bench.device_seconds(lambda i, f=f: f()) for f in (ours, theirs))
         return Row(what, on, mine, None, f"torch {duration(others)}", others / mine, difference)
 
-    def mixture(kernel: Any, K: int, d: int, rank: int, n: int, dtype: torch.dtype) -> Row:
+    def mixture(K: int, d: int, rank: int, n: int, dtype: torch.dtype) -> Row:
         known, x = law_of(K, d, rank), bench.normal(n, d, dtype=dtype) * 2
-        fused = kernel(known, bench.gpu)
-        return beside(kernel.__name__, sized(K, d, rank, n, dtype), lambda: fused(x, 1.5), lambda: known(x, 1.5))
+        fused = FusedMixture(known, bench.gpu)
+        return beside("FusedMixture", sized(K, d, rank, n, dtype), lambda: fused(x, 1.5), lambda: known(x, 1.5))
 
     def sized(K: int, d: int, rank: int, n: int, dtype: torch.dtype) -> str:
         return f"{kind(dtype)}, n {n}, d {d}, K {K}, rank {rank}"
 
     f32, f64 = TYPES[:2]
-    for kernel, *case in (
-        (DiagonalMixture, 10, 2, 0, 16 * n, f32), (DiagonalMixture, 100, 8, 0, 4 * n, f32),
-        (DiagonalMixture, 10, 2, 0, 16 * n, f64), (FusedMixture, 10, 2, 0, 16 * n, f32),
-        (FusedMixture, 64, d, 2, n, f32), (FusedMixture, 64, d, 2, n, f64), (FusedMixture, 512, d // 12, 1, n, f32),
+    for case in (
+        (10, 2, 0, 16 * n, f32), (64, d, 2, n, f32), (64, d, 2, n, f64), (512, d // 12, 1, n, f32),
     ):  # fmt: skip
-        yield kernel.__name__, sized(*case), lambda kernel=kernel, case=case: mixture(kernel, *case)
+        yield "FusedMixture", sized(*case), lambda case=case: mixture(*case)
 
     def denoiser(n: int, sigma: float) -> Row:
         data, x = bench.normal(sizes.data, d), bench.normal(n, d) * (1 + sigma)

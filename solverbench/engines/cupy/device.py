@@ -30,9 +30,15 @@ class Cuda:
 
     def launch(self, kernel: Kernel, blocks: int, threads: int, argument: np.ndarray[Any, Any]) -> None:
         """Put a kernel on torch's current stream; its argument is copied before this returns."""
-        stream = torch.cuda.current_stream(self.index).cuda_stream
-        with self._cupy.cuda.Device(self.index), self._cupy.cuda.ExternalStream(stream, self.index):
+        with self._cupy.cuda.Device(self.index), self._adopted(torch.cuda.current_stream(self.index)):
             self._function(kernel)((blocks,), (threads,), (argument,))
+
+    def _adopted(self, stream: torch.cuda.Stream) -> Any:
+        """A stream of torch's as one of cupy's, which from version 14 on takes it by a protocol."""
+        cuda = self._cupy.cuda
+        if hasattr(cuda.Stream, "from_external") and hasattr(stream, "__cuda_stream__"):
+            return cuda.Stream.from_external(stream)
+        return cuda.ExternalStream(stream.cuda_stream, self.index)
 
     def _function(self, kernel: Kernel) -> Any:
         found = self._functions.get(kernel)

@@ -1,8 +1,7 @@
-"""A mixture's field by the kernels: one launch, or one launch between two matrix products.
+"""A mixture's field: two matrix products (`fields.posterior`), which are the vendor's, and one kernel between them.
 
-A diagonal mixture in few dimensions, where launches cost more than arithmetic, is one kernel. Any other, and many
-dimensions, are two large matrix products (`fields.posterior`), which are the vendor's; between them one kernel takes
-the place of a dozen passes over the logits.
+The kernel takes the place of a dozen passes over the logits. A kernel for the whole field of diagonal mixtures in few
+dimensions was slower than torch's products on an H200 (docs/gpu-measured.md) and is gone.
 """
 
 from __future__ import annotations
@@ -14,72 +13,13 @@ import torch
 
 from solverbench.engines.cupy.combine import THREADS, Device, blocks
 from solverbench.engines.cupy.posterior import WARP
-from solverbench.engines.cupy.sources import mixture, responsibility
-from solverbench.errors import UsageError
-from solverbench.fields.gaussian import functional_weights
-from solverbench.fields.posterior import Coefficients, LowRank
+from solverbench.engines.cupy.sources import responsibility
+from solverbench.fields.posterior import Coefficients
 
 if TYPE_CHECKING:
     from solverbench.fields.mixture import Mixture
 
-POINTERS = ("x", "out", "responsibility", "constant", "mu", "precision", "slope", "lift")
-LAYOUT = np.dtype([(name, "u8") for name in POINTERS] + [(name, "i8") for name in ("n", "K", "d")])
-"""The structure `Mixture` of kernels/mixture.cu."""
-
-
-class DiagonalMixture:
-    """The field of a `fields.Mixture` given by `variances`; states are contiguous float32 or float64 tensors.
-
-    Raises UsageError for other covariances, and where a variance of the marginal is zero.
-    """
-
-    def __init__(self, field: Mixture, device: Device) -> None:
-        if not isinstance(field.covariances, LowRank) or field.covariances.rank:
-            raise UsageError("the mixture kernel takes diagonal covariances, given as `variances`")
-        self.path, self.prediction, self.shape = field.path, field.prediction, field.shape
-        self.responsibilities = torch.empty(0)
-        """Of the last call, float64 (n, K)."""
-        self._field, self._device = field, device
-        self._diagonal, self._means = field.covariances.diagonal, field.basis.forward(field.means)
-        self._at: dict[tuple[float, torch.device], dict[str, torch.Tensor]] = {}
-
-    def __call__(self, x: torch.Tensor, t: Any) -> torch.Tensor:
-        """The prediction for states x (n, *shape) at time t."""
-        y = self._field.basis.forward(x).reshape(len(x), -1).contiguous()
-        out, at = torch.empty_like(y), self._coefficients(float(t), x.device)
-        K = len(at["constant"])
-        self.responsibilities = torch.empty(len(x), K, dtype=torch.float64, device=x.device)
-        arrays = {"x": y, "out": out, "responsibility": self.responsibilities, **at}
-        argument = np.zeros((), LAYOUT)
-        for name, array in arrays.items():
-            argument[name] = array.data_ptr()
-        argument["n"], argument["K"], argument["d"] = len(x), K, y.shape[1]
-        kernel = mixture(str(x.dtype).removeprefix("torch."))
-        self._device.launch(kernel, blocks(len(x) * WARP, self._device), THREADS, argument)
-        prediction: torch.Tensor = self._field.basis.inverse(out).reshape(x.shape)
-        return prediction
-
-    def _coefficients(self, t: float, device: torch.device) -> dict[str, torch.Tensor]:
-        found = self._at.get((t, device))
-        if found is None:
-            alpha, sigma = float(self.path.alpha(t)), float(self.path.sigma(t))
-            p, q_sigma, _ = map(float, functional_weights(self.prediction, self.path, t))
-            E = alpha**2 * self._diagonal + sigma**2
-            if (E == 0).any():
-                raise UsageError("a mixture with zeros in its diagonal needs sigma > 0")
-            arrays = {
-                "constant": np.log(self._field.weights) - np.log(E).sum(1) / 2,
-                "mu": alpha * self._means,
-                "precision": 1 / E,
-                "slope": (p * alpha * self._diagonal + q_sigma) / E,
-                "lift": p * self._means,
-            }
-            found = {name: torch.from_numpy(np.ascontiguousarray(a)).to(device) for name, a in arrays.items()}
-            self._at[t, device] = found
-        return found
-
-
-BETWEEN = np.dtype(
+LAYOUT = np.dtype(
     [(name, "u8") for name in ("inner", "square", "responsibility", "constant", "energy", "shift", "gain")]
     + [(name, "i8") for name in ("n", "K", "rank")] + [("linear", "f8"), ("pull", "f8")]
 )  # fmt: skip
@@ -116,7 +56,7 @@ class FusedMixture:
         arrays |= {name: getattr(c, name) for name in ("constant", "energy", "shift", "gain")}
         if c.excess is not None:
             arrays["square"] = (y * y) @ c.excess
-        argument = np.zeros((), BETWEEN)
+        argument = np.zeros((), LAYOUT)
         for name, array in arrays.items():
             argument[name] = array.data_ptr()
         argument["n"], argument["K"], argument["rank"] = n, K, len(c.shift) // K

@@ -53,11 +53,6 @@ def online_softmax(dtype: str) -> Kernel:
     return Kernel("online_softmax.cu", f"online_softmax<{TYPES[dtype]}>")
 
 
-def mixture(dtype: str) -> Kernel:
-    """The kernel of a diagonal mixture's field; states are float32 or float64."""
-    return Kernel("mixture.cu", f"mixture<{TYPES[dtype]}>")
-
-
 def responsibility(dtype: str) -> Kernel:
     """The kernel between the matrix products of a mixture's field; states are float32 or float64."""
     return Kernel("responsibility.cu", f"responsibility<{TYPES[dtype]}>")
@@ -77,6 +72,5 @@ def every() -> Iterator[Kernel]:
             yield combination(dtype, terms, noise=True)
     for dtype in ("float32", "float64"):
         yield online_softmax(dtype)
-        yield mixture(dtype)
         yield responsibility(dtype)
     yield law()

@@ -9,66 +9,10 @@ import pytest
 import torch
 
 import solverbench as sb
-from solverbench.engines.cupy.mixture import DiagonalMixture, FusedMixture
+from solverbench.engines.cupy.mixture import FusedMixture
 from solverbench.engines.cupy.runner import Runner
 from solverbench.fields import Mixture
 from solverbench.fields.mixture import CHUNK_BYTES
-
-
-def field(rng, K, shape, path, prediction="x0"):
-    """A mixture with a variance for each component and coordinate."""
-    weights = rng.uniform(0.2, 1, K)
-    d = int(np.prod(shape))
-    return Mixture(
-        weights / weights.sum(), rng.normal(size=(K, *shape)), variances=rng.uniform(0.01, 1, (K, d)), path=path,
-        prediction=prediction,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(("K", "shape"), [(1, (1,)), (3, (2,)), (40, (2, 3)), (5, (33,))])
-@pytest.mark.parametrize(("path", "prediction", "times"), [
-    ("edm", "x0", (0.01, 1.0, 80.0)), ("rectified", "velocity", (0.1, 0.9)), ("vp-linear", "noise", (0.2, 1.0)),
-])  # fmt: skip
-def test_prediction_and_responsibilities(host, rng, K, shape, path, prediction, times):
-    known = field(rng, K, shape, path, prediction)
-    kernel = DiagonalMixture(known, host)
-    for t in times:
-        x = torch.from_numpy(rng.normal(size=(13, *shape)) * float(known.path.sigma(t) + 1))
-        torch.testing.assert_close(kernel(x, t), known(x, t), rtol=1e-9, atol=1e-9)
-        torch.testing.assert_close(kernel.responsibilities, known.responsibilities(x, t), rtol=1e-8, atol=1e-12)
-        single = kernel(x.float(), t)
-        assert single.dtype == torch.float32
-        torch.testing.assert_close(single.double(), known(x.float().double(), t), rtol=1e-6, atol=1e-6)
-
-
-def test_nan_stays_in_its_sample(host, rng):
-    known = field(rng, 3, (4,), "edm")
-    x = torch.from_numpy(rng.normal(size=(5, 4)))
-    expected = known(x, 1.0)
-    x[2, 1] = torch.nan
-    got = DiagonalMixture(known, host)(x, 1.0)
-    assert got[2].isnan().all()
-    torch.testing.assert_close(got[[0, 1, 3, 4]], expected[[0, 1, 3, 4]])
-
-
-def test_other_covariances_are_refused(host, rng):
-    full = Mixture([1.0], rng.normal(size=(1, 2)), covariances=np.eye(2)[None], path="edm")
-    with pytest.raises(sb.UsageError, match="takes diagonal covariances"):
-        DiagonalMixture(full, host)
-    points = Mixture([1.0], rng.normal(size=(1, 2)), variances=np.zeros((1, 2)), path="rectified")
-    with pytest.raises(sb.UsageError, match="needs sigma > 0"):
-        DiagonalMixture(points, host)(torch.ones(1, 2), 0.0)
-
-
-@pytest.mark.skipif(bool(os.environ.get("SANITIZED")), reason="needs kernels the sanitised build leaves out")
-def test_a_whole_run_on_kernels_alone(host, rng):
-    known = field(rng, 4, (2,), "edm")
-    grid = sb.grid("edm", "edm", 8)
-    plan = sb.plan("dpmpp-2m", "edm", grid, prediction="x0")
-    x = torch.from_numpy(rng.normal(size=(6, 2)) * 80)
-    got = Runner(plan, 6, (2,), torch.float64, "cpu", host)(DiagonalMixture(known, host), x)
-    expected = sb.sample(known, "dpmpp-2m", grid, x=x.numpy(), dtype="float64").x
-    np.testing.assert_allclose(got.numpy(), expected, rtol=1e-8, atol=1e-9)
 
 
 def mixtures(rng, path, prediction):
@@ -84,6 +28,17 @@ def mixtures(rng, path, prediction):
         yield Mixture(means=means, factors=rng.normal(size=(K, d, rank)), diagonal=np.full((K, d), 0.3), **given)
         A = rng.normal(size=(K, d, d))
         yield Mixture(means=means, covariances=A @ A.transpose(0, 2, 1), **given)
+
+
+@pytest.mark.skipif(bool(os.environ.get("SANITIZED")), reason="needs kernels the sanitised build leaves out")
+def test_a_whole_run_on_kernels_alone(host, rng):
+    known = next(mixtures(rng, "edm", "x0"))
+    grid = sb.grid("edm", "edm", 8)
+    plan = sb.plan("dpmpp-2m", "edm", grid, prediction="x0")
+    x = torch.from_numpy(rng.normal(size=(6, *known.shape)) * 80)
+    got = Runner(plan, 6, known.shape, torch.float64, "cpu", host)(FusedMixture(known, host), x)
+    expected = sb.sample(known, "dpmpp-2m", grid, x=x.numpy(), dtype="float64").x
+    np.testing.assert_allclose(got.numpy(), expected, rtol=1e-8, atol=1e-9)
 
 
 @pytest.mark.parametrize(("path", "prediction", "times"), [
