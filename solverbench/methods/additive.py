@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from solverbench.errors import UsageError, nearest
+from solverbench.eta import ONE, Eta
 from solverbench.grids import Grid
 from solverbench.methods.registry import solver
 from solverbench.methods.runge_kutta import ButcherTableau, increment
@@ -55,7 +56,7 @@ TABLEAUX = {
 @solver("shark", order=2, strong=1.5, integrates="score", family="sde", cite="foster2022splitting, eq. 6.1",
         tableau="shark", reason="both stages are shifted by the area, so that the path's mean is in them")  # fmt: skip
 @solver("sra1", order=2, strong=1.5, integrates="score", family="sde", cite="roessler2010")
-def additive_rk(x: State, path: Path, grid: Grid, *, tableau: str = "sra1", eta: float = 1.0) -> State:
+def additive_rk(x: State, path: Path, grid: Grid, *, tableau: str = "sra1", eta: Eta = ONE) -> State:
     """Stochastic Runge-Kutta for additive noise, strong order 3/2, on the reverse SDE of strength eta in u = sigma~^2.
 
     Draws an increment and an area per step. Of strong order two on Gaussians, where f is linear; eta = 0 is a
@@ -67,13 +68,14 @@ def additive_rk(x: State, path: Path, grid: Grid, *, tableau: str = "sra1", eta:
     for s, t in grid.steps:
         sigma_s, sigma_t = path.sigma_tilde(s), path.sigma_tilde(t)
         h = (sigma_s - sigma_t) * (sigma_s + sigma_t)
-        root = eta * sqrt(h)  # W = root z and H = root a/sqrt(12)
+        eta_n = eta.over(path, s, t)
+        root = eta_n * sqrt(h)  # W = root z and H = root a/sqrt(12)
         z = [x.noise(s, t), x.area(s, t) / sqrt(h * 0 + 12)]
         y = x / path.alpha(s)
         f: list[State] = []
         for c_i, a_i, e_i in zip(rk.c, rk.a, e, strict=True):
             r = path.inverse_sigma_tilde(sqrt(sigma_s * sigma_s - h * c_i.numerator / c_i.denominator)) if c_i else s
             Y = y + increment(a_i, f, h) + increment((c_i, e_i), z, root)
-            f.append((1 + eta * eta) / 2 * path.alpha(r) * (path.alpha(r) * Y).predict("score", at=r))
+            f.append((1 + eta_n * eta_n) / 2 * path.alpha(r) * (path.alpha(r) * Y).predict("score", at=r))
         x = (path.alpha(t) * (y + increment(rk.b, f, h) + root * z[0])).keep()  # no stage need be at x itself
     return x

@@ -7,8 +7,9 @@ cells are told the new place. Everything else a cell needs ships with this packa
 from __future__ import annotations
 
 import hashlib
-import pickle
+import io
 import tempfile
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -37,11 +38,14 @@ def needed(task: Task) -> list[tuple[str, tuple[Path, ...]]]:
 
 def pack(path: str, files: Iterable[Path]) -> tuple[Parcel, bytes]:
     """The parcel of these files, which lie below or beside `path`, and its content. Raises UsageError without them."""
-    root = Path(path).expanduser().absolute().parent
+    root, stream = Path(path).expanduser().absolute().parent, io.BytesIO()
     try:
-        content = pickle.dumps({file.absolute().relative_to(root).as_posix(): file.read_bytes() for file in files})
+        with zipfile.ZipFile(stream, "w") as archive:
+            for file in files:  # without a date, so that equal files are equal parcels
+                archive.writestr(zipfile.ZipInfo(file.absolute().relative_to(root).as_posix()), file.read_bytes())
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be read and sent to workers: {error.strerror}") from None
+    content = stream.getvalue()
     return Parcel(path, Path(path).name, hashlib.sha256(content).hexdigest()), content
 
 
@@ -52,9 +56,8 @@ def unpack(parcel: Parcel, content: bytes) -> str:
         if hashlib.sha256(content).hexdigest() != parcel.digest:
             raise ArtifactError(f"{parcel.path} did not arrive as it was sent: its sha256 is another")
         torn = Path(tempfile.mkdtemp(dir=_room()))
-        for name, data in pickle.loads(content).items():
-            (torn / name).parent.mkdir(parents=True, exist_ok=True)
-            (torn / name).write_bytes(data)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            archive.extractall(torn)
         torn.rename(root)
     return str(root / parcel.name)
 
