@@ -228,7 +228,7 @@ def conversion(source: Prediction, target: Prediction, path: Path, at: Number) -
         else:
             with np.errstate(all="ignore"):
                 a, b = convert(source, target, path, at)
-                known = isfinite(a) and isfinite(b)
+                known = bool(np.all((a - a == 0) & (b - b == 0)))
     except ZeroDivisionError:  # numpy's numbers give inf instead
         known = False
     if not known:
