@@ -46,7 +46,7 @@ FAULTS = [
     ("seeds-2", "ratio * N + spread * x.noise(r, u), u", "N + spread * x.noise(r, u), u", "noise not carried on"),
     ("er-sde-2", "(D - D_1) / (sigma_s - sigma_1)", "(D - D_1) / (sigma_1 - sigma_s)", "a sign"),
     ("sde-dpmpp-2m", "slope = h / h_old * (F - F_old)", "slope = h_old / h * (F - F_old)", "a ratio upside down"),
-    ("dpm-2-churn", "gamma_max * (2 + gamma_max)", "gamma_max * (1 + gamma_max)", "a dropped 2 in the noise"),
+    ("dpm-2-churn", "gamma * (2 + gamma)", "gamma * (1 + gamma)", "a dropped 2 in the noise"),
     ("dpmpp-2s-ancestral", "(1 - sigma_t / sigma_s) * (1 + sigma_t / sigma_s)", "(1 - sigma_t / sigma_s)",
      "a dropped factor in the noise"),
     ("dpm-3", '_phi(p1="1", p2="-3/2"), NONE, _phi(p2="3/2")', '_phi(p1="1", p2="-1"), NONE, _phi(p2="1")',

@@ -39,7 +39,7 @@ ORDERS = {  # solver: weak, of variance and conditional mean; strong, on the Gau
     "er-sde-3": (2, None, None, None),
     "er-sde-3-newton": (2, None, None, None),
     "euler-ancestral": (1, "exact", 1, 1),
-    "euler-ancestral-rf": (1, 1, 1, 1),
+    "euler-ancestral-rf": (1, "exact", 1, 1),
     "dpm-2-ancestral": (2, 1, 1, 1),  # marginals of the order of the deterministic step, transitions of order one
     "dpmpp-2s-ancestral": (2, 1, 1, 1),
     "sde-dpmpp-2s": (2, "exact", 1, 1),
@@ -47,6 +47,7 @@ ORDERS = {  # solver: weak, of variance and conditional mean; strong, on the Gau
     "euler-churn": (1, None, None, None),
     "dpm-2-churn": (2, None, None, None),
     "restart": (0, None, None, None),
+    "exact-sde": ("exact", None, None, None),  # in law: its draws are not those of one path
     "consistency": ("exact", None, None, None),
     "dmd2": ("exact", None, None, None),
     "scm": ("exact", None, None, None),
@@ -134,18 +135,18 @@ def test_orders_in_small_noise(name):
 
 
 FAULTS = [  # with the options, and the verdicts on weak and strong orders; None: not asked
-    ("euler-maruyama", "eta * sqrt(g2 * (s - t))", "1.05 * eta * sqrt(g2 * (s - t))", {}, "inconsistent",
+    ("euler-maruyama", "eta_n * sqrt(g2 * (s - t))", "1.05 * eta_n * sqrt(g2 * (s - t))", {}, "inconsistent",
      "inconsistent", "too much noise"),
     ("euler-maruyama", "(s - t)) * x.noise(s, t)", "(s - t)) * x.noise(*next(iter(grid.steps)))", {}, "inconsistent",
      "undetermined", "one draw in all steps"),
-    ("euler-maruyama", "eta * eta * g2 / 2", "eta * g2 / 2", {"eta": 0.5}, "inconsistent", None,
+    ("euler-maruyama", "eta_n * eta_n * g2 / 2", "eta_n * g2 / 2", {"eta": 0.5}, "inconsistent", None,
      "a strength for its square"),
     ("sra1", "(c_i, e_i), z, root)", "(c_i, 0 * e_i), z, root)", {}, None, "below claim: coefficients",
      "the area left out"),
     ("sra1", "x.area(s, t) /", "x.noise(s, t) /", {}, None, "below claim: coefficients",
      "the increment for the area"),
     ("sra1", "x.area(s, t) /", "-1 * x.area(s, t) /", {}, None, "below claim: coefficients", "an area seen from below"),
-    ("sra1", "(1 + eta * eta) / 2", "(1 + eta) / 2", {"eta": 0.5}, "inconsistent", None,
+    ("sra1", "(1 + eta_n * eta_n) / 2", "(1 + eta_n) / 2", {"eta": 0.5}, "inconsistent", None,
      "a strength for its square"),
 ]  # fmt: skip
 

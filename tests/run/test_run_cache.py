@@ -12,6 +12,7 @@ import pytest
 import small
 
 import solverbench as sb
+from solverbench.eta import ZERO, Eta
 from solverbench.methods import SOLVERS
 from solverbench.numbers import expm1
 from solverbench.problems.base import Judgement, ProblemSpec, build
@@ -60,11 +61,11 @@ def test_an_identity_is_of_nothing_else():
 
 def with_eta(eta):
     """A solver with DDIM's program whatever its option says."""
-    return replace(SOLVERS["ddim"], name="other", options={"eta": eta}, defaults={"eta": 0.0}, function=euler)
+    return replace(SOLVERS["ddim"], name="other", options={"eta": Eta.of(eta)}, defaults={"eta": ZERO}, function=euler)
 
 
-def euler(x, path, grid, *, eta: float = 0.0):
-    return SOLVERS["ddim"].function(x, path, grid, eta=0.0)
+def euler(x, path, grid, *, eta: Eta = ZERO):
+    return SOLVERS["ddim"].function(x, path, grid, eta=ZERO)
 
 
 def named(spec, solver, steps=5):
