@@ -29,19 +29,21 @@ SPECIAL = {
 TIED = r"\textsuperscript{\dag}"
 WIDE = 11
 """Columns; more stand closer together."""
+FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
+"""What would be wider than the text is made smaller."""
 MEASURED = "Claimed, measured: order of convergence, as published and as it was found for runs on smooth grids."
 POWERS = r"Columns are in units of the power of ten in their heading. A number in brackets is the standard error, "
 POWERS += "in units of the last digit; one below a thousandth of the value is left out."
 HEAD = r"""\documentclass{article}
 \usepackage[T1]{fontenc}
 \usepackage[paperwidth=7.75in, paperheight=14in, margin=0.5in]{geometry}
-\usepackage{booktabs}
+\usepackage{booktabs,graphicx}
 \begin{document}
 """
 
 
 def latex(table: Table) -> str:
-    """A floating environment with caption, label and notes, for a text width of 6.75 in; it needs booktabs."""
+    """A floating environment with caption, label and notes, for text 6.75 in wide; it needs booktabs and graphicx."""
     body = table.body if table.precise is None else table.precise
     words = sum(not _numeric(body[column]) for column in body) if table.precise is not None else table.text_columns
     bold, tied = (_marks(marks, body) for marks in (table.bold, table.tied))
@@ -58,18 +60,18 @@ def latex(table: Table) -> str:
         notes.append(rf"{TIED}: not separable from the least value of its column.")
     return "\n".join(
         [
-            f"% {_comment(table.title)}; needs \\usepackage{{booktabs}}",
+            f"% {_comment(table.title)}; needs \\usepackage{{booktabs,graphicx}}",
             r"\begin{table*}",
             rf"\centering\scriptsize\setlength{{\tabcolsep}}{{{2.5 if body.shape[1] <= WIDE else 1.4}pt}}",
             rf"\caption{{{escape(table.title)}}}",
             rf"\label{{tab:{re.sub(r'[^A-Za-z0-9-]+', '-', table.name)}}}",
-            rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
+            rf"{FITTED}{{\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
             r"\toprule",
             rf"{names} \\",
             r"\midrule",
             *rows,
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
             "",
             r"\smallskip\raggedright",
             *(rf"{note}\par" for note in notes),
