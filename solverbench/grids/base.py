@@ -52,6 +52,10 @@ class Grid:
         """Number of steps, the first from pure noise and the last to the data included."""
         return len(self.times) - 1
 
+    def of(self, *times: Number) -> Grid:
+        """Other times on the same path, in the same direction."""
+        return type(self)(self.path, times)
+
     @cached_property
     def pairs(self) -> tuple[Step, ...]:
         """All steps (s, t), for solvers that take the ends themselves (flow maps)."""

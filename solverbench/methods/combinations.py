@@ -149,5 +149,5 @@ def dpm_fast(x: State, path: Path, grid: Grid, *, remainder: int = 0) -> State:
     ends = ([2, 1], [1], [2])[remainder]
     orders = [3] * (len(grid.steps) - len(ends)) + ends
     for step, order in zip(grid.steps, orders[-len(grid.steps) :], strict=True):
-        x = exponential_rk(x, path, Grid(path, step), tableau=tableaux[order], predicts="noise")
+        x = exponential_rk(x, path, grid.of(*step), tableau=tableaux[order], predicts="noise")
     return x

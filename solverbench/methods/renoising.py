@@ -155,7 +155,7 @@ def churned(
             added = s_noise * sigma_s * math.sqrt(gamma * (2 + gamma))
             x = path.alpha(s_hat) * (x / path.alpha(s) + added * x.noise(s, s_hat))
             s = s_hat
-        x = rule(x, path, Grid(path, (s, t)))
+        x = rule(x, path, grid.of(s, t))
     return x
 
 

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 import solverbench as sb
-from solverbench.errors import UsageError
+from solverbench.errors import PlanError, UsageError
 from solverbench.fields import Dense, Gaussian, Mixture
-from solverbench.measures.likelihood import bits, mean_bits
+from solverbench.measures.likelihood import bits, mean_bits, rising_plan
 from solverbench.methods import SOLVERS
+from solverbench.paths import path
 from solverbench.predictions import PREDICTIONS
 
 MU, LAM = np.array([0.3, -0.2, 0.0]), np.array([2.0, 0.3, 0.05])
@@ -156,3 +157,14 @@ def test_a_field_without_a_divergence_is_refused():
 
     with pytest.raises(UsageError, match="Bare does not have"):
         sb.log_likelihood(Bare(), np.zeros((1, 3)), "rk4", [1.0, 0.5])
+
+
+@pytest.mark.parametrize("name", [n for n, s in SOLVERS.items() if not s.stochastic and s.integrates != "flow map"])
+def test_solvers_of_the_ode_go_upwards_or_say_that_they_cannot(name):
+    edm = path("edm")
+    try:
+        plan = rising_plan(SOLVERS[name], edm, sb.grid("edm", edm, 6))
+    except PlanError:
+        return
+    assert plan.nfe
+    assert float(plan.grid.times[0]) < float(plan.grid.times[-1])
