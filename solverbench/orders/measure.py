@@ -180,11 +180,12 @@ def _verdict(subject: Subject, slopes: dict[str, Slope], local: Slope | None, we
         return "no claim"
     if not plain:
         return "undetermined"
-    right = all(s.reaches(p + (not subject.corrects)) for s in seen([local] if local else []))
+    step = seen([local] if local else [])
+    right = all(s.reaches(p + (not subject.corrects)) for s in step)
     if right and all(s.reaches(p) for s in plain):
         return "as claimed"
     aided = seen(s for name, s in slopes.items() if name.startswith("graded"))
-    if right and aided and all(s.reaches(p) for s in aided):
+    if right and (aided or step) and all(s.reaches(p) for s in aided):
         return "below claim: start-up"
     return "below claim: coefficients"
 
