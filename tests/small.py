@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import numpy as np
 
 from solverbench.fields.gaussian import PrincipalGaussian
@@ -62,3 +64,8 @@ def extractor():
 def load(name, path="edm"):
     """Takes the place of `solverbench.fields.load`."""
     return gaussian(path) if name == "cifar10-gaussian" else mixture(path)
+
+
+def listen():
+    """In a new process: let Ctrl-C reach it, which those that a shell starts in the background are told to ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

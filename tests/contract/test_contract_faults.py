@@ -113,11 +113,12 @@ def test_a_solver_that_minds_what_the_field_outputs():
 
 
 def test_evaluations_saved_by_a_cache():
-    seen = {}
+    seen = set()
 
     @made()
     def mine(x, path, grid):
-        corrected = seen.setdefault(len(grid), id(x)) == id(x)  # once for a number of steps: the first run is better
+        corrected = len(grid) not in seen  # once for a number of steps: the first run is better
+        seen.add(len(grid))
         x = midpoint(x, path, grid)
         if corrected:
             s, t = grid.steps[-1]

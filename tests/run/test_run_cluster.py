@@ -77,7 +77,7 @@ nfe = [3, 4, 5, 6]
 solvers = ["ddim", "dpmpp-1", "heun", "ddpm"]
 {problems}
 """
-TIMINGS = {"seconds", "sampling_seconds", "field_seconds", "overhead_seconds", "reused", "traceback"}
+TIMINGS = {"seconds", "sampling_seconds", "field_seconds", "overhead_seconds", "peak_memory", "reused", "traceback"}
 PATIENCE = 600
 
 
@@ -182,7 +182,10 @@ def test_ctrl_c_on_a_cluster_of_this_machine(command, tmp_path):
     folder = tmp_path / "reports" / "small" / "r"
     words = command("--solver", f"{tmp_path}/mine.py:hang", "--solver", "ddim", "--name", "r", "--problem", "gaussian",
                     "--executor", "dask", "--jobs", 1)  # fmt: skip
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=small.listen,
+    )  # fmt: skip
     wait(lambda: lines(folder) >= 3 or process.poll() is not None)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=PATIENCE)  # ends only when nobody holds our pipes any more

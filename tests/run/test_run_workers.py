@@ -205,7 +205,9 @@ def test_ctrl_c_says_how_to_go_on(command, tmp_path):
     folder = tmp_path / "reports" / "small" / "r"
     (tmp_path / "evil.py").write_text(EVIL)
     words = command("--solver", "ddim", "--solver", f"{tmp_path}/evil.py:hang", "--name", "r", "--jobs", 1)
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=small.listen
+    )
     cells = folder / "cells.jsonl"
     while process.poll() is None and not (cells.exists() and cells.read_bytes().count(b"\n")):
         time.sleep(0.02)
