@@ -53,8 +53,8 @@ def large(folder, solvers, budgets):
 
 
 def reported(folder):
-    """(seconds of processor, bytes at most) of `solverbench report` with the page, in a process of its own."""
-    words = [sys.executable, "-m", "solverbench", "report", str(folder), "--format", "md,csv,html", "--figures", "png"]
+    """(seconds of processor, bytes at most) of `solverbench report` with the page and without figures, by itself."""
+    words = [sys.executable, "-m", "solverbench", "report", str(folder), "--format", "md,csv,html", "--figures", "none"]
     script = (
         "import resource, subprocess, sys; code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode; "
         "used = resource.getrusage(resource.RUSAGE_CHILDREN); "
