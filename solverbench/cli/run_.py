@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import click
 
 from solverbench.cli.common import Numbers, json_option, print_rows, resolve_solver
+from solverbench.cli.progress import Events, progress
 from solverbench.errors import UsageError
 
 
@@ -86,10 +86,9 @@ def command(
     """Judge samplers on a suite of problems whose solution is known: tables on stdout, everything else in a folder.
 
     The folder OUT/SUITE/RUN holds manifest.json, cells.jsonl (one line per finished cell, written at once), tables,
-    figures and sheets of samples. --json prints the records instead of tables.
+    figures and sheets of samples. --json prints an event a line as it happens instead of tables: docs/runs.md.
     """
     from solverbench.engines.devices import choose
-    from solverbench.errors import UsageError
     from solverbench.run.store import RunFolder
 
     choice = choose(device)
@@ -201,47 +200,25 @@ def _run(
     quiet: bool,
     as_json: bool,
 ) -> int:
-    from tqdm import tqdm
-
     from solverbench import report
     from solverbench.report.records import load
     from solverbench.run.runner import run
 
     started = time.perf_counter()
-    terminal = sys.stderr.isatty()
-    bar: Any = tqdm(
-        total=len(selection.cells) - len(folder.finished),
-        unit="cell",
-        disable=quiet or not terminal,
-        leave=False,
-        dynamic_ncols=True,
-    )
-
-    def say(text: str) -> None:
-        if quiet:
-            return
-        if terminal:
-            bar.clear()  # a message goes above the bar
-        click.echo(text, err=True)
-
-    def done(record: dict[str, Any]) -> None:
-        bar.set_postfix_str(_cell(record), refresh=False)
-        bar.update()
-        if record["status"] in ("failed", "diverged"):
-            say(f"{_cell(record)} {record['status']}: {record['reason']}")
-        elif not terminal:
-            say(f"{_cell(record)} {record['status']} in {record['seconds']:.2f} s")
-
-    outcome = run(loaded, selection, folder, execute=execute, asked=asked, say=say, done=done, timing=timing)
-    bar.close()
+    cells, before = len(selection.cells), len(folder.finished)
+    begun = {"folder": str(folder.path), "cells": cells, "finished": before}
+    watch = Events(**begun) if as_json else progress(cells - before, quiet)
+    outcome = run(
+        loaded, selection, folder, execute=execute, asked=asked, timing=timing,
+        say=watch.say, done=watch.done, timed=watch.timed,
+    )  # fmt: skip
+    watch.end({**vars(outcome), "exit_code": outcome.exit_code, "folder": str(folder.path)})
     if outcome.interrupted:
-        kept = f"{outcome.finished + len(folder.finished)} of {len(selection.cells)} cells"
-        click.echo(f"interrupted: {kept} are kept; go on with --resume {folder.path}", err=True)
+        kept = f"{len(folder.records())} of {cells} cells are kept"
+        click.echo(f"interrupted: {kept}; go on with --resume {folder.path}", err=True)
     if outcome.finished or outcome.timed:
         loaded_run = load(folder.path)
-        if as_json:
-            click.echo(json.dumps(folder.records(), indent=1))
-        else:
+        if not as_json:
             click.echo(report.summary(loaded_run))
         if not outcome.interrupted:
             report.render(loaded_run)
@@ -252,7 +229,3 @@ def _run(
         took = time.perf_counter() - started
         click.echo(f"{outcome.finished} cells{failed} in {took:.0f} s: {folder.path}", err=True)
     return outcome.exit_code
-
-
-def _cell(record: dict[str, Any]) -> str:
-    return f"{record['problem']} {record['solver']} {record['budget']}"

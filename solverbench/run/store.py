@@ -106,8 +106,8 @@ class RunFolder:
         with self._writing():
             (self.path / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
 
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Add one finished cell and make sure it is on disk. Numbers that are not finite become null."""
+    def append(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Add one finished cell and make sure it is on disk. Returns it as written: not finite numbers are None."""
         clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
         with self._writing():
             self._cells.write(json.dumps(clean).encode() + b"\n")
@@ -115,6 +115,7 @@ class RunFolder:
             os.fsync(self._cells.fileno())
         if not os.fstat(self._cells.fileno()).st_nlink:  # what is written to a file without a name is lost
             raise StorageError(f"{self.path} has been removed while the run was writing it: start a new run")
+        return clean
 
     def arrays(self, name: str, **arrays: np.ndarray[Any, Any] | None) -> None:
         """Store arrays under a name, those that are None left out; nothing if all are."""

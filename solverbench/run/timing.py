@@ -7,7 +7,7 @@ cells themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -22,17 +22,17 @@ from solverbench.threads import on_one_thread
 WARMUP = 2
 
 
-def timed(selection: Selection, folder: RunFolder, rounds: int, say: Callable[[str], None]) -> int:
-    """Time the cells of problems on samples that finished well, on one thread, and write their records again.
+def in_rounds(
+    selection: Selection, folder: RunFolder, rounds: int, say: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
+    """Time the cells of problems on samples that finished well, on one thread, and yield their records, written again.
 
     Added are timed_seconds, the median over `rounds` of one run on all samples, its standard error, the median of what
     of it was the field's (timed_field_seconds), and timed_rounds. Cells that are another's program have that one's
-    numbers; those that have been timed are left. Returns how many were timed. Raises UsageError for fewer than three
-    rounds.
+    numbers; those that have been timed are left. Raises UsageError for fewer than three rounds.
     """
     records = {r["cell"]: r for r in folder.records()}
     cells = [cell for cell in selection.cells if _wanted(cell, records.get(cell.id))]
-    count = 0
     with on_one_thread():
         for (problem, budget), together in groupby(cells, lambda cell: (cell.problem, cell.budget)):
             named = {str(cell.solver): cell for cell in together}
@@ -41,9 +41,7 @@ def timed(selection: Selection, folder: RunFolder, rounds: int, say: Callable[[s
             found = _seconds(problem, own, rounds)
             for name, cell in named.items():
                 record = records[cell.id]
-                folder.append({**record, **found[name if name in own else record["same_as"]]})
-                count += 1
-    return count
+                yield folder.append({**record, **found[name if name in own else record["same_as"]]})
 
 
 def _wanted(cell: Cell, record: Mapping[str, Any] | None) -> bool:

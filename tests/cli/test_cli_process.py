@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+import small
 
 HEAVY = ("torch", "pandas", "seaborn", "scipy", "matplotlib")
 
@@ -72,7 +73,7 @@ def test_a_run_of_the_shipped_suite(tmp_path):
     environment = {**os.environ, "NO_COLOR": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
     ran = python("-m", "solverbench", *arguments, cwd=tmp_path, env=environment)
     assert ran.returncode == 0
-    (record,) = json.loads(ran.stdout)
+    (record,) = small.told(ran.stdout)
     assert (record["solver"], record["nfe"], record["status"]) == ("ddim", 5, "ok")
     assert "1 cells in" in ran.stderr
     (folder,) = (tmp_path / "reports" / "cifar10").iterdir()
