@@ -52,7 +52,10 @@ class RunFolder:
             folder.mkdir(parents=True, exist_ok=bool(name))
             (folder / "arrays").mkdir(exist_ok=True)
             self._lock.acquire()  # the system lets go of it when this process ends, however that happens
-            self._cells: IO[bytes] = open(folder / "cells.jsonl", "xb")  # noqa: SIM115  # closed by close()
+            self._cells: IO[bytes] = open(folder / "cells.jsonl", "ab")  # noqa: SIM115  # closed by close()
+            if self._cells.tell() or (folder / "manifest.json").exists():  # else a run that died before its manifest
+                self._cells.close()
+                raise FileExistsError
 
     @classmethod
     def again(cls, folder: Path) -> RunFolder:
@@ -104,7 +107,9 @@ class RunFolder:
             **surroundings(),
         }
         with self._writing():
-            (self.path / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+            torn = self.path / ".manifest.json"  # until it is whole
+            torn.write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+            torn.replace(self.path / "manifest.json")
 
     def append(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Add one finished cell and make sure it is on disk. Returns it as written: not finite numbers are None."""

@@ -70,7 +70,8 @@ def test_streams_are_apart_and_codes_arrive():
 def test_a_run_of_the_shipped_suite(tmp_path):
     """The only test of these folders that runs on the shipped parameters, in a directory that is not the checkout's."""
     arguments = ["run", "--quick", "--problem", "cifar10-gaussian", "--solver", "ddim", "--nfe", "5", "--json"]
-    environment = {**os.environ, "NO_COLOR": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    environment = {**os.environ, "NO_COLOR": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg",
+                   "SOLVERBENCH_CACHE": str(tmp_path / "cache")}  # fmt: skip
     ran = python("-m", "solverbench", *arguments, cwd=tmp_path, env=environment)
     assert ran.returncode == 0
     (record,) = small.told(ran.stdout)

@@ -147,6 +147,8 @@ def _killed_and_resumed(command, tmp_path, whole, seed):
     words = command("--name", name, "--no-cache", "--jobs", 2)
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     until = chance.randrange(len(whole))
+    if not until:  # while it starts
+        time.sleep(chance.uniform(0, 2))
     lines = 0
     while process.poll() is None and lines < until:
         time.sleep(0.002)
@@ -160,11 +162,13 @@ def _killed_and_resumed(command, tmp_path, whole, seed):
         process.kill()
         process.communicate(timeout=600)
         assert process.returncode in (-signal.SIGKILL, 0)
+        if not (folder / "manifest.json").exists():  # it had not begun
+            ended(words)
+            assert numbers(kept(folder)) == numbers(whole)
+            return
         with open(folder / "cells.jsonl", "ab") as cells:
             cells.write(b'{"cell": "torn')  # as a crash of the machine may leave it
-    before = (
-        kept(folder) if seed % 2 else [json.loads(s) for s in (folder / "cells.jsonl").read_bytes().split(b"\n")[:-1]]
-    )
+    before = [json.loads(line) for line in (folder / "cells.jsonl").read_bytes().split(b"\n")[:-1]]
     ended([*command("--no-cache"), "--resume", str(folder)])
     after = kept(folder)
     assert after[: len(before)] == before  # nothing is lost
@@ -245,6 +249,16 @@ def test_ctrl_c_twice_stops_now_and_loses_nothing(command, tmp_path, pause):
     assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
     ended([*command("--cell-timeout", 2), "--resume", str(folder)], 3)
     assert kept(folder)[: len(before)] == before
+
+
+@pytest.mark.parametrize("left", [[], ["cells.jsonl"], ["cells.jsonl", ".manifest.json"]])
+def test_a_run_that_died_before_its_manifest_is_begun_again(command, tmp_path, left):
+    folder = tmp_path / "reports" / "small" / "r"
+    folder.mkdir(parents=True)
+    for name in left:
+        (folder / name).touch()
+    ended(command("--name", "r", "--in-process", "--solver", "ddim", "--problem", "gaussian"))
+    assert len(kept(folder)) == 3
 
 
 def test_two_runs_into_one_folder(command, tmp_path):
