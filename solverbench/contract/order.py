@@ -13,7 +13,8 @@ from solverbench.orders.measure import WORSE, expected
 REMEDIES = {
     "below claim: start-up": "the first steps cost the order: start with a method of enough stages, or say "
     "attains=({attained}, 'start-up')",
-    "below claim: coefficients": "expand one step in h: a coefficient of the claimed order is missing or wrong",
+    "below claim: coefficients": "expand one step in h: a coefficient of the claimed order is missing or wrong; or "
+    "claim order={attained}",
     "inconsistent": "the error does not vanish as steps do: weights that do not sum to one, a time that is not the "
     "step's, a factor alpha or sigma, one prediction taken for another, or noise of the wrong variance",
     "failed": "a solver must not raise on any grid",

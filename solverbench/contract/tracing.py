@@ -32,7 +32,8 @@ def traces(solver: Solver) -> Iterator[Finding]:
                 failures.append(f"{name}, prediction {kind}, {len(steps)} steps: {error}")
     if failures:
         told = f"{len(failures)} of {plans} plans cannot be made, the first on {failures[0]}"
-        yield Finding("traces", "fail", told, "a solver runs on every path, and with one step: the rest is asked then")
+        remedy = "numbers come from path and grid alone, on every path and with one step; then the rest is asked"
+        yield Finding("traces", "fail", told, remedy)
     else:
         yield Finding("traces", "pass", f"{plans} plans: {len(PATHS)} paths, {len(PREDICTIONS)} predictions")
 
