@@ -44,12 +44,11 @@ def steps(solver: Solver) -> Iterator[Finding]:
     plan = solver.plan(edm, on(edm))
     moved = (Grid(edm, (*SIGMAS[:i], 1.01 * SIGMAS[i], *SIGMAS[i + 1 :])) for i in range(len(SIGMAS)))
     unused = [str(i + 1) for i, g in enumerate(moved) if between(plan, solver.plan(edm, g)) == 0]
-    if unused:
-        seen = f"of {len(SIGMAS)} times on a grid it makes no difference where these are: {', '.join(unused)}"
-        remedy = "take all of grid.steps, each from s to t, and return the state at the last t"
-        yield Finding("steps", "fail", seen, remedy)
-    else:
+    if not unused:
         yield Finding("steps", "pass", f"each of {len(SIGMAS)} times on a grid is used")
+        return
+    seen = f"of {len(SIGMAS)} times on a grid it makes no difference where these are: {', '.join(unused)}"
+    yield Finding("steps", "fail", seen, "take all of grid.steps, each from s to t, and return the state at the last t")
 
 
 def repeats(solver: Solver) -> Iterator[Finding]:
