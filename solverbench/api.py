@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from solverbench.adaptive import ADAPTIVE
-from solverbench.errors import UsageError, nearest
+from solverbench.errors import UsageError
 from solverbench.grids import Grid
 from solverbench.grids import grid as make_grid
 from solverbench.methods import SOLVERS, Solver
+from solverbench.methods.registry import unknown
 from solverbench.paths import Path
 from solverbench.paths import path as make_path
 from solverbench.plans import Plan, State
@@ -32,7 +33,7 @@ def find_solver(solver: SolverLike) -> Solver:
     if isinstance(solver, str):
         name = solver.partition("[")[0].strip()
         if name not in SOLVERS and name not in ADAPTIVE:
-            raise UsageError(f"unknown solver {name!r}{nearest(name, [*SOLVERS, *ADAPTIVE])}")
+            raise unknown(name, [*SOLVERS, *ADAPTIVE])
         return ADAPTIVE.get(solver) or SOLVERS[solver]
     if (found := SOLVERS.of(solver)) is not None:
         return found

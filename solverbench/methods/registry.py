@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 from solverbench import references
@@ -161,7 +162,7 @@ class Registry(Mapping[str, S], Generic[S]):
         if name not in self._solvers:
             _discover()
         if name not in self._solvers:
-            raise UsageError(f"unknown solver {name!r}{nearest(name, self._solvers)}")
+            raise unknown(name, self._solvers)
         solver = self._solvers[name]
         return solver[_parse_options(solver, text)] if text else solver
 
@@ -185,6 +186,13 @@ class Registry(Mapping[str, S], Generic[S]):
 
     def __len__(self) -> int:
         return len(self._solvers)
+
+
+def unknown(name: str, known: Iterable[str]) -> UsageError:
+    """What to say of a name that no solver has: the nearest ones, or the file that was meant."""
+    file = f"{name}.py"
+    hint = f" (did you mean the file {file}?)" if FilePath(file).is_file() else nearest(name, known)
+    return UsageError(f"unknown solver {name!r}{hint}")
 
 
 def _parse_options(solver: Solver, text: str) -> dict[str, Any]:
