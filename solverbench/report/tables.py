@@ -11,7 +11,7 @@ import pandas as pd
 from solverbench.measures.paired import RESOLVES
 from solverbench.methods import SOLVERS
 from solverbench.methods.registry import solvers
-from solverbench.report.comparison import SAME, clock, floor, reach_floor, tidy, twins, usual_budget, wide
+from solverbench.report.comparison import SAME, clock, floor, reach_floor, tidy, twins, unpaired, usual_budget, wide
 from solverbench.report.joint import joint_names, joint_table
 from solverbench.report.layout import Table, listed, short, told
 from solverbench.report.profiles import errors, places
@@ -55,7 +55,7 @@ def error_table(run: Run, problem: str, quantity: Quantity) -> Table:
     tied = wide(data.assign(tied=winner), "tied").fillna(False).astype(bool)
     for frame in (body, bold, tied):
         frame.columns = pd.Index([f"{b:g}" for b in frame.columns])
-    notes = [quantity.meaning, *unsaid, *_context(records, quantity), _bold_note(quantity, records)]
+    notes = [quantity.meaning, *unsaid, *_context(records, quantity), *_bold_notes(quantity, records)]
     notes += _footnotes(records, body)
     title = run.titled(f"{problem}: {quantity.name} by NFE")
     notes += [*run.left_out(problem), *run.warnings]
@@ -152,7 +152,7 @@ def compute_table(run: Run, problem: str) -> Table:
         * ("peak MB" in shown),
         *["Floor at: the NFE from which on the distance is within two standard deviations of that of exact samples."]
         * bool(quantity.spread),
-        _bold_note(quantity, records),
+        *_bold_notes(quantity, records),
         *_footnotes(records, body),
     ]
     title = run.titled(f"{problem}: {quantity.name} by compute at NFE {budget}")
@@ -189,6 +189,7 @@ def best_table(run: Run, problem: str) -> Table:
     body.insert(0, "NFE", budgets)
     notes = [q.meaning for q in quantities]
     notes.append("Several names are a tie: none is better than another of them beyond doubt.")
+    notes += dict.fromkeys(note for q in quantities for note in unpaired(records, q))
     if same:
         notes.append("Of identical programs the first is named.")
     none = pd.DataFrame(False, index=body.index, columns=body.columns)
@@ -226,7 +227,7 @@ def _public(data: pd.DataFrame) -> pd.DataFrame:
 
 def _texts(data: pd.DataFrame, quantity: Quantity) -> list[str]:
     """Values, those of distances of sets with their standard errors: they are read by themselves, without a test."""
-    se = data["se"] if quantity.samples is None else 0.0 * data["se"]
+    se = 0.0 * data["se"] if quantity.root else data["se"]
     return _told(data.assign(se=se))
 
 
@@ -306,11 +307,11 @@ def _context(records: pd.DataFrame, quantity: Quantity) -> list[str]:
             )
     if quantity.key.startswith("fd") and np.isfinite(n):
         notes.append(f"n = {n:g} samples; values at other n are not comparable.")
-        how = "of exact samples" if records[quantity.error[0]].isna().all() else "by halves of the set"
+        how = "of exact samples" if records[quantity.error[0]].isna().all() else "by leaving out samples (jackknife)"
         notes += [f"Standard errors are {how}."] * bool(records[list(quantity.error)].notna().any(axis=None))
     if quantity.key == "bits_error" and np.isfinite(drawn := records["n_bits"].median()):
         notes.append(f"n = {drawn:g} exact samples.")
-    if quantity.error and quantity.samples is None:
+    if quantity.error and not quantity.root:
         notes.append("In brackets: the standard error, in units of the last digit.")
     if quantity.key == "fd_reference" and np.isfinite(error := records["set_error"].median()):
         notes.append(f"Paired RMSE of these references: {short(error)}.")
@@ -323,19 +324,22 @@ def _context(records: pd.DataFrame, quantity: Quantity) -> list[str]:
     return notes
 
 
-def _bold_note(quantity: Quantity, records: pd.DataFrame) -> str:
+def _bold_notes(quantity: Quantity, records: pd.DataFrame) -> list[str]:
     if not quantity.error:
-        return f"Bold: {'the best' if quantity.floor is None else 'the nearest to the goal'} at its budget."
-    test = f"beyond doubt (all pairs tested, Holm's correction, {LEVEL:.0%} for the table's column)"
+        return [f"Bold: {'the best' if quantity.floor is None else 'the nearest to the goal'} at its budget."]
+    test = f"beyond doubt (all pairs tested start by start, Holm's correction, {LEVEL:.0%} for the table's column)"
+    if careful := unpaired(records, quantity):
+        test = test.replace(" start by start", "")
     if quantity.floor is None:
-        return f"Bold: no solver is better at that budget {test}."
-    return (
+        return [f"Bold: no solver is better at that budget {test}.", *careful]
+    nearer = (
         f"Bold: no solver is nearer to the goal at that budget {test}. "
         "Below it is no better: with few samples, outputs that vary too little score low, "
         "so a solver may also pass the floor by chance."
         + " The paired error is the primary measure."
         * bool(records["rmse"].notna().any())
     )
+    return [nearer, *careful]
 
 
 def _footnotes(records: pd.DataFrame, body: pd.DataFrame) -> list[str]:
