@@ -160,16 +160,21 @@ def usual_budget(records: pd.DataFrame) -> int:
 
 
 def clock(records: pd.DataFrame) -> pd.DataFrame:
-    """seconds of sampling, and of these field_seconds and overhead_seconds: of interleaved rounds where there are any.
+    """seconds of sampling, and of these field_seconds and overhead_seconds: of interleaved rounds where there are any,
+    then with the standard error seconds_se of their median.
 
-    Those of the whole cell where field and solver were not kept apart.
+    The field's and the solver's are missing where they are not known apart, as on a GPU; seconds of the whole cell
+    stand in where those of sampling were not kept.
     """
-    field, timed = records["timed_field_seconds"], records["timed_seconds"]
-    found = pd.DataFrame({
-        "field_seconds": field.fillna(records["field_seconds"]),
-        "overhead_seconds": (timed - field).fillna(records["overhead_seconds"]),
+    timed, field = records["timed_seconds"], records["timed_field_seconds"]
+    rest = records["timed_overhead_seconds"].fillna(timed - field)  # runs made before have no median of the rest
+    alone = records["field_seconds"] + records["overhead_seconds"]
+    return pd.DataFrame({
+        "seconds": timed.fillna(alone).fillna(records["sampling_seconds"]).fillna(records["seconds"]),
+        "seconds_se": records["timed_seconds_se"],
+        "field_seconds": (timed - rest).fillna(records["field_seconds"]),
+        "overhead_seconds": rest.fillna(records["overhead_seconds"]),
     })  # fmt: skip
-    return found.assign(seconds=found.sum(axis=1, min_count=2).fillna(records["seconds"]))
 
 
 def sampling_seconds(records: pd.DataFrame) -> pd.Series:

@@ -36,8 +36,9 @@ MEASURED = (
     "fd_data_floor", "set_error", "n", "n_paired",
 )  # fmt: skip
 NUMBERS = (
-    "order", "budget", "nfe", "steps", "seed", "seconds", "field_seconds", "overhead_seconds", "timed_seconds",
-    "timed_seconds_se", "timed_field_seconds", "timed_rounds", "flops", "flops_per_evaluation", "rows", "peak_memory",
+    "order", "budget", "nfe", "steps", "seed", "seconds", "sampling_seconds", "field_seconds", "overhead_seconds",
+    "timed_seconds", "timed_seconds_se", "timed_field_seconds", "timed_overhead_seconds", "timed_rounds",
+    "flops", "flops_per_evaluation", "rows", "peak_memory",
     *MEASURED,
 )  # fmt: skip
 

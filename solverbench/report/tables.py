@@ -109,8 +109,12 @@ def compute_frame(records: pd.DataFrame, quantity: Quantity = DISTANCE) -> pd.Da
     data[["flops", "flops_per_evaluation", "peak_memory"]] = records[["flops", "flops_per_evaluation", "peak_memory"]]
     data = data.join(clock(records))
     data["overhead_per_step"] = data["overhead_seconds"] / records["steps"]
-    base = data[records["solver"] == _baseline(records)].drop_duplicates("budget").set_index("budget")["seconds"]
-    data["seconds_ratio"] = data["seconds"] / data["budget"].map(base)
+    own = data["solver"] == _baseline(records)
+    base = data[own].drop_duplicates("budget").set_index("budget")[["seconds", "seconds_se"]]
+    base, relative = base.reindex(data["budget"]).set_index(data.index), data["seconds_se"] / data["seconds"]
+    data["seconds_ratio"] = data["seconds"] / base["seconds"]
+    data["seconds_ratio_se"] = data["seconds_ratio"] * np.hypot(relative, base["seconds_se"] / base["seconds"])
+    data.loc[own, "seconds_ratio_se"] *= 0.0
     if quantity.spread:
         data["fd_over_floor"] = data["fd"] / records["fd_floor"]
     return data
@@ -136,6 +140,9 @@ def compute_table(run: Run, problem: str) -> Table:
     shown = {name: column for name, column in shown.items() if column.notna().any()}
     columns = {quantity.name: _texts(at, quantity)}
     columns |= {k: [_text(*cell, k == "NFE") for cell in zip(at["status"], v, strict=True)] for k, v in shown.items()}
+    if f"vs {base}" in shown:
+        told_ratio = {"value": here["seconds_ratio"].to_numpy(), "se": here["seconds_ratio_se"].to_numpy()}
+        columns[f"vs {base}"] = _told(at.assign(**told_ratio, below=False))
     body = pd.DataFrame(columns, index=here.index)
     if quantity.spread:
         reached = reach_floor(records)
@@ -162,7 +169,10 @@ def compute_table(run: Run, problem: str) -> Table:
 def _clock_notes(run: Run, records: pd.DataFrame) -> list[str]:
     """How the seconds were taken."""
     if np.isfinite(rounds := records["timed_rounds"].median()):
-        return [f"Seconds are medians of {rounds:g} rounds in which all solvers of a budget take turns, alone."]
+        return [
+            f"Seconds are medians of {rounds:g} rounds in which all solvers of a budget take turns, alone; in "
+            "brackets: standard errors of these medians."
+        ]
     if (jobs := int(run.manifest.get("jobs", 1))) > 1:
         return [f"{jobs} cells ran at once: seconds are of a machine that is shared."]
     return []
