@@ -14,9 +14,11 @@ import numpy as np
 import pandas as pd
 
 from solverbench.errors import UsageError
-from solverbench.report.quantities import QUANTITIES
+from solverbench.report.quantities import BY_START, QUANTITIES
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
     from solverbench.report.quantities import Quantity
@@ -34,8 +36,9 @@ MEASURED = (
     "fd_data_floor", "set_error", "n", "n_paired",
 )  # fmt: skip
 NUMBERS = (
-    "order", "budget", "nfe", "steps", "seed", "seconds", "field_seconds", "overhead_seconds", "timed_seconds",
-    "timed_seconds_se", "timed_field_seconds", "timed_rounds", "flops", "flops_per_evaluation", "rows", "peak_memory",
+    "order", "budget", "nfe", "steps", "seed", "seconds", "sampling_seconds", "field_seconds", "overhead_seconds",
+    "timed_seconds", "timed_seconds_se", "timed_field_seconds", "timed_overhead_seconds", "timed_rounds",
+    "flops", "flops_per_evaluation", "rows", "peak_memory",
     *MEASURED,
 )  # fmt: skip
 
@@ -143,21 +146,27 @@ def load(folder: str | Path | Run) -> Run:
     frame["stochastic"] = (
         frame["stochastic"].isin([True]).groupby(frame["solver"]).transform("any")
     )  # unknown if skipped
-    kept = [array(folder, cell, "squared_errors") for cell in frame["cell"]]
-    frame["squared_errors"] = pd.Series(kept, index=frame.index, dtype=object)
+    kept = [arrays(folder, cell, BY_START) for cell in frame["cell"]]
+    for name in BY_START:
+        frame[name] = pd.Series([found.get(name) for found in kept], index=frame.index, dtype=object)
     frame["label"] = _labels(frame)
     return Run(folder, manifest, _by_family(_filled(frame)), warnings)
 
 
 def array(folder: Path, name: str, key: str) -> NDArray[Any] | None:
     """An array that a run has kept; None where there is none or the file is damaged, as after a crash."""
+    return arrays(folder, name, (key,)).get(key)
+
+
+def arrays(folder: Path, name: str, keys: Collection[str]) -> dict[str, NDArray[Any]]:
+    """Of some arrays those that a run has kept; none where the file is damaged."""
     from zipfile import BadZipFile
 
     try:
         with (folder / "arrays" / f"{name}.npz").open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return np.asarray(archive[key])
-    except (OSError, EOFError, KeyError, ValueError, BadZipFile):
-        return None
+            return {key: np.asarray(archive[key]) for key in keys if key in archive}
+    except (OSError, EOFError, ValueError, BadZipFile):
+        return {}
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -227,7 +236,7 @@ def _by_family(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _filled(frame: pd.DataFrame) -> pd.DataFrame:
     """Give a cell that was not run, because another solver's program is identical, that one's results."""
-    measured = [*MEASURED, "status", "squared_errors"]
+    measured = [*MEASURED, "status", *BY_START]
     bare = frame["same_as"].notna() & frame["status"].isin(["ok", "skipped"]) & frame[list(MEASURED)].isna().all(axis=1)
     for i in frame.index[bare]:
         row = frame.loc[i]
