@@ -9,13 +9,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import small
 
+from solverbench.cli import main
 from solverbench.errors import UsageError
 from solverbench.methods.user import load_file
+from solverbench.problems.base import ProblemSpec, build
 from solverbench.run import cells, cluster, remote, runner, store, suite
 from solverbench.run.workers import Limits, Processes
 
@@ -230,3 +233,50 @@ def test_what_cannot_be_is_said_before_the_run(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match=r"needs dask.distributed: pip install 'solverbench\[cluster\]'"):
         list(cluster.Dask(None, 1, cluster.Limits(), False)([]))
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr("solverbench.engines.cupy.device.why_not", lambda: "torch sees no GPU")
+
+
+def test_a_worker_says_why_it_has_no_gpu_where_that_is_asked(no_gpu, monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
+    state = SimpleNamespace(total_resources={"GPU": 1.0}, nthreads=2)
+    monkeypatch.setattr(distributed, "get_worker", lambda: SimpleNamespace(state=state))
+    assert remote.greet(True) == remote.Greeting(remote.versions(), {"GPU": 1.0}, 2, "torch sees no GPU")
+    assert remote.greet(False) == remote.Greeting(remote.versions(), {"GPU": 1.0}, 2)
+
+
+def test_whoever_gives_out_cells_needs_no_gpu(no_gpu, home, capsys, monkeypatch):
+    """Where cells run is asked, unless something is computed here as well; a resumed run keeps its device."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main(["run", "--suite", str(home / "small.toml"), "--dry-run", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        return end.value.code, out.count("spectrum"), err
+
+    away = ["--executor", "dask", "--scheduler", "tcp://127.0.0.1:1"]
+    here = "device 'cuda' cannot be used here: torch sees no GPU"
+    assert run("--device", "cuda", *away) == (0, 4, "")
+    for code, _, err in (run("--device", "cuda"), run("--device", "cuda", *away, "--timing", 3),
+                         run("--device", "cuda", "--executor", "dask")):  # fmt: skip
+        assert (code, here in err) == (2, True)
+    code, _, err = run("--device", "auto", *away)
+    assert (code, "say cuda or cpu with --scheduler" in err) == (2, True)
+
+    folder = store.RunFolder(home, "small", "r")
+    asked = {"suite": str(home / "small.toml"), "scale": "full", "solvers": [], "problems": [], "nfe": [], "seed": 0}
+    folder.manifest({"asked": asked | {"device": "cuda"}, "suite_hash": suite.load(asked["suite"]).digest})
+    folder.close()
+    monkeypatch.setattr(store.RunFolder, "again", lambda path: folder)
+    code, _, err = run("--resume", folder.path)
+    assert (code, here in err) == (2, True)
+    assert run("--resume", folder.path, *away) == (0, 4, "")
+
+
+def test_a_network_is_opened_on_the_cpu_where_its_cells_are_only_given_out(no_gpu):
+    made = build(ProblemSpec("a", "cifar10-unet", "trajectory", device="cuda"), 0)
+    assert (made.spec.device, made.field.device.type) == ("cuda", "cpu")
