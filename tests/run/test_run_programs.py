@@ -35,14 +35,10 @@ schema = 1
 name = "small"
 nfe = [3]
 solvers = ["ddim", "heun"]
-[[problems]]
-name = "spectrum"
-field = "spectrum.npy"
-kind = "law"
-[[problems]]
-name = "program"
-field = "fields.py:field"
-kind = "law"
+problems = [
+  {name = "spectrum", field = "spectrum.npy", kind = "law"},
+  {name = "program", field = "fields.py:field", kind = "law"},
+]
 """
 
 QUICK = "from solverbench import cli, report; report.render = lambda *_: []; cli.main()"
