@@ -88,15 +88,9 @@ def command(
     The folder OUT/SUITE/RUN holds manifest.json, cells.jsonl (one line per finished cell, written at once), tables,
     figures and sheets of samples. --json prints an event a line as it happens instead of tables: docs/runs.md.
     """
-    from solverbench.engines.devices import choose
     from solverbench.run.store import RunFolder
 
-    choice = choose(device)
-    if choice.name == "cuda" and memory is not None:
-        raise UsageError("--memory limits addresses, of which CUDA reserves far more than it uses: leave it out")
-    if device == "auto" and not quiet:
-        click.echo(f"device {choice.name}: {choice.why}", err=True)
-    asked = {
+    asked: dict[str, Any] = {
         "suite": suite,
         "scale": scale,
         "solvers": solvers,
@@ -104,10 +98,14 @@ def command(
         "nfe": nfe,
         "seed": seed,
         "spectrum": spectrum,
-        "device": choice.name,
+        "device": device,
     }
     folder = RunFolder.again(resume) if resume else None
-    loaded, selection = select(**(_asked_before(folder.path) if folder else asked))
+    asked = _asked_before(folder.path) if folder else asked
+    asked["device"] = _device(asked.get("device", "cpu"), scheduler is not None and not timing, quiet)
+    if asked["device"] == "cuda" and memory is not None:
+        raise UsageError("--memory limits addresses, of which CUDA reserves far more than it uses: leave it out")
+    loaded, selection = select(**asked)
     if dry_run:
         rows = [
             {"cell": c.id, "problem": c.problem.spec.name, "solver": str(c.solver), "budget": c.budget, "seed": c.seed}
@@ -135,13 +133,26 @@ def select(
     device: str = "cpu",
 ) -> tuple[Any, Any]:
     """The suite and the cells that options of this verb mean."""
-    from solverbench.engines.devices import choose
     from solverbench.run import cells
     from solverbench.run import suite as suites
 
-    loaded = suites.load(suite, scale=scale).on(spectrum).by(choose(device).name)
+    loaded = suites.load(suite, scale=scale).on(spectrum).by(device)
     names = [resolved for spec in solvers for resolved in resolve_solver(spec)]
     return loaded, cells.select(loaded, solvers=names, problems=problems, nfe=nfe, seed=seed)
+
+
+def _device(asked: str, elsewhere: bool, quiet: bool) -> str:
+    """ "cuda" or "cpu". Where all that is computed is computed elsewhere, it is asked there whether there is a GPU."""
+    from solverbench.engines.devices import choose
+
+    if elsewhere and asked == "cuda":
+        return asked
+    if elsewhere and asked == "auto":
+        raise UsageError("--device auto would be this machine's choice for others: say cuda or cpu with --scheduler")
+    choice = choose(asked)
+    if asked == "auto" and not quiet:
+        click.echo(f"device {choice.name}: {choice.why}", err=True)
+    return choice.name
 
 
 def _asked_before(folder: Path) -> dict[str, Any]:
@@ -154,7 +165,7 @@ def _asked_before(folder: Path) -> dict[str, Any]:
         raise UsageError(f"{folder} does not say what was asked for (an older version wrote it): start a new run")
     if suites.load(asked["suite"], scale=asked["scale"]).digest != manifest["suite_hash"]:
         raise UsageError(f"suite {asked['suite']!r} has changed since {folder} was begun: start a new run")
-    for file, digest in manifest.get("solver_files", {}).items():
+    for file, digest in manifest.get("files", {}).items():
         if not Path(file).is_file() or hashlib.sha256(Path(file).read_bytes()).hexdigest() != digest:
             raise UsageError(f"{file} has changed since {folder} was begun: start a new run")
     return asked

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from solverbench.engines.devices import HOME, runner
+from solverbench.engines.devices import HOME, choose, runner
 from solverbench.errors import BudgetError, PlanError, UsageError, nearest
 from solverbench.fields.base import lacks
 from solverbench.grids import Grid, grid
@@ -159,7 +159,7 @@ class OnField:
         self.spec, self.seed = spec, seed
         options = {key: getattr(spec, key) for key in ("label", "guidance") if getattr(spec, key) is not None}
         if spec.device != "cpu" and spec.kind == "trajectory":  # a network; fields in closed form are where states are
-            options["device"] = HOME[spec.device]
+            options["device"] = HOME[choose("auto").name]  # where cells are only given out there need be no GPU
         self.field: Any = load(spec.field, spec.path, **options)
         try:
             self.grid(2)

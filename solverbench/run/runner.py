@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from solverbench.run.bench import Bench, Done, Event, Notice, Prepared, Shown
 from solverbench.run.cache import Cache
 from solverbench.run.cells import Cell, Selection
-from solverbench.run.store import RunFolder, command_line, solver_files
+from solverbench.run.store import RunFolder, command_line, own_files
 from solverbench.run.suite import Suite
 from solverbench.run.timing import in_rounds
 from solverbench.threads import on_one_thread
@@ -117,7 +117,7 @@ def _manifest(suite: Suite, selection: Selection, asked: dict[str, Any] | None) 
         "scale": suite.scale,
         "command": command_line(),
         "asked": asked,
-        "solver_files": solver_files(),
+        "files": own_files(selection.cells),
         "seed": selection.cells[0].seed,
         "cells": len(selection.cells),
         "nfe": sorted({cell.budget for cell in selection.cells}),

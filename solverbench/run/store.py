@@ -17,17 +17,21 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from solverbench.errors import StorageError, UsageError
+
+if TYPE_CHECKING:
+    from solverbench.run.cells import Cell
 
 SCHEMA = 1
 
@@ -165,11 +169,20 @@ def _finished(content: bytes) -> set[str]:
     return {cell for cell, status in last.items() if status != "failed"}
 
 
-def solver_files() -> dict[str, str]:
-    """The user's own programs that registered solvers, with their sha256."""
+def own_files(cells: Iterable[Cell]) -> dict[str, str]:
+    """The user's own files that numbers of these cells come from, with their sha256.
+
+    Programs that registered solvers, fields, what programs import from beside them, and files that are options.
+    """
+    from solverbench.fields.opening import local_files
     from solverbench.methods.user import files
 
-    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files() if file.is_file()}
+    cells = tuple(cells)
+    fields, solvers = {cell.problem.spec.field for cell in cells}, {str(cell.solver): cell.solver for cell in cells}
+    local = [entry[1] for name in [*map(str, files()), *fields] if (entry := local_files(name))]
+    options = [Path(value) for solver in solvers.values() for value in solver.options.values() if type(value) is str]
+    found = sorted({file.absolute() for file in chain(*local, options) if file.is_file()})
+    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in found}
 
 
 def surroundings() -> dict[str, Any]:
