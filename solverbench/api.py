@@ -37,7 +37,7 @@ def find_solver(solver: SolverLike) -> Solver:
         return ADAPTIVE.get(solver) or SOLVERS[solver]
     if (found := SOLVERS.of(solver)) is not None:
         return found
-    raise UsageError(f"{solver!r} is not a solver: register the function with @solverbench.solver(name)")
+    raise UsageError(f"{solver!r} is no solver: give its name, or register the function with @solverbench.solver(name)")
 
 
 def plan(solver: SolverLike, path: str | Path, grid: GridLike, *, prediction: Prediction | None = None) -> Plan:
@@ -73,8 +73,10 @@ def log_likelihood(
     mixtures have. Returns a Likelihood with log_p and bits (per dimension), (n,). Raises UsageError for other fields,
     and for solvers that draw noise or jump.
     """
+    from solverbench.fields.base import check_field
     from solverbench.measures.likelihood import log_likelihood as compute
 
+    check_field(field)
     return compute(field, x, find_solver(solver), on_path(grid, field.path), start)
 
 

@@ -55,9 +55,10 @@ def ipndm_v(x: State, path: Path, grid: Grid, *, points: int = 4) -> State:
     """iPNDM_v as published (diff-sampler, `ipndm_v_sampler`): coefficients meant for the steps that are taken.
 
     Those of two values are right. In those of three a parenthesis closes late: the ratio of products of steps
-    multiplies a part of the second difference's weight instead of the whole. In those of four, besides, the oldest
-    value has h_1/h_2 where h_2/h_3 belongs, so the coefficients do not sum to one: on uneven steps it does not
-    converge. deis-rhoab1, 2 and 3 are what it is meant to be.
+    multiplies a part of the second difference's weight instead of the whole. In those of four, besides, a sign in the
+    third difference's weight is + where - belongs, wrong on even steps too, and the oldest value has h_1/h_2 where
+    h_2/h_3 belongs, so the coefficients do not sum to one: on uneven steps it does not converge. With these three
+    mended they are deis-rhoab1, 2 and 3.
     """
     if points not in EVEN:
         raise UsageError(f"ipndm-v: points must be from 1 to 4, got {points}")

@@ -65,10 +65,12 @@ class Solver:
         return replace(self, options={**self.options, **given})
 
     def _converted(self, key: str, value: Any) -> Any:
-        """A value for an option: a strength as an `Eta`, others as they are."""
+        """A value for an option: a strength as an `Eta`, others as they are. Raises UsageError for nan."""
         if key not in self.options:
             known = nearest(key, self.options) or "; it takes none"
             raise UsageError(f"solver {self.name!r} has no option {key!r}{known}")
+        if value != value:  # nan passes every check by comparison
+            raise UsageError(f"solver {self.name!r}: option {key} is {value}, which is no number")
         return Eta.of(value) if isinstance(self.options[key], Eta) else value
 
     def plan(self, path: Path, grid: Grid, prediction: Prediction = "x0") -> Plan:
@@ -178,8 +180,7 @@ class Registry(Mapping[str, S], Generic[S]):
     def of(self, function: Callable[..., State]) -> S | None:
         """The solver made of a function: of several names, the one whose options are the function's own defaults."""
         names = [s for s in self._solvers.values() if s.function is function]
-        own = keyword_defaults(function)
-        return next((s for s in names if s.options == own), names[0] if names else None)
+        return next((s for s in names if s.options == keyword_defaults(function)), names[0] if names else None)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._solvers)
