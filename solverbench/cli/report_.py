@@ -27,7 +27,9 @@ def command(run: Path, formats: str, figures: str, sheets: bool, only: tuple[str
     loaded = load(run)
     wanted = () if figures == "none" else tuple(figures.split(","))
     tables = tuple(formats.split(","))
-    written = report.render(loaded, figures=wanted, tables=tables, sheets=sheets, only=only or ("*",), slim=slim)
+    written = report.render(
+        loaded, wanted, tables, sheets, only or ("*",), slim, say=lambda text: click.echo(text, err=True)
+    )
     click.echo(report.summary(loaded))
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,13 +34,15 @@ def render(
     sheets: bool = True,
     only: Sequence[str] = ("*",),
     slim: str | Path | None = None,
+    say: Callable[[str], object] = lambda text: None,
 ) -> list[Path]:
     """Write tables/, figures/ and sheets/ into a run's folder and return the files, also of a run that is not complete.
 
     run: the folder, or what `load` made of it. only: patterns of the names of figures and sheets, without ending.
     slim: another folder, for a copy of the run without its arrays (`slim.records_alone`), which gets all files; tables
     and figures are then made from the copy, as whoever has it can make them, and sheets, which need arrays, from the
-    run. Raises UsageError for an unknown format, a folder that is no run, or a copy that would replace another's.
+    run. say: gets a line for each reason for which there is no figure. Raises UsageError for an unknown format, a
+    folder that is no run, or a copy that would replace another's.
     """
     _known("figure", figures, FIGURES)
     _known("table", tables, FORMATS)
@@ -56,7 +58,7 @@ def render(
     if figures:
         from solverbench.report.figures import save
 
-        paths += save(run, run.folder / "figures", figures, only)
+        paths += save(run, run.folder / "figures", figures, only, say)
     if sheets:
         from solverbench.report.sheets import sheets as make_sheets
 

@@ -6,7 +6,9 @@ Functions of the records of one problem, without text: what tables, figures and 
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     from solverbench.report.quantities import Quantity
 
+P = ParamSpec("P")
+T = TypeVar("T")
 IDENTITY = (
     "problem", "label", "solver", "order", "family", "stochastic", "same_as", "grid", "seed", "budget", "nfe", "steps",
     "status", "reason",
@@ -36,15 +40,24 @@ def tidy(records: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
     exact samples have a score, the best is the nearest to it, as fewer samples than dimensions reward outputs that vary
     too little.
     """
-    key = id(records), quantity.key
-    if key not in _TIDY or _TIDY[key][0]() is not records:  # tables, figures and the page ask for the same
-        _TIDY[key] = weakref.ref(records, lambda _: _TIDY.pop(key, None)), _tidied(records, quantity)
-    return _TIDY[key][1].copy()
+    return _tidied(records, quantity).copy()
 
 
-_TIDY: dict[tuple[int, str], tuple[weakref.ref[pd.DataFrame], pd.DataFrame]] = {}
+def remembered(found: Callable[Concatenate[pd.DataFrame, P], T]) -> Callable[Concatenate[pd.DataFrame, P], T]:
+    """A function of a frame, computed once while the frame lives: tables, figures and the page ask for the same."""
+    known: dict[Any, tuple[weakref.ref[pd.DataFrame], T]] = {}
+
+    @wraps(found)
+    def asked(records: pd.DataFrame, /, *rest: P.args, **named: P.kwargs) -> T:
+        key = id(records), *rest
+        if key not in known or known[key][0]() is not records:
+            known[key] = weakref.ref(records, lambda _: known.pop(key, None)), found(records, *rest, **named)
+        return known[key][1]
+
+    return asked
 
 
+@remembered
 def _tidied(records: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
     data = records[list(IDENTITY)].copy()
     data["quantity"] = quantity.key
@@ -119,6 +132,7 @@ def wide(data: pd.DataFrame, column: str) -> pd.DataFrame:
     return table.reindex(index=pd.unique(data["label"]), columns=sorted(table.columns))
 
 
+@remembered
 def twins(records: pd.DataFrame) -> tuple[dict[str, str], dict[str, dict[str, list[int]]]]:
     """Solvers that are the same program as an earlier one: at every budget, and {solver: {other: budgets}} at some."""
     always: dict[str, str] = {}

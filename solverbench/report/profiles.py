@@ -67,9 +67,15 @@ def profile(ratio: pd.DataFrame, within: NDArray[np.float64]) -> pd.DataFrame:
 
 def undominated(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which rows of costs (n, k) no other row undercuts in one column without exceeding it in another."""
-    no_more = np.all(costs[None] <= costs[:, None], axis=2)
-    less = np.any(costs[None] < costs[:, None], axis=2)
-    return np.asarray(~np.any(no_more & less, axis=1) & np.isfinite(costs).all(axis=1))
+    found = np.zeros(len(costs), dtype=bool)
+    left = np.lexsort(costs.T[::-1])  # what undercuts a row comes before it
+    left = left[np.isfinite(costs[left]).all(axis=1)]
+    while left.size:
+        first = costs[left[0]]
+        found[left[0]] = True
+        beaten = np.all(first <= costs[left], axis=1) & np.any(first < costs[left], axis=1)
+        left = left[~beaten][1:]
+    return found
 
 
 def pareto(data: pd.DataFrame) -> pd.DataFrame:

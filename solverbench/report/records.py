@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,13 @@ from solverbench.errors import UsageError
 from solverbench.report.quantities import BY_START, QUANTITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
     from solverbench.report.quantities import Quantity
 
+T = TypeVar("T")
 TEXT = ("cell", "problem", "kind", "solver", "family", "status", "reason", "same_as", "grid")
 MEASURED = (
     "w2", "w2_initialisation", "w2_truncation", "w2_discretisation",
@@ -53,6 +55,8 @@ class Run:
     warnings: list[str] = field(default_factory=list)
     elsewhere: int = 0
     """Records that the run has and `records` leaves out."""
+    part: str = ""
+    """Which part of the run `records` are, for titles."""
     _of: dict[str, pd.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -82,7 +86,7 @@ class Run:
             return f"complete: {self.finished} cells"
         return f"incomplete: {self.finished} of {self.planned} cells"
 
-    @property
+    @cached_property
     def problems(self) -> list[tuple[str, str]]:
         """(name, kind) of the problems that have records, in the manifest's order."""
         found = dict(zip(self.records["problem"], self.records["kind"], strict=True))
@@ -116,9 +120,10 @@ class Run:
 
     @property
     def caveat(self) -> str:
-        """What every title has to say: at which scale the run is if not the usual one, and that it is not complete."""
+        """What every title has to say: an unusual scale, which part of the run this is, that it is not complete."""
         scale = self.manifest.get("scale", "full")
-        return "; ".join([f"{scale} settings"] * (scale != "full") + [self.progress] * (not self.complete))
+        unfinished = "" if self.complete else self.progress
+        return "; ".join(filter(None, ["" if scale == "full" else f"{scale} settings", self.part, unfinished]))
 
     def titled(self, text: str) -> str:
         """A title with its caveat."""
@@ -146,27 +151,38 @@ def load(folder: str | Path | Run) -> Run:
     frame["stochastic"] = (
         frame["stochastic"].isin([True]).groupby(frame["solver"]).transform("any")
     )  # unknown if skipped
-    kept = [arrays(folder, cell, BY_START) for cell in frame["cell"]]
+    kept = _kept(folder, frame["cell"])
     for name in BY_START:
-        frame[name] = pd.Series([found.get(name) for found in kept], index=frame.index, dtype=object)
+        frame[name] = pd.Series([arrays.get(name) for arrays, _ in kept], index=frame.index, dtype=object)
+    frame["images"] = [images for _, images in kept]
     frame["label"] = _labels(frame)
     return Run(folder, manifest, _by_family(_filled(frame)), warnings)
 
 
 def array(folder: Path, name: str, key: str) -> NDArray[Any] | None:
     """An array that a run has kept; None where there is none or the file is damaged, as after a crash."""
-    return arrays(folder, name, (key,)).get(key)
+    return _of_archive(folder, name, lambda archive: np.asarray(archive[key]))
 
 
-def arrays(folder: Path, name: str, keys: Collection[str]) -> dict[str, NDArray[Any]]:
-    """Of some arrays those that a run has kept; none where the file is damaged."""
+def _of_archive(folder: Path, name: str, read: Callable[[Any], T]) -> T | None:
     from zipfile import BadZipFile
 
     try:
         with (folder / "arrays" / f"{name}.npz").open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {key: np.asarray(archive[key]) for key in keys if key in archive}
-    except (OSError, EOFError, ValueError, BadZipFile):
-        return {}
+            return read(archive)
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile):
+        return None
+
+
+def _kept(folder: Path, cells: Iterable[str]) -> list[tuple[dict[str, NDArray[Any]], bool]]:
+    """Of each cell what it has kept by start, and whether it has images."""
+
+    def read(archive: Any) -> tuple[dict[str, NDArray[Any]], bool]:
+        return {key: np.asarray(archive[key]) for key in BY_START if key in archive.files}, "images" in archive.files
+
+    there = {path.stem for path in (folder / "arrays").glob("*.npz")}
+    found = (_of_archive(folder, cell, read) if cell in there else None for cell in cells)
+    return [one or ({}, False) for one in found]
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

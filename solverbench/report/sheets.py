@@ -33,6 +33,8 @@ def sheets(run: Run, folder: Path, only: Sequence[str] = ("*",)) -> list[Path]:
     for problem, _ in run.alone:
         exact = kept_images(run.folder, f"reference-{problem}")
         for label, rows in run.of(problem).groupby("label", sort=False):
+            if not rows["images"].any():
+                continue
             path = _free(folder, f"{problem}-{label}", paths)
             if not any(fnmatchcase(path.stem, pattern) for pattern in only):
                 continue
@@ -48,7 +50,7 @@ def _sheet(title: str, rows: pd.DataFrame, folder: Path, exact: NDArray[np.uint8
     """The sheet of one solver, or None if it has no image; a cell without images is a row that says why."""
     from PIL import Image, ImageDraw, ImageFont
 
-    kept = [kept_images(folder, cell) for cell in rows["cell"]]
+    kept = [kept_images(folder, cell) if has else None for cell, has in zip(rows["cell"], rows["images"], strict=True)]
     first = next((images for images in kept if images is not None), None)
     if first is None:
         return None

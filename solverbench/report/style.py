@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,8 @@ GREY = "#b8b8b8"
 ACCENT = "#0173b2"
 DARK = "#444444"
 MARKERS = "osD^vP*Xph<>"
-LONG = 60.0
-"""A logarithmic axis over a larger factor has numbers at powers of ten only."""
+TICKS = 6
+"""Numbers on a logarithmic axis."""
 FAMILIES = (
     "runge-kutta", "unipc", "dpm-solver++", "deis", "exponential", "dpm-solver", "ddim", "sde", "edm", "flow-map",
     "pndm",
@@ -27,9 +28,11 @@ RULES: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 7,
+    "text.parse_math": False,  # names may have dollars
     "axes.titlesize": 7.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # where it would be anyhow, without laying out every tick to find that out
     "axes.labelsize": 7,
     "xtick.labelsize": 6.5,
     "ytick.labelsize": 6.5,
@@ -97,30 +100,42 @@ def nfe_axis(axes: Axes, values: Iterable[float]) -> None:
     axes.set_xticks([], minor=True)
 
 
-def plain_axis(axes: Axes, values: Iterable[float]) -> None:
-    """A logarithmic horizontal axis with numbers at 1, 2, 5 or, where it is long, at the powers of ten."""
-    axes.set_xscale("log")
-    plain_numbers(axes.xaxis, values)
+def round_numbers(axis: Axis) -> None:
+    """Ticks of a logarithmic axis, once its limits are set: numbers, or powers of ten where some would be long."""
+    low, high = sorted(axis.get_view_interval())
+    ticks = round_between(low, high)
+    powers = bool(ticks) and not 1e-3 <= min(ticks) <= max(ticks) < 1e4
+    axis.set_ticks(ticks, labels=[power(t) if powers else f"{t:g}" for t in ticks])
+    axis.set_ticks([], minor=True)
 
 
-def plain_numbers(axis: Axis, values: Iterable[float]) -> None:
-    """Numbers as they are at 1, 2, 5 or, where a logarithmic axis is long, at the powers of ten."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+def round_between(low: float, high: float) -> list[float]:
+    """Round numbers from low to high, both positive: of the usual sets the finest that has no more than `TICKS`."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    coarse = [((1,), every) for every in range(1, last - first + 1)]
+    for leading, every in ((1, 2, 3, 4, 5, 6, 8), 1), ((1, 2, 5), 1), *coarse:
+        exponents = range(first - first % every, last + 1, every)
+        found = [v for k in exponents for n in leading if low <= (v := float(f"{n}e{k}")) <= high]
+        if len(found) <= TICKS:
+            break
+    return found
 
-    good = [v for v in values if v > 0]
-    long = not good or max(good) / min(good) > LONG
-    axis.set_major_locator(LogLocator(subs=(1.0,) if long else (1.0, 2.0, 5.0)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
+
+def power(value: float) -> str:
+    """10⁻³, or 2·10⁻³."""
+    leading, exponent = f"{value:.0e}".split("e")
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{raised}" if leading == "1" else f"{leading}·10{raised}"
 
 
 def slope_guide(axes: Axes, orders: Iterable[int] = (1, 2, 3)) -> None:
-    """Directions of errors that fall like 1/NFE^k, as a fan in the lower left corner of log-log axes."""
+    """Directions of errors that fall like 1/NFE^k, as a fan in log-log axes, where no line crosses it."""
     import numpy as np
 
     (left, right), (bottom, top) = np.log10(axes.get_xlim()), np.log10(axes.get_ylim())
-    x = left + 0.05 * (right - left)
-    y = bottom + 0.34 * (top - bottom)
+    if (place := _free(axes)) is None:
+        return
+    x, y = left + place[0] * (right - left), bottom + place[1] * (top - bottom)
     longest, deepest = 0.2 * (right - left), 0.25 * (top - bottom)
     labelled = 0.0
     for k in orders:
@@ -136,3 +151,22 @@ def slope_guide(axes: Axes, orders: Iterable[int] = (1, 2, 3)) -> None:
     axes.annotate(
         "order", (10**x, 10**y), xytext=(-2, 3), textcoords="offset points", fontsize=6, color=DARK, va="bottom"
     )
+
+
+def _free(axes: Axes) -> tuple[float, float] | None:
+    """Of some places for a fan, as fractions of the axes, the first that no line comes near."""
+    import numpy as np
+    from matplotlib.collections import LineCollection
+
+    drawn: list[Any] = [np.asarray(line.get_xydata()) for line in axes.lines]
+    drawn += [p.vertices for c in axes.collections if isinstance(c, LineCollection) for p in c.get_paths()]
+    to_axes = axes.transData + axes.transAxes.inverted()
+    part = np.linspace(0, 1, 24)[:, None, None]
+    points = [np.empty((0, 2))]
+    for line in drawn:
+        at = to_axes.transform(line)
+        points.append((at[:-1] + part * np.diff(at, axis=0)).reshape(-1, 2))
+    x, y = np.concatenate(points).T
+    places = [(x0, y0) for y0 in (0.34, 0.9, 0.62, 0.48, 0.76) for x0 in (0.05, 0.72)]
+    met = [np.any((x > x0 - 0.04) & (x < x0 + 0.27) & (y > y0 - 0.3) & (y < y0 + 0.09)) for x0, y0 in places]
+    return next((place for place, crossed in zip(places, met, strict=True) if not crossed), None)

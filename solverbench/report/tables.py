@@ -269,19 +269,21 @@ def _text(status: str, value: float, integer: bool = False) -> str:
 def _headed(records: pd.DataFrame, body: pd.DataFrame, measured: bool = False) -> pd.DataFrame:
     """Put the solver, with what it is identical to, and its claimed order in front; and the measured one, if asked."""
     same = twins(records)[0]
-    known = records.drop_duplicates("label").set_index("label")
+    columns = ["label", "solver", "family", "stochastic", "order"]
+    known = records[columns].drop_duplicates("label").set_index("label").to_dict("index")
+    of = [known[name] for name in body.index]
     names = [
-        f"{'→ ' if known['family'][name] == 'user' else ''}{name}{' †' if known['stochastic'][name] else ''}"
+        f"{'→ ' if k['family'] == 'user' else ''}{name}{' †' if k['stochastic'] else ''}"
         f"{f' = {same[name]}' if name in same else ''}"
-        for name in body.index
+        for name, k in zip(body.index, of, strict=True)
     ]
-    orders = ["-" if np.isnan(known["order"][name]) else f"{known['order'][name]:g}" for name in body.index]
+    orders = ["-" if np.isnan(k["order"]) else f"{k['order']:g}" for k in of]
     body = body.copy()
     body.insert(0, "solver", names)
     body.insert(1, "claimed" if measured else "order", orders)
     if measured:
         registered = {*solvers()}  # asked once: who is not there is looked for among all installed packages
-        names = [str(known["solver"][name]) for name in body.index]
+        names = [str(k["solver"]) for k in of]
         body.insert(2, "measured", [_attained(name) if name.split("[")[0] in registered else "-" for name in names])
     return body
 

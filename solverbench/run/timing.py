@@ -29,8 +29,8 @@ def in_rounds(
 
     Added are timed_seconds, the median over `rounds` of one run on all samples, its standard error, the medians of what
     of it was the field's (timed_field_seconds) and of the rest (timed_overhead_seconds), and timed_rounds.
-    Cells that are another's program have that one's numbers; those that have been timed are left. Raises UsageError for fewer
-    than three rounds.
+    Cells that are another's program have that one's numbers; those that have been timed are left. Raises UsageError for
+    fewer than three rounds.
     """
     records = {r["cell"]: r for r in folder.records()}
     cells = [cell for cell in selection.cells if _wanted(cell, records.get(cell.id))]

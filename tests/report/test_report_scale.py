@@ -12,8 +12,8 @@ import pytest
 from synthetic import measure, write_run
 
 from solverbench.report import load
+from solverbench.report.excerpt import MOST, excerpt
 from solverbench.report.html import write_html
-from solverbench.report.html.excerpt import MOST, excerpt
 from solverbench.run.store import RunFolder
 
 PROBLEMS, PAIRED, STARTS = 10, 2, 64

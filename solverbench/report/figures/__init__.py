@@ -12,7 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
 from solverbench.errors import UsageError, nearest
-from solverbench.report.records import array
+from solverbench.report.excerpt import thinned
+from solverbench.report.figures.page import NothingError
+from solverbench.report.layout import listed
 from solverbench.report.style import style
 
 if TYPE_CHECKING:
@@ -42,8 +44,6 @@ class Kind:
     about: str
     suits: tuple[str, ...] = ("law", "paired", "trajectory")
     """Kinds of problems."""
-    column: str = ""
-    """A column of the records that must not be empty, or "images" or "along", which are kept in arrays."""
 
     def draw(self, wish: Wish) -> Figure:
         """The figure, in the caller's style."""
@@ -51,20 +51,20 @@ class Kind:
         return figure
 
 
-NAMES = ("label", "solver", "same_as", "problem", "family")
+SAMPLED = ("paired", "trajectory")
+BUDGETS = 24
+"""Of so many a line of a panel can show the points."""
 KINDS = {
     "work-precision": Kind("work_precision", "run", "error by model evaluations, with slopes and floors"),
-    "work-seconds": Kind("work_seconds", "run", "error by seconds of sampling", column="field_seconds"),
+    "work-seconds": Kind("work_seconds", "run", "error by seconds of sampling"),
     "pareto": Kind("pareto", "run", "what no other choice beats in evaluations and in the errors of all problems"),
     "ranks": Kind("rank_table", "run", "places of the solvers on every problem, as far as the data tell them apart"),
     "profile": Kind("profile", "run", "performance profile: how often within a factor of the best (Dolan-More)"),
     "families": Kind("families", "problem", "error by model evaluations, a panel per family"),
-    "fd-compute": Kind("compute", "problem", "FD_pixel by evaluations, operations, seconds", ("paired",), "fd"),
+    "fd-compute": Kind("compute", "problem", "FD_pixel by evaluations, operations, seconds", ("paired",)),
     "split": Kind("split", "problem", "the parts of the error", ("law",)),
-    "samples": Kind("samples", "problem", "what solvers make of one noise, and how far off", column="images"),
-    "along-paired": Kind(
-        "along_paired", "problem", "paired error at every time of the grid", ("paired", "trajectory"), "along"
-    ),
+    "samples": Kind("samples", "problem", "what solvers make of one noise, and how far off", SAMPLED),
+    "along-paired": Kind("along_paired", "problem", "paired error at every time of the grid", SAMPLED),
     "transfer": Kind("transfer", "solvers", "error by eigenvalue of the data: a solver's transfer function"),
     "along": Kind("along", "solvers", "error along the trajectory"),
     "stability": Kind("stability", "solvers", "region of absolute stability"),
@@ -74,33 +74,20 @@ KINDS = {
 
 
 def figures(run: Run) -> dict[str, Callable[[], Figure]]:
-    """Name of the file -> function that draws it; empty where nothing has finished."""
+    """Name of the file -> function that draws it, which raises NothingError where the records have nothing for it."""
     return {
-        name: lambda k=kind, p=problem: KINDS[k].draw(_literal(Wish(run, p)))  # type: ignore[misc]
+        name: lambda k=kind, p=problem: KINDS[k].draw(Wish(run, p))  # type: ignore[misc]
         for kind in KINDS
         for problem, name in _places(kind, run)
     }
 
 
 def _places(kind: str, run: Run) -> list[tuple[str, str]]:
-    """(problem, name of the file) of every figure of a kind that a run has."""
+    """(problem, name of the file) of every figure that a kind may have of a run."""
     known = KINDS[kind]
-    good = [
-        problem
-        for problem, k in run.alone
-        if k in known.suits and (run.of(problem)["status"] == "ok").any() and _has(run, problem, known.column)
-    ]
     if known.of == "run":
-        return [("", kind)] if good else []
-    return [(problem, f"{kind}-{problem}") for problem in good] if known.of == "problem" else []
-
-
-def _has(run: Run, problem: str, column: str) -> bool:
-    if column == "images":
-        return (run.folder / "arrays" / f"reference-{problem}.npz").is_file()
-    if column == "along":
-        return any(array(run.folder, cell, "along") is not None for cell in run.of(problem)["cell"])
-    return not column or bool(run.of(problem)[column].notna().any())
+        return [("", kind)] if run.alone else []
+    return [(problem, f"{kind}-{problem}") for problem, k in run.alone if known.of == "problem" and k in known.suits]
 
 
 def draw(kind: str, wish: Wish) -> Figure:
@@ -113,14 +100,19 @@ def draw(kind: str, wish: Wish) -> Figure:
     if wish.run is None:
         raise UsageError(f"figure {kind!r} is drawn from a run: name its folder")
     run = _narrowed(wish.run, wish.solvers)
-    places = _places(kind, run)
-    problems = [problem for problem, _ in places]
-    if not places:
-        raise UsageError(f"the run {str(run.folder)!r} has nothing to draw {kind!r} from")
-    if wish.problem and wish.problem not in problems and KINDS[kind].of == "problem":
-        raise UsageError(f"no figure {kind!r} of problem {wish.problem!r}{nearest(wish.problem, problems)}")
-    with style():
-        return KINDS[kind].draw(_literal(replace(wish, run=run, problem=wish.problem or problems[0])))
+    problems = [problem for problem, _ in _places(kind, run)]
+    if wish.problem and KINDS[kind].of == "problem":
+        if wish.problem not in problems:
+            raise UsageError(f"no figure {kind!r} of problem {wish.problem!r}{nearest(wish.problem, problems)}")
+        problems = [wish.problem]
+    why = f"it has no problem of kind {' or '.join(KINDS[kind].suits)} with a figure of its own"
+    for problem in problems:
+        try:
+            with style():
+                return KINDS[kind].draw(replace(wish, run=run, problem=problem))
+        except NothingError as error:
+            why = str(error)
+    raise UsageError(f"the run {str(run.folder)!r} has nothing to draw {kind!r} from: {why}")
 
 
 def _narrowed(run: Run, patterns: Sequence[str]) -> Run:
@@ -135,20 +127,6 @@ def _narrowed(run: Run, patterns: Sequence[str]) -> Run:
     return replace(run, records=run.records[kept])
 
 
-def _literal(wish: Wish) -> Wish:
-    """The same with every name such that the drawing library shows it and does not read formulas between dollars."""
-    assert wish.run is not None
-    run = wish.run
-    records = run.records.assign(**{c: run.records[c].str.replace("$", r"\$") for c in NAMES})
-    problems = [{**p, "name": _shown(p["name"])} for p in run.manifest.get("problems", ())]
-    manifest = {**run.manifest, "title": _shown(run.title), "problems": problems}
-    return replace(wish, run=replace(run, records=records, manifest=manifest), problem=_shown(wish.problem))
-
-
-def _shown(name: str) -> str:
-    return name.replace("$", r"\$")
-
-
 def write(figure: Figure, path: Path) -> None:
     """Write a figure in the format of the file's ending, without a date: the same figure gives the same bytes."""
     form = path.suffix.removeprefix(".").lower()
@@ -159,17 +137,34 @@ def write(figure: Figure, path: Path) -> None:
         figure.savefig(path, format=form, metadata=metadata[form])
 
 
-def save(run: Run, folder: Path, formats: Sequence[str], only: Sequence[str] = ("*",)) -> list[Path]:
-    """Draw every figure of a run whose name fits one of the patterns, and write it in every format."""
+def save(
+    run: Run,
+    folder: Path,
+    formats: Sequence[str],
+    only: Sequence[str] = ("*",),
+    say: Callable[[str], object] = lambda text: None,
+) -> list[Path]:
+    """Draw every figure of a run whose name fits one of the patterns, and write it in every format.
+
+    A run of more than `BUDGETS` budgets is drawn at so many, spread over all; the figures say so. say: gets a line for
+    each reason for which there is nothing to draw a figure from.
+    """
     paths = []
-    for name, make in figures(run).items():
+    unsaid: dict[str, list[str]] = {}
+    for name, make in figures(thinned(run, BUDGETS)).items():
         if not any(fnmatchcase(name, pattern) for pattern in only):
             continue
+        try:
+            with style():
+                figure = make()
+        except NothingError as why:
+            unsaid.setdefault(str(why), []).append(name)
+            continue
         folder.mkdir(parents=True, exist_ok=True)
-        with style():
-            figure = make()
         for form in formats:
             path = folder / f"{name}.{form}"
             write(figure, path)
             paths.append(path)
+    for reason, names in unsaid.items():
+        say(f"no figure {listed(names)}: {reason}")
     return paths

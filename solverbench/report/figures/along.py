@@ -11,7 +11,7 @@ import numpy as np
 
 from solverbench.report.figures.page import COLUMN, headline, label_ends, panels
 from solverbench.report.figures.solvers import chosen, gaussian, plan_on
-from solverbench.report.style import MARKERS
+from solverbench.report.style import MARKERS, round_numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,6 +44,8 @@ def draw(wish: Wish) -> Figure:
         ends.append((sigma[-1], w2[-1], str(solver), colour))
     axes.set(xscale="log", yscale="log", xlabel="noise level σ/α", ylabel="W2 per pixel to the exact marginal")
     axes.invert_xaxis()
+    for axis in (axes.xaxis, axes.yaxis):
+        round_numbers(axis)
     label_ends(axes, ends)
     headline(figure, f"Error along the trajectory, NFE {nfe}")
     axes.set_title("cifar10-gaussian", weight="normal", fontsize=6.5)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from solverbench.measures.paired import RESOLVES
 from solverbench.report.comparison import usual_budget
-from solverbench.report.figures.lines import leaders, legend, make_looks
-from solverbench.report.figures.page import headline, panels
+from solverbench.report.figures.lines import BAND, leaders, legend, make_looks
+from solverbench.report.figures.page import NothingError, headline, panels
 from solverbench.report.records import array
+from solverbench.report.style import round_numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,16 +30,19 @@ def draw(wish: Wish) -> Figure:
     here = records[records["budget"] == budget].set_index("label")
     names = leaders(records, run.primary(problem))
     looks = make_looks(run.records, [name for name in names if name in here.index and not here["stochastic"][name]])
+    kept = {name: array(run.folder, str(here["cell"][name]), "along") for name in looks}
+    told = {name: found[found[:, 1] >= RESOLVES * found[:, 3]].T for name, found in kept.items() if found is not None}
+    if not any(found.size for found in told.values()):
+        raise NothingError(f"no solver of the ODE has kept errors along the trajectory at NFE {budget}")
     figure, (axes,) = panels(1, 1, 2.6, width=5.2, right=1.72, above=0.42)
-    for name, look in looks.items():
-        found = array(run.folder, str(here["cell"][name]), "along")
-        if found is not None and len(good := found[found[:, 1] >= RESOLVES * found[:, 3]]):
-            sigma, error, se, _ = good.T
-            low = (error - 2 * se).clip(min=LEAST * error)
-            axes.fill_between(sigma, low, error + 2 * se, color=look.colour, alpha=0.2, lw=0)
-            axes.plot(sigma, error, **look.line())
+    for name, (sigma, error, se, _) in told.items():
+        low = (error - 2 * se).clip(min=LEAST * error)
+        axes.fill_between(sigma, low, error + 2 * se, color=looks[name].colour, alpha=0.2, lw=0, label=BAND)
+        axes.plot(sigma, error, **looks[name].line())
     axes.set(xscale="log", yscale="log", xlabel="noise level σ/α", ylabel="paired RMSE of x/α")
     axes.invert_xaxis()
+    for axis in (axes.xaxis, axes.yaxis):
+        round_numbers(axis)
     legend(figure, here.reset_index(), [axes], looks)
     headline(figure, f"{problem}: error along the trajectory at NFE {budget}", run)
     return figure

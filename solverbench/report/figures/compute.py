@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from solverbench.report.comparison import sampling_seconds, tidy
 from solverbench.report.figures.lines import budgets, floor_band, leaders, legend, limits, lines, make_looks
-from solverbench.report.figures.page import headline, panels
+from solverbench.report.figures.page import NothingError, headline, panels
 from solverbench.report.quantities import DISTANCE
-from solverbench.report.style import nfe_axis, plain_axis
+from solverbench.report.style import nfe_axis, round_numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,10 +24,12 @@ def draw(wish: Wish) -> Figure:
     run, problem = wish.run, wish.problem
     assert run is not None
     records = run.of(problem)
+    if not tidy(records, DISTANCE)["ok"].any():
+        raise NothingError(f"no cell has {DISTANCE.name}")
     data = tidy(records, DISTANCE).assign(gflops=records["flops"] / 1e9, seconds=sampling_seconds(records))
     names = leaders(records, DISTANCE)
     looks = make_looks(run.records, names)
-    columns = {"nfe": "NFE", "gflops": "GFLOPs per sample", "seconds": "seconds"}
+    columns = {"nfe": "NFE", "gflops": "GFLOPs per sample", "seconds": "seconds, all samples"}
     columns = {key: text for key, text in columns.items() if (data[key] > 0).any()}
     figure, made = panels(len(columns), 3, 2.6, right=1.72, gap=(0.12, 0.5), above=0.36, share="y")
     for i, (axes, (key, text)) in enumerate(zip(made, columns.items(), strict=True)):
@@ -37,7 +39,7 @@ def draw(wish: Wish) -> Figure:
         if key == "nfe":
             nfe_axis(axes, budgets(records))
         else:
-            plain_axis(axes, data[key])
+            round_numbers(axes.xaxis)
         axes.set_xlabel(text)
         if i == 0:
             axes.set_ylabel(f"{DISTANCE.name} (n = {records['n'].median():g})")

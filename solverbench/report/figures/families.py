@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from solverbench.report.comparison import tidy, twins
-from solverbench.report.figures.lines import entries, error_axes, lines, make_looks
-from solverbench.report.figures.page import headline, outer, panels
+from solverbench.report.figures.lines import budgets, entries, error_axes, lines, make_looks, others
+from solverbench.report.figures.page import NothingError, headline, outer, panels
+from solverbench.report.style import nfe_axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from solverbench.report.figures import Wish
+
+MOST = 10
+"""Solvers of a panel, each with a colour of its own."""
+PAGEFUL = 10
+"""Panels of a figure that is to fit a page."""
 
 
 def draw(wish: Wish) -> Figure:
@@ -22,18 +28,39 @@ def draw(wish: Wish) -> Figure:
     records = run.of(problem)
     data = tidy(records, quantity)
     same = twins(records)[0]
-    groups: dict[str, list[str]] = {}
-    for name, rows in records.groupby("label", sort=False):
-        if name not in same and data["value"][rows.index].notna().any():
-            groups.setdefault(rows["family"].iloc[0] or "user", []).append(str(name))
-    figure, made = panels(len(groups), 2, 1.5, right=1.45, gap=(1.5, 0.36), share=True)
-    for axes, (family, names) in zip(made, groups.items(), strict=True):
+    own = data[data["ok"] & ~data["label"].isin(list(same))].drop_duplicates("label")
+    if own.empty:
+        raise NothingError(f"no cell has {quantity.name}")
+    members = {str(f): list(names) for f, names in own.groupby(own["family"].fillna("user"), sort=False)["label"]}
+    parts = _parts(members)
+    figure, made = panels(len(parts), 2, 1.3, right=1.45, gap=(1.5, 0.36), share=True, below=0.8)
+    for axes, (title, names) in zip(made, parts, strict=True):
         looks = make_looks(records, names, rainbow=True)
         lines(axes, records, data, looks, "nfe")
-        error_axes(axes, records, quantity, family)
+        error_axes(axes, records, quantity, problem)
+        nfe_axis(axes, budgets(records))
+        axes.set_title(title)
         handles, labels = entries(looks)
         axes.legend(handles, labels, loc="upper left", bbox_to_anchor=(1.0, 1.03), fontsize=6, handlelength=1.8,
                     labelspacing=0.35, frameon=False)  # fmt: skip
     outer(made, 2)
-    headline(figure, f"{problem}: {quantity.name} by NFE, family by family; all others in grey", run)
+    named = [name for _, names in parts for name in names]
+    figure.legend(*others(records, made, ()), loc="lower center", ncols=4, frameon=False)
+    text = f"{problem}: {quantity.name} by NFE, family by family; all others in grey"
+    headline(figure, text + f"; {len(named)} of {len(own)} named" * (len(named) < len(own)), run)
     return figure
+
+
+def _parts(members: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
+    """(title, solvers) of the panels: large families in parts, families of one solver together; of many the first."""
+    groups = {family: names for family, names in members.items() if len(names) > 1}
+    alone = {family: names for family, names in members.items() if len(names) == 1}
+    groups |= alone if len(alone) == 1 else {"families of one solver": [name for (name,) in alone.values()]}
+    parts: list[tuple[int, str, list[str]]] = []
+    for title, names in groups.items():
+        chunks = [names[i : i + MOST] for i in range(0, len(names), MOST)]
+        said = [f"{title}, {i} of {len(chunks)}" if len(chunks) > 1 else title for i in range(1, len(chunks) + 1)]
+        parts += list(zip(range(len(chunks)), said, chunks, strict=True))
+    if len(parts) > PAGEFUL:
+        parts.sort(key=lambda part: part[0])
+    return [(title, names) for _, title, names in parts[:PAGEFUL]]

@@ -11,15 +11,19 @@ import pandas as pd
 
 from solverbench.measures.paired import RESOLVES
 from solverbench.report.comparison import floor, tidy, twins, usual_budget
+from solverbench.report.figures.page import NothingError
 from solverbench.report.layout import short
-from solverbench.report.style import DARK, GREY, LONG, MARKERS, hues, nfe_axis, plain_numbers, shade, slope_guide
+from solverbench.report.style import DARK, GREY, MARKERS, hues, round_numbers, shade, slope_guide
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from solverbench.report.quantities import Quantity
+    from solverbench.report.records import Run
 
 BAND = "± 2 standard errors"
 EDGES = {"x": "diverged or failed", "^": "above the panel"}
@@ -47,8 +51,22 @@ class Look:
 
     def line(self) -> dict[str, Any]:
         """Properties of its line, and of its entry in the legend."""
-        look = {"color": self.colour, "marker": self.marker, "ls": "--" if self.dashed else "-"}
-        return {**look, "ms": 3.0, "mew": 0.4, "mec": "white", "lw": 2.0 if self.own else 1.1}
+        size = 4.5 if self.marker == "*" else 3.0
+        look = {"color": self.colour, "marker": self.marker, "ms": size, "ls": "--" if self.dashed else "-"}
+        return {**look, "mew": 0.4, "mec": "white", "lw": 2.0 if self.own else 1.1}
+
+
+def judged(run: Run, column: str = "") -> list[str]:
+    """Problems of which some cell has a value, and something in that column. Raises NothingError if there is none."""
+    found = []
+    for problem, _ in run.alone:
+        records = run.of(problem)
+        good = tidy(records, run.primary(problem))["ok"]
+        if (good & records[column].notna() if column else good).any():
+            found.append(problem)
+    if not found:
+        raise NothingError(f"no cell has {f'{column} and ' * bool(column)}a value that solvers are compared by")
+    return found
 
 
 def leaders(records: pd.DataFrame, quantity: Quantity, most: int = MOST) -> list[str]:
@@ -93,21 +111,24 @@ def make_looks(records: pd.DataFrame, names: list[str], rainbow: bool = False) -
 
 def lines(axes: Axes, records: pd.DataFrame, data: pd.DataFrame, looks: dict[str, Look], x: str) -> None:
     """One line per distinct program: those with a look in it, the rest thin and grey."""
+    from matplotlib.collections import LineCollection
+
     same = twins(records)[0]
-    for name, rows in data[data["ok"] & (data[x] > 0)].groupby("label", sort=False):
-        rows = rows.drop_duplicates("nfe")
-        look = looks.get(str(name))
-        if look:
-            low, high = (rows["value"] + side * rows["se"] for side in (-2, 2))
-            if (rows["se"] > 0).any():
-                axes.fill_between(
-                    rows[x], low.where(low > 0), high, color=look.colour, alpha=0.2, lw=0, zorder=2.5, label=BAND
-                )
-            axes.plot(rows[x], rows["value"], zorder=3, **look.line())
-        elif name not in same:
-            dashes = "--" if rows["stochastic"].all() else "-"
-            axes.plot(rows[x], rows["value"], color=GREY, lw=0.6, ls=dashes, zorder=2)
+    good = data[data["ok"] & (data[x] > 0)].drop_duplicates(["label", "nfe"])
+    for stochastic, rows in good[~good["label"].isin([*looks, *same])].groupby("stochastic"):
+        points, new = rows[[x, "value"]].to_numpy(dtype=float), rows["label"] != rows["label"].shift()
+        each = np.split(points, np.flatnonzero(new)[1:])
+        axes.add_collection(LineCollection(each, colors=GREY, lw=0.6, ls="--" if stochastic else "-", zorder=2))
+    for name, rows in good[good["label"].isin(list(looks))].groupby("label", sort=False):
+        look = looks[str(name)]
+        low, high = (rows["value"] + side * rows["se"] for side in (-2, 2))
+        if (rows["se"] > 0).any():
+            axes.fill_between(
+                rows[x], low.where(low > 0), high, color=look.colour, alpha=0.2, lw=0, zorder=2.5, label=BAND
+            )
+        axes.plot(rows[x], rows["value"], zorder=3, **look.line())
     axes.set_xscale("log")
+    axes.autoscale_view()
     limits(axes, data)
     _edge(axes, data[~data["label"].isin(list(same))], looks, x)
 
@@ -127,8 +148,7 @@ def limits(axes: Axes, data: pd.DataFrame, tall: float = TALL) -> None:
     bottom, top = good["value"].min() / 1.6, max(top, good["value"].min() * 4)
     axes.set_ylim(bottom, top)
     axes.set_yscale("log")
-    if top / bottom < LONG and bottom > 0.05 and top < 1e4:
-        plain_numbers(axes.yaxis, (bottom, top))
+    round_numbers(axes.yaxis)
 
 
 def _edge(axes: Axes, data: pd.DataFrame, looks: dict[str, Look], x: str) -> None:
@@ -164,8 +184,6 @@ def directions(axes: Axes, quantity: Quantity) -> None:
 def error_axes(axes: Axes, records: pd.DataFrame, quantity: Quantity, title: str) -> None:
     if quantity.key == "fd":
         floor_band(axes, records)
-    nfe_axis(axes, budgets(records))
-    axes.set_xlabel("NFE")
     axes.set_ylabel(quantity.name)
     axes.set_title(title)
     truncation, own = (records[c].median() for c in ("rmse_truncation", "reference_error"))
@@ -174,13 +192,13 @@ def error_axes(axes: Axes, records: pd.DataFrame, quantity: Quantity, title: str
     own *= RESOLVES
     if quantity.key == "rmse" and own > 0:
         bottom, top = axes.get_ylim()
-        near = own > bottom / NEAR
-        if near:
-            axes.axhline(own, color="black", lw=0.8, ls=":", zorder=1, label=f"{RESOLVES} × reference's error")
+        label = f"{RESOLVES} × reference's error"
+        if own > bottom / NEAR:
+            axes.axhline(own, color="black", lw=0.8, ls=":", zorder=1, label=label)
+            axes.set_ylim(min(bottom, own / 1.6), top)
+            round_numbers(axes.yaxis)
         else:
-            text = f"{RESOLVES} × reference's error: {short(own)}"
-            axes.text(0.97, 0.96, text, transform=axes.transAxes, fontsize=5.5, ha="right", va="top")
-        axes.set_ylim(min(bottom, own / 1.6) if near else bottom, top)
+            axes.plot([], [], color="black", lw=0.8, ls=":", label=f"{label},\n{short(own)}, is below\n{title}")
 
 
 def entries(looks: dict[str, Look]) -> tuple[list[Artist], list[str]]:
@@ -196,33 +214,34 @@ def height_beside(looks: dict[str, Look], rows: int, gap: float, least: float = 
 
 
 def _wrapped(name: str) -> str:
-    return "\n".join(textwrap.wrap(name.replace(" = ", " =\u00a0"), 25, break_long_words=False))
+    return "\n".join(textwrap.wrap(name.replace(" = ", " =\u00a0"), 25, break_long_words=False, break_on_hyphens=False))
+
+
+def others(records: pd.DataFrame, panels: list[Axes], looks: Collection[str]) -> tuple[list[Artist], list[str]]:
+    """What panels hold beside the solvers with a look."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    found: dict[str, Artist] = {}
+    if records["label"].nunique() - len(twins(records)[0]) > len(looks):
+        found["other solvers"] = Line2D([], [], color=GREY, lw=0.8)
+    if records["stochastic"].any():
+        found["stochastic (dashed)"] = Line2D([], [], color=GREY, lw=0.8, ls="--")
+    drawn = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    marks = {text: Line2D([], [], color=DARK, marker=mark, ms=4, mew=0.9, ls="") for mark, text in EDGES.items()}
+    usual = {**marks, BAND: Patch(color=GREY, alpha=0.5, lw=0)}
+    found |= {label: usual.get(label, handle) for label, handle in drawn.items()}
+    return list(found.values()), list(found)
 
 
 def legend(figure: Figure, records: pd.DataFrame, panels: list[Axes], looks: dict[str, Look]) -> None:
     """To the right of the panels: the solvers in colour, then what else is drawn."""
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
     handles, labels = entries(looks)
-    if records["label"].nunique() - len(twins(records)[0]) > len(looks):
-        handles.append(Line2D([], [], color=GREY, lw=0.8))
-        labels.append("other solvers")
-    if records["stochastic"].any():
-        handles.append(Line2D([], [], color=GREY, lw=0.8, ls="--"))
-        labels.append("stochastic (dashed)")
-    marks = {text: mark for mark, text in EDGES.items()}
-    for axes in panels:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            if label not in labels:
-                if label in marks:
-                    handle = Line2D([], [], color=DARK, marker=marks[label], ms=4, mew=0.9, ls="")
-                handles.append(Patch(color=GREY, alpha=0.5, lw=0) if label == BAND else handle)
-                labels.append(label)
+    more, said = others(records, panels, looks)
     right = max(axes.get_position().x1 for axes in panels)
     top = max(axes.get_position().y1 for axes in panels)
     every = len(looks) + len(twins(records)[0]) >= records["label"].nunique()
-    figure.legend(handles, labels, title="solvers" if every else LEGEND, loc="upper left",
+    figure.legend([*handles, *more], [*labels, *said], title="solvers" if every else LEGEND, loc="upper left",
                   bbox_to_anchor=(right + 0.01, top + 0.02), frameon=False, alignment="left",
                   title_fontproperties={"weight": "bold", "size": 6.5}, handlelength=2, labelspacing=0.35,
                   fontsize=6.5)  # fmt: skip

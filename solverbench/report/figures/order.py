@@ -8,7 +8,7 @@ import numpy as np
 
 from solverbench.report.figures.page import COLUMN, headline, label_ends, panels
 from solverbench.report.figures.solvers import without_noise
-from solverbench.report.style import MARKERS, slope_guide
+from solverbench.report.style import MARKERS, round_numbers, slope_guide
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,6 +40,7 @@ def draw(wish: Wish) -> Figure:
     axes.set(xscale="log", yscale="log", xlabel="steps", ylabel="root mean square error")
     axes.set_xticks(SIZES, [str(N) for N in SIZES])
     axes.set_xticks([], minor=True)
+    round_numbers(axes.yaxis)
     slope_guide(axes, (1, 2, 3, 4))
     label_ends(axes, ends)
     headline(figure, "Order of convergence: measured (claimed)")

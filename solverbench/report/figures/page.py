@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from solverbench.report.style import DARK
+from solverbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -21,13 +21,17 @@ LETTERS = 110.0
 """Points of font size times letters of the headline that fit one inch."""
 
 
+class NothingError(UsageError):
+    """There is nothing to draw a figure from; the message says what is missing."""
+
+
 def panels(
     count: int,
     columns: int,
     height: float,
     *,
     width: float = PAGE,
-    left: float = 0.5,
+    left: float = 0.56,
     right: float = 0.08,
     above: float = 0.5,
     below: float = 0.4,
@@ -77,28 +81,6 @@ def headline(figure: Figure, text: str, run: Run | None = None) -> None:
     figure.text(left, 1 - 0.06 / height, text, fontsize=min(8.5, LETTERS * room / len(text)), va="top", weight="bold")
     if run is not None and run.caveat:
         figure.text(left, 1 - 0.22 / height, run.caveat, fontsize=7, va="top", color="#a03020")
-
-
-def label_points(axes: Axes, x: Iterable[float], y: Iterable[float], names: Sequence[str]) -> None:
-    """Names below points of a falling front, to their left; of equal names in a row only the first is written.
-
-    Points so near that their names would lie on each other share one, "a, b" from left to right.
-    """
-    size, across = 5.5, math.radians(35)
-    written: list[tuple[float, list[str], tuple[float, float]]] = []  # (place across the text, names, last point)
-    before = None
-    for x_i, y_i, name in zip(x, y, names, strict=True):
-        if name != before:
-            right, up = axes.transData.transform((x_i, y_i))
-            place = float(up * math.cos(across) - right * math.sin(across))
-            if written and abs(place - written[-1][0]) < 1.1 * size * axes.figure.dpi / 72:
-                written[-1] = (place, [*written[-1][1], name], (x_i, y_i))
-            else:
-                written.append((place, [name], (x_i, y_i)))
-        before = name
-    for _, shared, point in written:
-        axes.annotate(", ".join(shared), point, xytext=(-2, -3), textcoords="offset points", fontsize=size, ha="right",
-                      va="top", rotation=35, rotation_mode="anchor", color=DARK)  # fmt: skip
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, Any]]) -> None:

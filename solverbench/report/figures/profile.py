@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from solverbench.report.figures.lines import MOST, entries, make_looks
+from solverbench.report.figures.lines import MOST, entries, judged, make_looks
 from solverbench.report.figures.page import headline, panels
 from solverbench.report.profiles import errors, profile, ratios
-from solverbench.report.style import GREY
+from solverbench.report.style import GREY, round_numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,6 +23,7 @@ def draw(wish: Wish) -> Figure:
     """Share of (problem, budget) on which the error is within a factor of the best one there; the best twelve named."""
     run = wish.run
     assert run is not None
+    judged(run)
     ratio = ratios(errors(run))
     widest = min(WIDEST, float(np.nanmax(ratio.where(np.isfinite(ratio)).to_numpy()))) * 1.05
     within = np.geomspace(1.0, max(widest, 2.0), 200)
@@ -39,7 +40,7 @@ def draw(wish: Wish) -> Figure:
     axes.set(xscale="log", xlim=(1, within[-1]), ylim=(0, 1.02))
     axes.set_xlabel("factor of the least error at the same problem and budget")
     axes.set_ylabel("share of problems and budgets")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    round_numbers(axes.xaxis)
     handles, labels = entries(looks)
     axes.legend(handles, labels, loc="upper left", bbox_to_anchor=(1.01, 1.03), frameon=False, title="best twelve"
                 if len(share) > MOST else None, alignment="left")  # fmt: skip

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from solverbench.report.figures.lines import judged
 from solverbench.report.figures.page import headline, panels
 from solverbench.report.profiles import errors, places
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 ROW = 0.135
 """Inches."""
+MOST = 60
+"""Rows of a figure that is to fit a page."""
 
 
 def draw(wish: Wish) -> Figure:
@@ -24,11 +27,13 @@ def draw(wish: Wish) -> Figure:
 
     run = wish.run
     assert run is not None
-    table = places(errors(run))
+    judged(run)
+    every = places(errors(run))
+    table = every.head(MOST)
     problems = list(dict.fromkeys(table.columns.get_level_values(0)))
     first, last = (table.xs(side, axis=1, level=1)[problems].to_numpy(dtype=float) for side in ("first", "last"))
     middle = (first + last) / 2 / np.nanmax(last, axis=0)
-    figure, (axes,) = panels(1, 1, ROW * len(table), left=1.5, above=0.62, below=0.12)
+    figure, (axes,) = panels(1, 1, ROW * len(table), left=1.5, above=0.72, below=0.12)
     colours = sns.color_palette("crest", as_cmap=True).with_extremes(bad="white")
     axes.imshow(1 - middle, aspect="auto", cmap=colours, vmin=0, vmax=1, interpolation="nearest")
     for i, j in np.ndindex(first.shape):
@@ -39,12 +44,13 @@ def draw(wish: Wish) -> Figure:
                 j, i, text, ha="center", va="center", fontsize=6, color="white" if middle[i, j] < 0.55 else "black"
             )
     axes.set_yticks(range(len(table)), [str(name) for name in table.index])
-    axes.set_xticks(range(len(problems)), problems)
+    axes.set_xticks(range(len(problems)), [f"{p}\n{run.primary(p).name}" for p in problems])
     axes.tick_params(length=0, labelbottom=False, labeltop=True)
     axes.grid(False)
     for side in axes.spines.values():
         side.set_visible(False)
     headline(figure, f"{run.title}: places", run)
-    explained = "first–last place that the\ndata allow, mean over\nbudgets; blank: not run"
+    some = f"first {MOST} of {len(every)} solvers,\n" * (len(every) > MOST)
+    explained = f"{some}best mean place on top:\nfirst–last that the data\nallow, mean over budgets;\nblank: not run"
     figure.text(0.02, 1 - 0.26 / figure.get_figheight(), explained, fontsize=6, va="top")
     return figure

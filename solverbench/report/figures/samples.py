@@ -8,7 +8,7 @@ import numpy as np
 
 from solverbench.report.comparison import tidy, twins
 from solverbench.report.figures.lines import leaders
-from solverbench.report.figures.page import PAGE, headline
+from solverbench.report.figures.page import PAGE, NothingError, headline
 from solverbench.report.layout import told
 from solverbench.report.sheets import kept_images
 
@@ -34,8 +34,10 @@ def draw(wish: Wish) -> Figure:
     records = run.of(problem)
     records = records[~records["label"].isin(list(twins(records)[0]))]
     quantity = run.primary(problem)
-    reference = kept_images(run.folder, "reference-" + problem.replace(r"\$", "$"))
-    goal = None if reference is None else _picture(reference[0])
+    reference = kept_images(run.folder, f"reference-{problem}")
+    if reference is None:
+        raise NothingError("the run has kept no images")
+    goal = _picture(reference[0])
     names = leaders(records, quantity, ROWS)
     every = sorted({int(b) for b in records["budget"]})
     shown = sorted({every[round(i)] for i in np.linspace(0, len(every) - 1, BUDGETS)})
@@ -56,7 +58,7 @@ def draw(wish: Wish) -> Figure:
             axes.axis("off")
             if picture is not None:
                 axes.imshow(picture, interpolation="nearest")
-            axes.text(0.04, 0.04, text, transform=axes.transAxes, fontsize=4.8, va="bottom",
+            axes.text(0.04, 0.04, text, transform=axes.transAxes, fontsize=6, va="bottom",
                       bbox={"facecolor": "white", "alpha": 0.75 * bool(text), "lw": 0, "pad": 0.6})  # fmt: skip
     headings = ["reference", *(f"NFE {b}" for b in shown), *(f"NFE {b}" for b in shown)]
     for j, text in enumerate(headings):
@@ -76,7 +78,7 @@ def _row(folder: Any, records: Any, rows: Any, budgets: list[int], goal: Any) ->
         found = kept_images(folder, str(records.loc[here.index[0], "cell"])) if len(here) else None
         picture = None if found is None else _picture(found[0])
         text = told(float(here["value"].iloc[0]), 0.0, bool(here["below"].iloc[0])) if len(here) else ""
-        off = None if picture is None or goal is None else np.clip(0.5 + GAIN * (picture - goal) / 2, 0, 1)
+        off = None if picture is None else np.clip(0.5 + GAIN * (picture - goal) / 2, 0, 1)
         pictures.append((picture, "" if picture is not None else "none kept"))
         differences.append((off, text if off is not None and len(here) and here["ok"].iloc[0] else ""))
     return [(goal, ""), *pictures, *differences]

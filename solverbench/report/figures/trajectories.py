@@ -11,7 +11,7 @@ import numpy as np
 
 from solverbench.report.figures.page import PAGE, headline, panels
 from solverbench.report.figures.solvers import without_noise
-from solverbench.report.style import DARK
+from solverbench.report.style import DARK, round_numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,6 +69,7 @@ def _line(axes: Any, solver: Solver, colour: Any, nfe: int) -> None:
         levels, states[:, 0, NONLINEAR] / np.sqrt(1 + levels[:, None] ** 2), color=colour, lw=0.9, marker="o", ms=2
     )
     axes.set(xscale="log", xlim=(NOISE, DATA), ylim=(-2.9, 2.9), xlabel="noise level σ/α", ylabel="x/√(1 + σ²)")
+    round_numbers(axes.xaxis)
     axes.grid(False)
 
 

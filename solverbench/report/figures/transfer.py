@@ -11,7 +11,7 @@ import numpy as np
 
 from solverbench.report.figures.page import PAGE, headline, label_ends, panels
 from solverbench.report.figures.solvers import chosen, gaussian, law_within
-from solverbench.report.style import DARK, MARKERS
+from solverbench.report.style import DARK, MARKERS, round_numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,11 +44,13 @@ def draw(wish: Wish) -> Figure:
     for axes in (gain, error):
         axes.set_xscale("log")
         axes.set_xlabel("standard deviation of the data in a direction")
-    error.text(0.03, 0.03, "dashed: wider than the data", transform=error.transAxes, fontsize=5.5,
+        round_numbers(axes.xaxis)
+    error.text(0.03, 0.03, "dashed: wider than the data", transform=error.transAxes, fontsize=6,
                bbox={"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1.0})  # fmt: skip
     gain.set_ylim(0, min(2.0, gain.get_ylim()[1]))
     gain.set_ylabel("output / data")
     error.set_yscale("log")
+    round_numbers(error.yaxis)
     error.set_ylabel("|output / data − 1|")
     label_ends(error, ends)
     headline(figure, f"Transfer functions on cifar10-gaussian, NFE {nfe}")

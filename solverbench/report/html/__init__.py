@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from solverbench.report.excerpt import excerpt
 from solverbench.report.html.charts import chart_data
-from solverbench.report.html.excerpt import excerpt
 from solverbench.report.html.pictures import pictures_of
 from solverbench.report.html.subjects import subjects_of
 from solverbench.report.records import load
