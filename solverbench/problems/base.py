@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from solverbench.engines.devices import HOME, choose, runner
+from solverbench.engines.devices import choose, runner
 from solverbench.errors import BudgetError, PlanError, UsageError, nearest
 from solverbench.fields.base import lacks
 from solverbench.grids import Grid, grid
@@ -159,7 +159,7 @@ class OnField:
         self.spec, self.seed = spec, seed
         options = {key: getattr(spec, key) for key in ("label", "guidance") if getattr(spec, key) is not None}
         if spec.device != "cpu" and spec.kind == "trajectory":  # a network; fields in closed form are where states are
-            options["device"] = HOME[choose("auto").name]  # where cells are only given out there need be no GPU
+            options["device"] = choose("auto").name  # where cells are only given out there need be no GPU
         self.field: Any = load(spec.field, spec.path, **options)
         try:
             self.grid(2)
@@ -189,9 +189,8 @@ class OnField:
         where the host does not wait for it.
         """
         started = time.perf_counter()
-        home = HOME[self.spec.device]
-        engine = runner(self.spec.device)(plan, len(x), self.field.shape, x.dtype, home)
-        out = engine(field or self.field, x.to(home), seed=self.seed).double().cpu().numpy()
+        engine = runner(self.spec.device)(plan, len(x), self.field.shape, x.dtype, self.spec.device)
+        out = engine(field or self.field, x.to(engine.device), seed=self.seed).double().cpu().numpy()
         seconds, on_cpu = time.perf_counter() - started, self.spec.device == "cpu"
         return out, {
             "sampling_seconds": seconds,
