@@ -44,7 +44,7 @@ HEAD = r"""\documentclass{article}
 
 def latex(table: Table) -> str:
     """A floating environment with caption, label and notes, for text 6.75 in wide; it needs booktabs and graphicx."""
-    body = table.body if table.precise is None else table.precise
+    body = table.body if table.precise is None else table.precise()
     words = sum(not _numeric(body[column]) for column in body) if table.precise is not None else table.text_columns
     bold, tied = (_marks(marks, body) for marks in (table.bold, table.tied))
     rows = [

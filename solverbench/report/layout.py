@@ -28,8 +28,8 @@ class Table:
     notes: list[str] = field(default_factory=list)
     text_columns: int = 1
     """Leading columns that are words: aligned to the left."""
-    precise: pd.DataFrame | None = None
-    """What is printed where there is room: with standard errors, and orders claimed and measured."""
+    precise: Callable[[], pd.DataFrame] | None = None
+    """Makes what is printed where there is room: with standard errors, and orders claimed and measured."""
     tied: pd.DataFrame | None = None
     """Cells that are as good as the best of their column without being it."""
 

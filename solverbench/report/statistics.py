@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,10 @@ MANY = 200
 Z = float(ndtri(1 - LEVEL / 2))
 """Standard errors on either side of a 95 % interval."""
 _SEED = 20
-_CHUNK = 64
+_CHUNK, _BLOCK = 64, 1000
+"""Tests and resamples at a time, such that what is done with them stays in a processor's cache."""
+TINY = 1e-300
+"""Stands for a variance of zero, which then divides."""
 _REACH, _HALVINGS = math.log(10**6), 17
 """How far from the middle an end of an interval is looked for, as a logarithm, and how finely: to a part in 10^4."""
 
@@ -142,16 +145,18 @@ def normal_ratio(a: float, a_se: float, b: float, b_se: float) -> tuple[float, f
 
 def _bootstrap_t(d: Vector, W: Vector) -> Vector:
     """p-values (k,) of mean zero for the columns of d (n, k); rows of W (draws, n) are the weights of a resample."""
-    n = len(d)
     scale = np.abs(d).max(axis=0)
     d = d / np.where(scale > 0, scale, 1.0)
     mean = d.mean(axis=0)
     centred = d - mean
-    own = mean**2 / ((centred**2).mean(axis=0) + (n - 1) * 1e-300)
-    moved = np.square(W @ centred)
-    spread = np.maximum(W @ centred**2 - moved, 0.0) + (n - 1) * 1e-300
-    p: Any = (1 + (moved >= own * spread).sum(axis=0)) / (1 + len(W))  # t^2, as roots and quotients take long
-    return np.where(scale > 0, p, 1.0)
+    own = mean**2 / ((centred**2).mean(axis=0) + TINY)
+    beyond = np.zeros(d.shape[1])
+    for first in range(0, len(W), _BLOCK):
+        moved = np.square(W[first : first + _BLOCK] @ centred)
+        spread = W[first : first + _BLOCK] @ centred**2
+        np.maximum(np.subtract(spread, moved, out=spread), 0.0, out=spread)
+        beyond += (moved >= own * (spread + TINY)).sum(axis=0)  # t^2 >= own t^2, without roots and quotients
+    return np.where(scale > 0, (1 + beyond) / (1 + len(W)), 1.0)
 
 
 def _student(d: Vector) -> Vector:
@@ -159,7 +164,7 @@ def _student(d: Vector) -> Vector:
     n = len(d)
     scale = np.abs(d).max(axis=0)
     d = d / np.where(scale > 0, scale, 1.0)
-    t = np.abs(d.mean(axis=0)) / np.sqrt(d.var(axis=0) / (n - 1) + 1e-300)
+    t = np.abs(d.mean(axis=0)) / np.sqrt(d.var(axis=0) / (n - 1) + TINY)
     return np.where(scale > 0, 2 * stdtr(n - 1, -t), 1.0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -59,10 +60,16 @@ RULES: dict[str, Any] = {
 def style() -> Iterator[None]:
     """The house style, for the time of one figure; the caller's settings are left as they were."""
     import matplotlib as mpl
+
+    with mpl.rc_context(_rules()):
+        yield
+
+
+@lru_cache
+def _rules() -> Any:
     import seaborn as sns
 
-    with sns.axes_style("ticks"), mpl.rc_context(RULES):  # type: ignore[arg-type]  # its stub lists every key
-        yield
+    return {**sns.axes_style("ticks"), **RULES}
 
 
 def hues(families: Iterable[str]) -> dict[str, tuple[float, float, float]]:

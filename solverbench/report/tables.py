@@ -59,7 +59,10 @@ def error_table(run: Run, problem: str, quantity: Quantity) -> Table:
     notes += _footnotes(records, body)
     title = run.titled(f"{problem}: {quantity.name} by NFE")
     notes += [*run.left_out(problem), *run.warnings]
-    precise = _headed(records, _precise(data), measured=True)
+
+    def precise() -> pd.DataFrame:
+        return _headed(records, _precise(data), measured=True)
+
     name = f"{problem}-{quantity.key}"
     return Table(name, title, _headed(records, body), bold, _public(data), notes, 2, precise, tied)
 

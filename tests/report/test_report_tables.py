@@ -297,7 +297,7 @@ def test_likelihoods_are_of_those_that_have_them(tmp_path):
     (table,) = (t for t in tables(run) if t.name == "p-bits_error")
     assert list(table.body["solver"]) == ["ddim"]
     assert table.precise is not None
-    assert table.precise["10"].iloc[0] == "0.100(2)"
+    assert table.precise()["10"].iloc[0] == "0.100(2)"
     assert "Solvers without such a number are left out." in table.notes
     assert "n = 16 exact samples." in table.notes
     assert not any("computed, not sampled" in note for note in table.notes)
