@@ -12,7 +12,9 @@ from small import told
 
 from solverbench.report import load
 from solverbench.report.changes import changes
-from solverbench.report.duel import duels, verdicts
+from solverbench.report.duel import duels
+from solverbench.report.duel import verdicts as judged
+from solverbench.report.quantities import RMSE
 
 BETTER = """
 import solverbench
@@ -25,6 +27,10 @@ def mine(x, path, grid):
         x = path.sigma(t) / path.sigma(s) * x - path.alpha(t) * expm1(path.lam(s) - path.lam(t)) * x.predict("x0", at=s)
     return x
 """
+
+
+def verdicts(pairs):
+    return judged(pairs, RMSE)
 
 
 @pytest.fixture
