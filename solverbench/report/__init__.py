@@ -12,7 +12,6 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from solverbench.errors import UsageError, nearest
@@ -70,7 +69,7 @@ def summary(run: Run, width: int | None = None) -> str:
     """What a run found, for a terminal: errors by NFE, and distance by compute; a star marks the best and its ties."""
     width = width or shutil.get_terminal_size((100, 24)).columns
     parts = [textwrap.fill(warning, max(width, 40)) for warning in run.warnings]
-    run = replace(run, warnings=[])  # said once is enough
+    run = run.silent()  # said once is enough
     parts += [joint_table(run, name).text(width) for name in joint_names(run)]
     for problem, kind in run.alone:
         shown = run.measured(problem) if kind == "trajectory" else [run.primary(problem)]

@@ -71,10 +71,7 @@ def _tidied(records: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
         data["value"], data["se"] = (data[c].mask(data["below"], v) for c, v in (("value", least), ("se", 0.0)))
     goal = records[quantity.floor].fillna(0.0) if quantity.floor else 0.0
     data["rank"] = (data["value"] - goal).abs().where(data["ok"], np.inf)
-    data[["first", "last"]] = np.nan
-    for _, rows in data[data["ok"]].groupby("budget"):
-        places = ranks(rows["rank"].to_numpy(), _different(rows, by_start(records.loc[rows.index], quantity)))
-        data.loc[rows.index, ["first", "last"]] = np.transpose(places).astype(float)
+    data[["first", "last"]] = _places(data, by_start(records, quantity))
     data["best"] = data["first"] == 1
     return data
 
@@ -111,14 +108,27 @@ def unpaired(records: pd.DataFrame, quantity: Quantity) -> list[str]:
     ]
 
 
-def _different(rows: pd.DataFrame, samples: pd.Series) -> NDArray[np.bool_]:
+def _places(data: pd.DataFrame, samples: pd.Series) -> NDArray[np.float64]:
+    """First and last place (n, 2) of each cell among those of its budget; samples: `by_start` of each."""
+    rank, se = data["rank"].to_numpy(dtype=float), data["se"].fillna(np.inf).to_numpy(dtype=float)
+    kept = samples.to_numpy()
+    found = np.full((len(data), 2), np.nan)
+    numbers = np.where(data["ok"], pd.factorize(data["budget"])[0], -1)
+    for number in range(numbers.max(initial=-1) + 1):
+        at = np.flatnonzero(numbers == number)
+        found[at] = np.transpose(ranks(rank[at], _different(rank[at], se[at], kept[at])))
+    return found
+
+
+def _different(value: NDArray[np.float64], se: NDArray[np.float64], samples: NDArray[np.object_]) -> NDArray[np.bool_]:
     """Which pairs of one budget's cells are separated; samples: `by_start` of each."""
-    value, se = rows["rank"].to_numpy(), rows["se"].fillna(np.inf).to_numpy()
+    if not value.size:
+        return np.zeros((0, 0), dtype=bool)
     value = np.where(np.abs(value - value.min()) <= SAME * value.min(), value.min(), value)
     _, one, place = np.unique(np.column_stack([value, se]), axis=0, return_index=True, return_inverse=True)
     place = place.ravel()  # equal cells are one: identical programs are no comparison
     value, p = value[one], normal_p(value[one], se[one])
-    kept = list(samples.iloc[one])
+    kept = samples[one]
     paired = [i for i, terms in enumerate(kept) if terms is not None and len(terms) > 1]
     if len({len(kept[i]) for i in paired}) == 1:
         p[np.ix_(paired, paired)] = paired_p(np.column_stack([kept[i] for i in paired]))

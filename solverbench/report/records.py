@@ -6,7 +6,7 @@ Everything that is rendered comes from here, so a table can be made again withou
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -118,9 +118,15 @@ class Run:
         """What solvers are first compared by on a problem."""
         return self.measured(problem)[0]
 
+    def silent(self) -> Run:
+        """The same without its warnings, for who has said them; it shares what is known of the records."""
+        other = replace(self, warnings=[])
+        other._of.update(self._of)
+        return other
+
     @property
     def caveat(self) -> str:
-        """What every title has to say: an unusual scale, which part of the run this is, that it is not complete."""
+        """What every title has to say: an unusual scale of the run, what part of it this is, that it lacks cells."""
         scale = self.manifest.get("scale", "full")
         unfinished = "" if self.complete else self.progress
         return "; ".join(filter(None, ["" if scale == "full" else f"{scale} settings", self.part, unfinished]))

@@ -187,3 +187,14 @@ def test_no_width_makes_the_page_scroll_sideways(opened, width):
     assert opened.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     plot = opened.locator("#plot").bounding_box()
     assert plot["x"] + plot["width"] <= width
+
+
+def test_paper_is_white_and_holds_every_column(opened):
+    opened.click("#theme")  # dark, which stays on the screen
+    opened.emulate_media(media="print")
+    opened.set_viewport_size({"width": 718, "height": 1000})  # of A4 between its margins
+    assert opened.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not opened.locator("#controls").is_visible()
+    cut = """[...document.querySelectorAll(".scroll")].filter((e) => e.offsetParent && e.scrollWidth > 718)
+      .map((e) => [e.ariaLabel, e.scrollWidth])"""
+    assert opened.evaluate(cut) == []

@@ -1,4 +1,4 @@
-"""Runs with little or nothing in them: each kind of figure draws what there is, or says in a line why it does not."""
+"""Runs with little or nothing in them: every kind of figure draws what there is, or says in one line why not."""
 
 from __future__ import annotations
 

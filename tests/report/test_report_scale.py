@@ -12,8 +12,10 @@ import pytest
 from synthetic import measure, write_run
 
 from solverbench.report import load
-from solverbench.report.excerpt import MOST, excerpt
+from solverbench.report.excerpt import MOST, excerpt, thinned
+from solverbench.report.figures import BUDGETS, save
 from solverbench.report.html import write_html
+from solverbench.report.profiles import undominated
 from solverbench.run.store import RunFolder
 
 PROBLEMS, PAIRED, STARTS = 10, 2, 64
@@ -53,8 +55,8 @@ def large(folder, solvers, budgets):
 
 
 def reported(folder):
-    """(seconds of processor, bytes at most) of `solverbench report` with the page and without figures, by itself."""
-    words = [sys.executable, "-m", "solverbench", "report", str(folder), "--format", "md,csv,html", "--figures", "none"]
+    """(seconds of processor, bytes at most) of `solverbench report` with the page and every figure, by itself."""
+    words = [sys.executable, "-m", "solverbench", "report", str(folder), "--format", "md,csv,html"]
     script = (
         "import resource, subprocess, sys; code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode; "
         "used = resource.getrusage(resource.RUSAGE_CHILDREN); "
@@ -103,6 +105,23 @@ def test_an_excerpt_has_whole_budgets_and_is_of_small_runs_all(tmp_path):
     assert len(some.warnings) == 1
 
 
+def test_figures_of_many_budgets_show_some_and_say_so(tmp_path):
+    run = load(write_run(tmp_path / "run", list(cells(3, list(range(4, 44))))))
+    paths = save(run, tmp_path / "figures", ["svg"], ["work-precision", "split-p9"])
+    assert [f"{BUDGETS} of 40 budgets" in path.read_text() for path in paths] == [True, True]
+    few = load(write_run(tmp_path / "few", list(cells(3, list(range(4, 4 + BUDGETS))))))
+    assert thinned(few, BUDGETS) is few
+
+
+def test_what_is_not_undercut_is_what_comparing_all_pairs_says():
+    costs = np.random.default_rng(3).integers(0, 6, (300, 3)).astype(float)
+    costs[::50, 1] = np.inf
+    beaten = [any((other <= row).all() and (other < row).any() for other in costs) for row in costs]
+    assert undominated(costs).tolist() == [
+        not b and np.isfinite(row).all() for b, row in zip(beaten, costs, strict=True)
+    ]
+
+
 def test_problems_are_left_out_where_one_budget_is_too_much(tmp_path):
     run = load(write_run(tmp_path / "run", list(cells(MOST // 4, [10]))))
     some = excerpt(run)
@@ -119,6 +138,7 @@ def test_a_report_of_a_hundred_thousand_cells(tmp_path):
     print(f"{seconds:.0f} s, {memory / 1e9:.2f} GB, resumed in {opened:.1f} s, {each * 1e3:.2f} ms a record")
     assert seconds < 60
     assert memory < 2e9
+    assert len(list((tmp_path / "run" / "figures").glob("*.pdf"))) == 5 + PROBLEMS + PAIRED + PROBLEMS - PAIRED
     assert (tmp_path / "run" / "report.html").stat().st_size < 8e6
     assert opened < 10
     assert each < 0.01

@@ -104,4 +104,4 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, Any]]) -> Non
         axes.annotate(name, (1.0, own), xytext=(1.035, at), xycoords="axes fraction", textcoords="axes fraction",
                       fontsize=6, color=colour, va="center", annotation_clip=False,
                       arrowprops={"arrowstyle": "-", "lw": 0.4, "color": colour, "shrinkA": 0,
-                                  "shrinkB": 0})  # fmt: skip
+                                  "shrinkB": 0, "relpos": (0, 0.5)})  # fmt: skip
