@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import small
@@ -30,7 +32,7 @@ def extractor_file(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def forgetful_registry():
-    """Solvers, files, entry points and names of modules beside programs that a test adds are gone after it."""
+    """Solvers, files, entry points and modules beside programs that a test adds are gone after it."""
     before, files, points, homes = set(SOLVERS), dict(user._LOADED), set(user._POINTS), dict(programs._HOMES)
     yield
     for name in set(SOLVERS) - before:
@@ -39,5 +41,7 @@ def forgetful_registry():
     user._LOADED.update(files)
     user._POINTS.clear()
     user._POINTS.update(points)
+    for name in [name for name in sys.modules if name.partition(".")[0] in programs._HOMES.keys() - homes]:
+        del sys.modules[name]
     programs._HOMES.clear()
     programs._HOMES.update(homes)

@@ -12,15 +12,6 @@ from solverbench.errors import UsageError
 from solverbench.programs import run_file, sources
 
 
-@pytest.fixture(autouse=True)
-def forgetful(monkeypatch):
-    monkeypatch.setattr(programs, "_HOMES", {})
-    before = set(sys.modules)
-    yield
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
-
-
 def write(folder, files):
     for name, text in files.items():
         place = folder / name
@@ -97,5 +88,5 @@ def test_what_was_imported_from_elsewhere_before_is_not_taken_for_a_programs_own
     write(tmp_path / "home", {"mine.py": "import helpers\n1 / 0"})
     with pytest.raises(UsageError, match=r"mine.py, line 2: ZeroDivisionError"):
         run_file(path, "mine_1")
-    assert sys.modules["helpers"] is helpers
-    assert programs._HOMES == {}
+    assert sys.modules.pop("helpers") is helpers
+    assert "helpers" not in programs._HOMES

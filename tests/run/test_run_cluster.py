@@ -250,8 +250,6 @@ def test_a_worker_says_why_it_has_no_gpu_where_that_is_asked(no_gpu, monkeypatch
 
 def test_whoever_gives_out_cells_needs_no_gpu(no_gpu, home, capsys, monkeypatch):
     """Where cells run is asked, unless something is computed here as well; a resumed run keeps its device."""
-    for name in [n for n in sys.modules if n.partition(".")[0] in ("parts", "helpers", "fields", "mine")]:
-        monkeypatch.delitem(sys.modules, name)  # other tests' own
 
     def run(*arguments):
         capsys.readouterr()
