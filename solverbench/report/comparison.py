@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from solverbench.report.quantities import Quantity
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 IDENTITY = (
     "problem", "label", "solver", "order", "family", "stochastic", "same_as", "grid", "seed", "budget", "nfe", "steps",
     "status", "reason",

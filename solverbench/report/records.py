@@ -186,7 +186,7 @@ def _kept(folder: Path, cells: Iterable[str]) -> list[tuple[NDArray[Any] | None,
         return errors, "images" in archive.files
 
     there = {path.stem for path in (folder / "arrays").glob("*.npz")}
-    return [(cell in there and _of_archive(folder, cell, read)) or (None, False) for cell in cells]
+    return [(_of_archive(folder, cell, read) if cell in there else None) or (None, False) for cell in cells]
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

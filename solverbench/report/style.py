@@ -98,9 +98,11 @@ def shade(colour: tuple[float, float, float], step: int) -> tuple[float, float, 
 
 def nfe_axis(axes: Axes, values: Iterable[float]) -> None:
     """A logarithmic axis whose ticks are budgets, 1, 2, 5, 10 ... first, as far as their numbers stand apart."""
+    values = set(values)
+    apart = max(1.45, (max(values) / min(values)) ** (1 / 6)) if values else 1.0
     ticks: list[float] = []
-    for value in sorted(set(values), key=lambda v: (f"{v:e}"[:8] not in ("1.000000", "2.000000", "5.000000"), v)):
-        if all(max(value / t, t / value) >= 1.45 for t in ticks):
+    for value in sorted(values, key=lambda v: (f"{v:e}"[:8] not in ("1.000000", "2.000000", "5.000000"), v)):
+        if all(max(value / t, t / value) >= apart for t in ticks):
             ticks.append(value)
     axes.set_xscale("log")
     axes.set_xticks(sorted(ticks), [f"{t:g}" for t in sorted(ticks)])
@@ -166,7 +168,7 @@ def _free(axes: Axes) -> tuple[float, float] | None:
     from matplotlib.collections import LineCollection
 
     drawn = [np.asarray(line.get_xydata()) for line in axes.lines]
-    drawn += [p.vertices for c in axes.collections if isinstance(c, LineCollection) for p in c.get_paths()]
+    drawn += [np.asarray(p.vertices) for c in axes.collections if isinstance(c, LineCollection) for p in c.get_paths()]
     to_axes = axes.transData + axes.transAxes.inverted()
     part = np.linspace(0, 1, 24)[:, None, None]
     points = [np.empty((0, 2))]

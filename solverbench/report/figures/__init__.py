@@ -52,7 +52,7 @@ class Kind:
 
 
 SAMPLED = ("paired", "trajectory")
-BUDGETS = 16
+BUDGETS = 12
 """Of so many a line of a panel can show the points."""
 KINDS = {
     "work-precision": Kind("work_precision", "run", "error by model evaluations, with slopes and floors"),

@@ -236,11 +236,12 @@ def others(records: pd.DataFrame, panels: list[Axes], looks: Collection[str]) ->
 
 def legend(figure: Figure, records: pd.DataFrame, panels: list[Axes], looks: dict[str, Look]) -> None:
     """To the right of the panels: the solvers in colour, then what else is drawn."""
-    handles, labels = (of + more for of, more in zip(entries(looks), others(records, panels, looks), strict=True))
+    handles, labels = entries(looks)
+    more, said = others(records, panels, looks)
     right = max(axes.get_position().x1 for axes in panels)
     top = max(axes.get_position().y1 for axes in panels)
     every = len(looks) + len(twins(records)[0]) >= records["label"].nunique()
-    figure.legend(handles, labels, title="solvers" if every else LEGEND, loc="upper left",
+    figure.legend(handles + more, labels + said, title="solvers" if every else LEGEND, loc="upper left",
                   bbox_to_anchor=(right + 0.01, top + 0.02), frameon=False, alignment="left",
                   title_fontproperties={"weight": "bold", "size": 6.5}, handlelength=2, labelspacing=0.35,
                   fontsize=6.5)  # fmt: skip

@@ -8,6 +8,7 @@ import pandas as pd
 
 from solverbench.report.figures.lines import budgets, floor_band, judged, limits
 from solverbench.report.figures.page import headline, panels
+from solverbench.report.layout import listed
 from solverbench.report.profiles import common, errors, pareto, undominated
 from solverbench.report.style import ACCENT, DARK, GREY, nfe_axis
 
@@ -55,7 +56,7 @@ def draw(wish: Wish) -> Figure:
         "all other choices": Line2D([], [], ls="", marker="o", ms=2.5, color=GREY),
     }
     if joint:
-        ring = f"undominated on {' and '.join(shared)} together"
+        ring = f"undominated on {listed(shared, 2)} together"
         marks[ring] = Line2D([], [], ls="", marker="o", ms=5, mfc="none", mec=DARK, mew=0.7)
     for axes in made:
         marks |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}

@@ -33,7 +33,7 @@ def draw(wish: Wish) -> Figure:
     problems = list(dict.fromkeys(table.columns.get_level_values(0)))
     first, last = (table.xs(side, axis=1, level=1)[problems].to_numpy(dtype=float) for side in ("first", "last"))
     middle = (first + last) / 2 / np.nanmax(last, axis=0)
-    figure, (axes,) = panels(1, 1, ROW * len(table), left=1.5, above=0.72, below=0.12)
+    figure, (axes,) = panels(1, 1, ROW * len(table), left=1.5, above=0.82, below=0.12)
     colours = sns.color_palette("crest", as_cmap=True).with_extremes(bad="white")
     axes.imshow(1 - middle, aspect="auto", cmap=colours, vmin=0, vmax=1, interpolation="nearest")
     for i, j in np.ndindex(first.shape):
@@ -44,7 +44,7 @@ def draw(wish: Wish) -> Figure:
                 j, i, text, ha="center", va="center", fontsize=6, color="white" if middle[i, j] < 0.55 else "black"
             )
     axes.set_yticks(range(len(table)), [str(name) for name in table.index])
-    axes.set_xticks(range(len(problems)), [f"{p}\n{run.primary(p).name}" for p in problems])
+    axes.set_xticks(range(len(problems)), ["\n".join([p, *run.primary(p).name.split()]) for p in problems])
     axes.tick_params(length=0, labelbottom=False, labeltop=True)
     axes.grid(False)
     for side in axes.spines.values():
