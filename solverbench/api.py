@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from solverbench.adaptive import ADAPTIVE
-from solverbench.errors import UsageError, nearest
+from solverbench.errors import UsageError
 from solverbench.grids import Grid
 from solverbench.grids import grid as make_grid
 from solverbench.methods import SOLVERS, Solver
+from solverbench.methods.registry import unknown
 from solverbench.paths import Path
 from solverbench.paths import path as make_path
 from solverbench.plans import Plan, State
@@ -32,11 +33,11 @@ def find_solver(solver: SolverLike) -> Solver:
     if isinstance(solver, str):
         name = solver.partition("[")[0].strip()
         if name not in SOLVERS and name not in ADAPTIVE:
-            raise UsageError(f"unknown solver {name!r}{nearest(name, [*SOLVERS, *ADAPTIVE])}")
+            raise unknown(name, [*SOLVERS, *ADAPTIVE])
         return ADAPTIVE.get(solver) or SOLVERS[solver]
     if (found := SOLVERS.of(solver)) is not None:
         return found
-    raise UsageError(f"{solver!r} is not a solver: register the function with @solverbench.solver(name)")
+    raise UsageError(f"{solver!r} is no solver: give its name, or register the function with @solverbench.solver(name)")
 
 
 def plan(solver: SolverLike, path: str | Path, grid: GridLike, *, prediction: Prediction | None = None) -> Plan:
@@ -72,8 +73,10 @@ def log_likelihood(
     mixtures have. Returns a Likelihood with log_p and bits (per dimension), (n,). Raises UsageError for other fields,
     and for solvers that draw noise or jump.
     """
+    from solverbench.fields.base import check_field
     from solverbench.measures.likelihood import log_likelihood as compute
 
+    check_field(field)
     return compute(field, x, find_solver(solver), on_path(grid, field.path), start)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
+import re
 import traceback
 from collections.abc import Iterable
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 
 class SolverbenchError(Exception):
@@ -52,9 +54,18 @@ class NothingSelectedError(SolverbenchError):
 
 def in_words(error: BaseException) -> str:
     """What was raised and where: "ZeroDivisionError: division by zero (mine.py:12)"."""
+    return f"{type(error).__name__}: {error}{place(error)}"
+
+
+def place(error: BaseException) -> str:
+    """Where it was raised, " (mine.py:12)": the last line outside this package and those it computes with, if any."""
     frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({PurePath(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"
+    outside = [f for f in frames if not (f.filename.startswith(_HOME) or _NUMBERS.search(f.filename))]
+    return "".join(f" ({PurePath(f.filename).name}:{f.lineno})" for f in (outside or frames)[-1:])
+
+
+_HOME = str(Path(__file__).parent) + os.sep
+_NUMBERS = re.compile(r"site-packages.(numpy|mpmath|torch)\W")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -23,6 +23,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from solverbench.errors import UsageError
 from solverbench.numbers import Number, sqrt
 
@@ -58,12 +60,15 @@ class Piece:
 class Eta:
     """A step function of sigma~, its pieces in order of noise levels and 0 between them. `Eta.of` reads and converts.
 
-    Equal to a number if it is that constant; false if it is 0 everywhere. Raises UsageError for pieces that overlap.
+    Equal to a number if it is that constant; false if it is 0 everywhere. Raises UsageError for pieces that overlap,
+    and without any.
     """
 
     pieces: tuple[Piece, ...]
 
     def __post_init__(self) -> None:
+        if not self.pieces:
+            raise UsageError("eta needs a piece: 0 everywhere is Eta.of(0)")
         for a, b in zip(self.pieces, self.pieces[1:], strict=False):
             if a.high > b.low:
                 raise UsageError(f"eta: the pieces {a} and {b} overlap or are not in order of noise levels")
@@ -76,7 +81,7 @@ class Eta:
         if isinstance(value, str):
             pieces = sorted((_read(part) for part in value.split(";")), key=lambda piece: piece.low)
             return cls(tuple(pieces))
-        if not isinstance(value, int | float):
+        if not isinstance(value, int | float | np.number):
             raise UsageError(f"eta is a number or text such as '0.5@0.05:50', got {value!r}")
         return cls((Piece(float(value)),))
 

@@ -15,9 +15,9 @@ from solverbench.adaptive.walk import Walk, Walked
 from solverbench.api import GridLike, SolverLike, find_solver, on_path
 from solverbench.engines.brownian import Brownian
 from solverbench.engines.devices import choose
-from solverbench.engines.noise import START, Source, independent, normals
+from solverbench.engines.noise import MAX_SEED, START, Source, independent, normals
 from solverbench.errors import UsageError
-from solverbench.fields.base import lacks
+from solverbench.fields.base import check_field, check_whole, lacks
 from solverbench.grids import Grid
 from solverbench.plans import Noise, Plan
 
@@ -91,9 +91,14 @@ def sample(
     device: in place of an engine, "cuda" is engine "cupy" and "cpu" the default one; "auto" takes the GPU if it can be
     used. A network stays on the device it was given.
 
-    Raises UsageError for shapes that do not fit, impossible grids, devices that cannot be used, and jumps on a field
-    without a flow map. Samples that diverge are returned as they are; `Samples.finite` tells which.
+    Raises UsageError for what is no field, shapes and counts that do not fit, impossible grids, devices that cannot be
+    used, and jumps on a field without a flow map. Samples that diverge are returned as they are; `Samples.finite` tells
+    which.
     """
+    check_field(field)
+    check_whole("seed", seed, 0, MAX_SEED)
+    check_whole("first", first, 0)
+    check_whole("memory", memory, 1)
     grid = on_path(grid, field.path)
     shape = tuple(field.shape)
     batch = _check_start(x, n, shape)
@@ -148,8 +153,7 @@ def _check_start(x: Any, n: int | None, shape: tuple[int, ...]) -> tuple[int, ..
     if (x is None) == (n is None):
         raise UsageError("give either x, the states to start from, or n, how many samples to draw from the prior")
     if n is not None:
-        if n < 1 or n != int(n):
-            raise UsageError(f"n must be at least 1 and whole, got {n}")
+        check_whole("n", n, 1)
         return (int(n),)
     if not hasattr(x, "dtype"):
         raise UsageError(f"x must be a numpy array or a torch tensor, got {type(x).__name__}")

@@ -8,6 +8,7 @@ import small
 import torch
 from hypothesis import settings
 
+from solverbench import programs
 from solverbench.methods import SOLVERS, user
 
 torch.set_num_threads(1)  # a test must not depend on how many cores there are; benchmarks set their own
@@ -29,8 +30,8 @@ def extractor_file(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def forgetful_registry():
-    """Solvers, files and entry points that a test adds are gone after it."""
-    before, files, points = set(SOLVERS), dict(user._LOADED), set(user._POINTS)
+    """Solvers, files, entry points and names of modules beside programs that a test adds are gone after it."""
+    before, files, points, homes = set(SOLVERS), dict(user._LOADED), set(user._POINTS), dict(programs._HOMES)
     yield
     for name in set(SOLVERS) - before:
         SOLVERS.discard(name)
@@ -38,3 +39,5 @@ def forgetful_registry():
     user._LOADED.update(files)
     user._POINTS.clear()
     user._POINTS.update(points)
+    programs._HOMES.clear()
+    programs._HOMES.update(homes)

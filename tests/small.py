@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import numpy as np
@@ -69,3 +70,8 @@ def load(name, path="edm"):
 def listen():
     """In a new process: let Ctrl-C reach it, which those that a shell starts in the background are told to ignore."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def told(text):
+    """The records of finished cells among the events that `run --json` printed."""
+    return [event["record"] for event in map(json.loads, text.splitlines()) if event["event"] == "cell"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -157,6 +159,12 @@ def no_jump(x, t):
 
 no_jump.path, no_jump.prediction, no_jump.shape = sb.path("edm"), "x0", (2, 3)
 
+
+def black_box(variance=(1.0, 2.0), sigmas=(2.0, 1.0), **more):
+    """The law of a sampler that does nothing."""
+    return sb.black_box_law(lambda denoise, x, sigmas, draw: x, variance, sigmas, **more)
+
+
 WRONG = {
     "neither x nor n": (lambda: sb.sample(FIELD, "ddim", GRID), "either x.*or n"),
     "both x and n": (lambda: sb.sample(FIELD, "ddim", GRID, x=ONES, n=2), "either x.*or n"),
@@ -177,7 +185,7 @@ WRONG = {
     "grid upwards": (lambda: sb.sample(FIELD, "ddim", [1.0, 2.0], n=1), "must decrease strictly"),
     "solver": (lambda: sb.sample(FIELD, "ddin", GRID, n=1), "unknown solver 'ddin'.*ddim"),
     "option": (lambda: sb.plan("ddim[ate=1]", "edm", GRID), "no option 'ate'"),
-    "not a solver": (lambda: sb.plan(print, "edm", GRID), "is not a solver: register"),
+    "not a solver": (lambda: sb.plan(print, "edm", GRID), "is no solver: give its name, or register"),
     "path": (lambda: sb.plan("ddim", "edn", GRID), "unknown path 'edn'.*edm"),
     "prediction": (lambda: sb.plan("ddim", "edm", GRID, prediction="x1"), "unknown prediction 'x1'"),
     "law of a mixture": (lambda: sb.law(MIXTURE, "ddim", GRID), "linear along fixed directions, not Mixture"),
@@ -191,6 +199,40 @@ WRONG = {
         lambda: sb.sample(FIELD, "ddim", GRID, n=1, dtype="bfloat16", engine="numpy"), "dtype",
     ),
     "half a sample": (lambda: sb.sample(FIELD, "ddim", GRID, n=2.5), "n must be"),
+    "n in words": (lambda: sb.sample(FIELD, "ddim", GRID, n="3"), "n must be at least 1 and whole, got '3'"),
+    "n nan": (lambda: sb.sample(FIELD, "ddim", GRID, n=math.nan), "n must be at least 1 and whole, got nan"),
+    "seed below zero": (lambda: sb.sample(FIELD, "ddim", GRID, n=1, seed=-1), "seed must be at least 0 and whole"),
+    "seed of seed 0": (lambda: sb.sample(FIELD, "ddim", GRID, n=1, seed=2**64), "seed must be .*below 1.84e\\+19"),
+    "seed in words": (lambda: sb.sample(FIELD, "ddim", GRID, n=1, seed="a"), "seed must be .*got 'a'"),
+    "first": (lambda: sb.sample(FIELD, "ddim", GRID, n=1, first=-1), "first must be at least 0"),
+    "memory": (lambda: sb.sample(FIELD, "ddim", GRID, n=1, memory="1G"), "memory must be at least 1.*got '1G'"),
+    "field by name": (lambda: sb.sample("edm", "ddim", GRID, n=1), r"not 'edm': solverbench\.fields\.load\('edm'\)"),
+    "no field": (lambda: sb.sample(np.tanh, "ddim", GRID, n=1), "a field is an object with path, prediction, shape"),
+    "likelihood of no field": (lambda: sb.log_likelihood(None, ONES, "ddim", GRID), "a field is an .*not None"),
+    "load no field": (lambda: sb.fields.load(3), "a field is an object with .*not 3"),
+    "solver of no kind": (lambda: sb.plan(3, "edm", GRID), "3 is no solver: give its name"),
+    "nan for an option": (lambda: sb.plan("ctm[floor=nan]", "edm", GRID), "option floor is nan"),
+    "path of no kind": (lambda: sb.path(["edm"]), r"unknown path \['edm'\]"),
+    "path beyond its end": (lambda: sb.path("rectified", t_max=2.0), "need 0 <= t_min < t_max <= 1, got .*t_max=2.0"),
+    "betas in words": (lambda: sb.path("vp-discrete", betas=["a", "b"]), "betas must be numbers"),
+    "grid in rows": (lambda: sb.grid(np.ones((2, 2)), "edm"), "decreasing times in one row"),
+    "grid in words": (lambda: sb.grid(["a", "b"], "edm"), r"in one row, got \['a', 'b'\]"),
+    "grid a number": (lambda: sb.plan("ddim", "edm", 5), "in one row, got 5"),
+    "times of no kind": (lambda: sb.grid("explicit", "edm", times=None), "in one row, got None"),
+    "grid that overflows": (lambda: sb.grid("edm", "edm", 4, rho=1e-9), "times overflow with {'rho': 1e-09}"),
+    "mean in words": (lambda: Gaussian(["a"], [1.0], "edm"), "mean must be numbers"),
+    "times for others": (lambda: FIELD(ONES, np.ones(3)), r"one time, or one for each of 2 states, got \(3,\)"),
+    "sample less than nothing": (lambda: FIELD.sample(-1, 0), "n must be at least 0 and whole, got -1"),
+    "problem of no order": (lambda: sb.order("ddim", problems=["nonlin"]), "problems are one or more of nonlinear"),
+    "problem by itself": (lambda: sb.order("ddim", problems="nonlinear"), "in a list, got 'nonlinear'"),
+    "black box, negative": (lambda: black_box(variance=[1.0, -1.0]), "variance must be .*none negative"),
+    "black box, nan": (lambda: black_box(variance=[1.0, np.nan]), "variance must be finite"),
+    "black box, upwards": (lambda: black_box(sigmas=(1.0, 2.0)), "must decrease strictly"),
+    "black box, start": (lambda: black_box(start="pior"), "'exact' or 'prior', got 'pior'"),
+    "black box, mean": (lambda: black_box(mean=[1.0, 2.0, 3.0]), r"mean must have shape \(\) or \(2,\), got \(3,\)"),
+    "no pieces": (lambda: sb.Eta(()), "eta needs a piece"),
+    "churn": (lambda: sb.plan("edm-heun[s_churn=-3]", "edm", GRID), "s_churn >= 0 .*got s_churn=-3"),
+    "floor": (lambda: sb.plan("ctm[floor=-1]", "edm", GRID), "floor is a noise level, not below zero, got -1"),
 }  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def _text(name: str, findings: list[Finding]) -> str:
     lines = [name]
     for f in findings:
         said = f"{f.measured}\n{f.remedy}" if f.remedy else f.measured
-        first, *rest = [line for part in said.split("\n") for line in textwrap.wrap(part, 96)]
+        first, *rest = [line for part in said.split("\n") for line in textwrap.wrap(part, 96, break_on_hyphens=False)]
         lines.append(f"  {f.status}  {f.check:<12}{first}")
         lines += [f"{'':<20}{line}" for line in rest]
     return "\n".join(lines)

@@ -13,6 +13,7 @@ import click
 
 from solverbench.cli.check_ import how
 from solverbench.cli.common import Numbers, json_option, resolve_solver
+from solverbench.cli.progress import progress
 from solverbench.cli.run_ import executor
 from solverbench.errors import UsageError
 
@@ -109,17 +110,14 @@ def _solvers(
     from solverbench.run.runner import run
     from solverbench.run.store import RunFolder
 
-    def say(text: str) -> None:
-        if not quiet:
-            click.echo(text, err=True)
-
+    watch = progress(len(selection.cells), quiet)
     labels = [str(SOLVERS[spec]) for spec in mine]
     folder = RunFolder(out, suite.name, name)
     for spec in mine:
         if same := same_program(SOLVERS[spec]):
-            say(f"{spec} is the same program as {', '.join(same)}")
-    done: Any = lambda r: say(f"{r['problem']} {r['solver']} {r['budget']} {r['status']} in {r['seconds']:.2f} s")  # noqa: E731
-    outcome = run(suite, selection, folder, execute=execute, say=say, done=done, notes={"mine": labels})
+            watch.say(f"{spec} is the same program as {', '.join(same)}")
+    outcome = run(suite, selection, folder, execute=execute, say=watch.say, done=watch.done, notes={"mine": labels})
+    watch.end(vars(outcome))
     loaded = report.load(folder.path)
     rows = duels(loaded, labels)
     if as_json:
@@ -131,7 +129,7 @@ def _solvers(
         _write(folder.path, found)
     if not outcome.interrupted:
         report.render(folder.path)
-    say(f"{outcome.finished - outcome.reused} cells run, {outcome.reused} reused: {folder.path}")
+    watch.say(f"{outcome.finished - outcome.reused} cells run, {outcome.reused} reused: {folder.path}")
     return outcome.exit_code
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import click
 
 from solverbench.cli.common import Numbers, json_option, print_rows, resolve_solver
+from solverbench.cli.progress import Events, progress
 from solverbench.errors import UsageError
 
 
@@ -90,18 +90,11 @@ def command(
     """Judge samplers on a suite of problems whose solution is known: tables on stdout, everything else in a folder.
 
     The folder OUT/SUITE/RUN holds manifest.json, cells.jsonl (one line per finished cell, written at once), tables,
-    figures and sheets of samples. --json prints the records instead of tables.
+    figures and sheets of samples. --json prints an event a line as it happens instead of tables: docs/runs.md.
     """
-    from solverbench.engines.devices import choose
-    from solverbench.errors import UsageError
     from solverbench.run.store import RunFolder
 
-    choice = choose(device)
-    if choice.name == "cuda" and memory is not None:
-        raise UsageError("--memory limits addresses, of which CUDA reserves far more than it uses: leave it out")
-    if device == "auto" and not quiet:
-        click.echo(f"device {choice.name}: {choice.why}", err=True)
-    asked = {
+    asked: dict[str, Any] = {
         "suite": suite,
         "scale": scale,
         "solvers": solvers,
@@ -109,10 +102,14 @@ def command(
         "nfe": nfe,
         "seed": seed,
         "spectrum": spectrum,
-        "device": choice.name,
+        "device": device,
     }
     folder = RunFolder.again(resume) if resume else None
-    loaded, selection = select(**(_asked_before(folder.path) if folder else asked))
+    asked = _asked_before(folder.path) if folder else asked
+    asked["device"] = _device(asked.get("device", "cpu"), scheduler is not None and not timing, quiet)
+    if asked["device"] == "cuda" and memory is not None:
+        raise UsageError("--memory limits addresses, of which CUDA reserves far more than it uses: leave it out")
+    loaded, selection = select(**asked)
     if dry_run:
         rows = [
             {"cell": c.id, "problem": c.problem.spec.name, "solver": str(c.solver), "budget": c.budget, "seed": c.seed}
@@ -140,13 +137,26 @@ def select(
     device: str = "cpu",
 ) -> tuple[Any, Any]:
     """The suite and the cells that options of this verb mean."""
-    from solverbench.engines.devices import choose
     from solverbench.run import cells
     from solverbench.run import suite as suites
 
-    loaded = suites.load(suite, scale=scale).on(spectrum).by(choose(device).name)
+    loaded = suites.load(suite, scale=scale).on(spectrum).by(device)
     names = [resolved for spec in solvers for resolved in resolve_solver(spec)]
     return loaded, cells.select(loaded, solvers=names, problems=problems, nfe=nfe, seed=seed)
+
+
+def _device(asked: str, elsewhere: bool, quiet: bool) -> str:
+    """ "cuda" or "cpu". Where all that is computed is computed elsewhere, it is asked there whether there is a GPU."""
+    from solverbench.engines.devices import choose
+
+    if elsewhere and asked == "cuda":
+        return asked
+    if elsewhere and asked == "auto":
+        raise UsageError("--device auto would be this machine's choice for others: say cuda or cpu with --scheduler")
+    choice = choose(asked)
+    if asked == "auto" and not quiet:
+        click.echo(f"device {choice.name}: {choice.why}", err=True)
+    return choice.name
 
 
 def _asked_before(folder: Path) -> dict[str, Any]:
@@ -159,7 +169,7 @@ def _asked_before(folder: Path) -> dict[str, Any]:
         raise UsageError(f"{folder} does not say what was asked for (an older version wrote it): start a new run")
     if suites.load(asked["suite"], scale=asked["scale"]).digest != manifest["suite_hash"]:
         raise UsageError(f"suite {asked['suite']!r} has changed since {folder} was begun: start a new run")
-    for file, digest in manifest.get("solver_files", {}).items():
+    for file, digest in manifest.get("files", {}).items():
         if not Path(file).is_file() or hashlib.sha256(Path(file).read_bytes()).hexdigest() != digest:
             raise UsageError(f"{file} has changed since {folder} was begun: start a new run")
     return asked
@@ -205,47 +215,25 @@ def _run(
     quiet: bool,
     as_json: bool,
 ) -> int:
-    from tqdm import tqdm
-
     from solverbench import report
     from solverbench.report.records import load
     from solverbench.run.runner import run
 
     started = time.perf_counter()
-    terminal = sys.stderr.isatty()
-    bar: Any = tqdm(
-        total=len(selection.cells) - len(folder.finished),
-        unit="cell",
-        disable=quiet or not terminal,
-        leave=False,
-        dynamic_ncols=True,
-    )
-
-    def say(text: str) -> None:
-        if quiet:
-            return
-        if terminal:
-            bar.clear()  # a message goes above the bar
-        click.echo(text, err=True)
-
-    def done(record: dict[str, Any]) -> None:
-        bar.set_postfix_str(_cell(record), refresh=False)
-        bar.update()
-        if record["status"] in ("failed", "diverged"):
-            say(f"{_cell(record)} {record['status']}: {record['reason']}")
-        elif not terminal:
-            say(f"{_cell(record)} {record['status']} in {record['seconds']:.2f} s")
-
-    outcome = run(loaded, selection, folder, execute=execute, asked=asked, say=say, done=done, timing=timing)
-    bar.close()
+    cells, before = len(selection.cells), len(folder.finished)
+    begun = {"folder": str(folder.path), "cells": cells, "finished": before}
+    watch = Events(**begun) if as_json else progress(cells - before, quiet)
+    outcome = run(
+        loaded, selection, folder, execute=execute, asked=asked, timing=timing,
+        say=watch.say, done=watch.done, timed=watch.timed,
+    )  # fmt: skip
+    watch.end({**vars(outcome), "exit_code": outcome.exit_code, "folder": str(folder.path)})
     if outcome.interrupted:
-        kept = f"{outcome.finished + len(folder.finished)} of {len(selection.cells)} cells"
-        click.echo(f"interrupted: {kept} are kept; go on with --resume {folder.path}", err=True)
+        kept = f"{len(folder.records())} of {cells} cells are kept"
+        click.echo(f"interrupted: {kept}; go on with --resume {folder.path}", err=True)
     if outcome.finished or outcome.timed:
         loaded_run = load(folder.path)
-        if as_json:
-            click.echo(json.dumps(folder.records(), indent=1))
-        else:
+        if not as_json:
             click.echo(report.summary(loaded_run))
         if not outcome.interrupted:
             report.render(loaded_run)
@@ -256,7 +244,3 @@ def _run(
         took = time.perf_counter() - started
         click.echo(f"{outcome.finished} cells{failed} in {took:.0f} s: {folder.path}", err=True)
     return outcome.exit_code
-
-
-def _cell(record: dict[str, Any]) -> str:
-    return f"{record['problem']} {record['solver']} {record['budget']}"

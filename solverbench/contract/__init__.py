@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from solverbench.contract.base import Check, Finding
-from solverbench.errors import SolverbenchError, in_words
+from solverbench.contract.limit import OutOfTime, limited
+from solverbench.errors import SolverbenchError, in_words, place
 
 if TYPE_CHECKING:
     from solverbench.api import SolverLike
@@ -23,11 +24,18 @@ if TYPE_CHECKING:
 __all__ = ["Check", "Finding", "check"]
 
 
-def check(solver: SolverLike) -> list[Finding]:
+LIMIT = 30.0
+"""Seconds of the processor that a check may take: several times what the slowest takes."""
+FIRST = ("traces", "repeats", "shape")
+"""Checks without which others would only say the same again."""
+
+
+def check(solver: SolverLike, limit: float = LIMIT) -> list[Finding]:
     """Ask a solver, given by name, by its function, or as it is, all of the contract; some seconds.
 
-    Returns the findings in the order of the checks. Raises UsageError for unknown names and PlanError for adaptive
-    solvers, which have no plan.
+    limit: seconds of the processor for each check. Nothing more is asked of a solver that has no end, no plan, another
+    plan each time, or results of another shape. Returns the findings in the order of the checks. Raises UsageError for
+    unknown names and PlanError for adaptive solvers, which have no plan.
     """
     from solverbench.adaptive import Adaptive
     from solverbench.api import find_solver
@@ -35,7 +43,17 @@ def check(solver: SolverLike) -> list[Finding]:
     found = find_solver(solver)
     if isinstance(found, Adaptive):
         raise found.without_plan()
-    return [finding for name, ask in checks().items() for finding in _asked(name, ask, found)]
+    findings: list[Finding] = []
+    for name, ask in checks().items():
+        try:
+            with limited(limit):
+                findings += _asked(name, ask, found)
+        except OutOfTime as stopped:
+            seen = f"no end after {limit:g} s{place(stopped)}"
+            return [*findings, Finding(name, "fail", seen, "look for a loop that does not end with grid.steps")]
+        if name in FIRST and any(f.status == "fail" for f in findings):
+            break
+    return findings
 
 
 def checks() -> dict[str, Check]:
@@ -45,6 +63,7 @@ def checks() -> dict[str, Check]:
     return {
         "traces": tracing.traces,
         "repeats": tracing.repeats,
+        "steps": tracing.steps,
         "digits": tracing.digits,
         "shape": running.shape,
         "dtype": running.dtype,
@@ -56,6 +75,8 @@ def checks() -> dict[str, Check]:
         "paths": invariance.paths,
         "finite": finite.finite,
         "order": order.order,
+        "weak": order.weak,
+        "strong": order.strong,
         "twins": twins.twins,
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -15,7 +17,7 @@ from solverbench.grids import Grid
 from solverbench.methods import Solver
 from solverbench.numbers import Number
 from solverbench.paths import Path
-from solverbench.plans import LinComb, Plan
+from solverbench.plans import Instruction, LinComb, Plan
 from solverbench.predictions import Prediction
 
 Status: TypeAlias = Literal["pass", "fail", "note"]
@@ -73,6 +75,14 @@ def apart(a: Any, b: Any) -> float:
     return found if np.isfinite(found) else float("inf")
 
 
+def generators() -> bytes:
+    """The state of the generators that are shared by all of a process."""
+    import torch
+
+    numpy_state = np.random.get_state()  # noqa: NPY002 - the legacy generator is the one that is shared
+    return pickle.dumps((random.getstate(), numpy_state, torch.get_rng_state().numpy()))
+
+
 def between(a: Plan, b: Plan) -> float:
     """How far the programs of two plans are apart: the largest difference of their tableaux, row by row relative.
 
@@ -88,4 +98,8 @@ def between(a: Plan, b: Plan) -> float:
 def _skeleton(plan: Plan) -> list[tuple[str, str]]:
     """What a plan does and when, to nine digits, its coefficients left out."""
     done = (i for i in plan.code if not isinstance(i, LinComb))
-    return [(f"{type(i).__name__} {getattr(i, 'eta', None)}", f"{float(getattr(i, 't', 0.0)):.8e}") for i in done]
+    return [(f"{type(i).__name__} {getattr(i, 'eta', None)}", f"{_time(i, 's')} {_time(i, 't')}") for i in done]
+
+
+def _time(i: Instruction, name: str) -> str:
+    return f"{float(getattr(i, name, 0.0)):.8e}"

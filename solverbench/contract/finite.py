@@ -22,27 +22,26 @@ JAGGED = (20.0, 19.99, 2.0, 1.9999, 1.0, 0.02, 0.0199)
 
 def finite(solver: Solver) -> Iterator[Finding]:
     """No nan and no infinity in float32, from the path's prior to the data or to the least noise."""
-    bad: dict[str, str] = {}
+    bad: list[str] = []
     largest, runs = 0.0, 0
     for name in PATHS:
         field = Gaussian([0.3, -0.2, 0.0], [1.0, 0.05, 0.0], name)  # a direction without variance among them
         for label, steps in _grids(field.path):
             runs += 1
-            where = f"{name}, {label}"
             try:
                 with np.errstate(all="ignore"):
                     x = sample(field, solver, steps, n=4, engine="numpy", dtype="float32").x
             except SolverbenchError as error:
-                bad.setdefault(str(error), where)
+                bad.append(f"{name}, {label}: {error}")
                 continue
             if np.isfinite(x).all():
                 largest = max(largest, float(np.abs(x).max() / steps.path.alpha(steps.times[-1])))
             else:
-                bad.setdefault("not finite", where)
-    for reason, where in bad.items():
+                bad.append(f"{name}, {label}: not finite")
+    if bad:
         remedy = "look for a division by the difference of two times, or by sigma or alpha at an end"
-        yield Finding("finite", "fail", f"{where}: {reason}", remedy)
-    if not bad:
+        yield Finding("finite", "fail", f"{len(bad)} of {runs} runs, the first on {bad[0]}", remedy)
+    else:
         yield Finding("finite", "pass", f"{runs} runs of 1 to {max(STEPS)} steps; the largest number is {largest:.3g}")
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from solverbench.contract.base import ROUNDING, SHAPE, Array, Finding, N, apart, field, on, start
+from solverbench.contract.base import ROUNDING, SHAPE, Array, Finding, N, apart, field, generators, on, start
 from solverbench.engines import numpy as reference
 from solverbench.engines.noise import normals
 from solverbench.methods import Solver
@@ -17,7 +17,7 @@ from solverbench.sampling import sample
 
 Engine = Literal["numpy", "torch"]
 ENGINES: tuple[Engine, ...] = ("numpy", "torch")
-MAP = "functions given to map() act on each number by itself, in its own type, and draw nothing"
+MAP = "functions given to map() return new numbers, each from the old one by itself, in its own type; they draw nothing"
 
 
 def run(solver: Solver, engine: Engine = "numpy", kind: str = "float64", **options: Any) -> Any:
@@ -29,14 +29,33 @@ def run(solver: Solver, engine: Engine = "numpy", kind: str = "float64", **optio
 
 
 def shape(solver: Solver) -> Iterator[Finding]:
-    """Samples come back in the shape they went in, whatever the shape of the batch."""
+    """Samples come back in the shape they went in, whatever the shape of the batch, and nothing is written to them."""
     made = path("vp-linear")
     x = start(made, on(made), 6).reshape(2, 3, *SHAPE)
+    for i in _plan(solver).code:
+        if isinstance(i, Map) and (fault := _fault(i.function, x)):
+            yield Finding("shape", "fail", f"the function {i.name} {fault}", MAP)
+            return
     wrong = [got for engine in ENGINES if (got := tuple(run(solver, engine, x=x).x.shape)) != x.shape]
     if wrong:
         yield Finding("shape", "fail", f"states {x.shape} came back as {wrong[0]}", MAP)
     else:
         yield Finding("shape", "pass", f"states {x.shape} on numpy and torch")
+
+
+def _fault(function: Callable[[Any], Any], x: Array) -> str:
+    """What a function given to map() does wrong with an array and a tensor."""
+    import torch
+
+    for given in (x.copy(), torch.from_numpy(x.copy())):
+        kind, made = type(given).__name__, function(given)
+        if type(made) is not type(given):
+            return f"makes {type(made).__name__} of {kind}"
+        if made.shape != given.shape:
+            return f"makes a {kind} {tuple(made.shape)} of one {tuple(given.shape)}"
+        if not np.array_equal(given, x):
+            return f"writes to the {kind} that it is given"
+    return ""
 
 
 def dtype(solver: Solver) -> Iterator[Finding]:
@@ -153,7 +172,7 @@ def batch(solver: Solver) -> Iterator[Finding]:
 
 def noise(solver: Solver) -> Iterator[Finding]:
     """All that is random are the plan's draws: with these given, the result is given."""
-    plan = _plan(solver)
+    plan, before = _plan(solver), generators()
     made = plan.path
     x = start(made, plan.grid)
     width = x[0].size
@@ -166,7 +185,9 @@ def noise(solver: Solver) -> Iterator[Finding]:
     still: Callable[[int], Array] = lambda _: np.zeros_like(x)  # noqa: E731
     quiet = reference.run(plan, field(solver, made), alike, still)
     spread = apart(quiet, np.repeat(quiet[:1], N, axis=0))
-    if not np.array_equal(one, two):
+    if generators() != before:
+        yield Finding("noise", "fail", "the random generator of Python, numpy or torch is used or seeded", _DRAW)
+    elif not np.array_equal(one, two):
         yield Finding("noise", "fail", f"with the same draws, results differ by {apart(one, two):.1e}", _DRAW)
     elif spread > ROUNDING:
         yield Finding("noise", "fail", f"with draws of zero, equal starts end {spread:.1e} apart", _DRAW)

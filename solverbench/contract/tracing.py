@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from solverbench.contract.base import ROUNDING, Finding, between, on
+from solverbench.contract.base import ROUNDING, SIGMAS, Finding, between, generators, on
 from solverbench.errors import SolverbenchError
-from solverbench.grids import grid
+from solverbench.grids import Grid, grid
 from solverbench.methods import Solver
 from solverbench.paths import PATHS, path
 from solverbench.plans import LinComb, Plan
@@ -18,7 +18,7 @@ DIGITS = 40
 def traces(solver: Solver) -> Iterator[Finding]:
     """On every path, for every prediction, with and without a last step onto the data; and on the path's own grids,
     out of pure noise where it starts there."""
-    failures: dict[str, str] = {}
+    failures: list[str] = []
     plans = 0
     for name in PATHS:
         made = path(name)
@@ -29,24 +29,42 @@ def traces(solver: Solver) -> Iterator[Finding]:
             try:
                 solver.plan(made, steps, kind)
             except SolverbenchError as error:
-                failures.setdefault(str(error), f"{name}, prediction {kind}, {len(steps)} steps")
-    for reason, where in failures.items():
-        yield Finding("traces", "fail", f"{where}: {reason}", "coefficients are numbers computed from path and grid")
-    if not failures:
+                failures.append(f"{name}, prediction {kind}, {len(steps)} steps: {error}")
+    if failures:
+        told = f"{len(failures)} of {plans} plans cannot be made, the first on {failures[0]}"
+        remedy = "numbers come from path and grid alone, on every path and with one step; then the rest is asked"
+        yield Finding("traces", "fail", told, remedy)
+    else:
         yield Finding("traces", "pass", f"{plans} plans: {len(PATHS)} paths, {len(PREDICTIONS)} predictions")
+
+
+def steps(solver: Solver) -> Iterator[Finding]:
+    """Every time of a grid is used: changed by itself, it changes the plan."""
+    edm = path("edm")
+    plan = solver.plan(edm, on(edm))
+    moved = (Grid(edm, (*SIGMAS[:i], 1.01 * SIGMAS[i], *SIGMAS[i + 1 :])) for i in range(len(SIGMAS)))
+    unused = [str(i + 1) for i, g in enumerate(moved) if between(plan, solver.plan(edm, g)) == 0]
+    if not unused:
+        yield Finding("steps", "pass", f"each of {len(SIGMAS)} times on a grid is used")
+        return
+    seen = f"of {len(SIGMAS)} times on a grid it makes no difference where these are: {', '.join(unused)}"
+    yield Finding("steps", "fail", seen, "take all of grid.steps, each from s to t, and return the state at the last t")
 
 
 def repeats(solver: Solver) -> Iterator[Finding]:
     """The same plan again, after others on other grids and paths have been traced."""
-    edm, rectified = path("edm"), path("rectified")
+    edm, rectified, before = path("edm"), path("rectified"), generators()
     first = solver.plan(edm, on(edm))
     others = [grid("edm", edm, 3), grid("edm", edm, len(first.grid)), grid("log-snr", rectified, 9, t_max=0.9)]
     for other in others:
         solver.plan(other.path, other)
-    again = solver.plan(edm, on(edm))
-    if again.nfe != first.nfe:
-        seen = f"{first.nfe} evaluations when first traced, {again.nfe} when traced again"
-    elif (distance := between(first, again)) > 0:
+    again = [solver.plan(edm, on(edm)) for _ in range(2)]  # twice: what changes every other time is seen
+    nfe, distance = {plan.nfe for plan in again} - {first.nfe}, max(between(first, plan) for plan in again)
+    if generators() != before:
+        seen = "coefficients are drawn: the random generator of Python, numpy or torch is used or seeded"
+    elif nfe:
+        seen = f"{first.nfe} evaluations when first traced, {min(nfe)} when traced again"
+    elif distance > 0:
         seen = f"traced again, coefficients differ by {distance:.1e}"
     else:
         yield Finding("repeats", "pass", f"{first.nfe} evaluations, bit for bit the same plan again")

@@ -8,8 +8,6 @@ from typing import Any
 from solverbench.errors import UsageError, nearest
 
 DEVICES = ("auto", "cuda", "cpu")
-HOME = {"cuda": "cuda", "cpu": "cpu"}
-"""What torch calls them."""
 
 
 @dataclass(frozen=True)

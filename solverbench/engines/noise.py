@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from solverbench.plans import Noise
 
 START = 0
-"""The stream of initial states; draw k of a plan has stream k + 1."""
+"""The stream of initial states; those of draws follow."""
 
 MAX_SEED = 2**64
 
@@ -35,7 +35,12 @@ class Source(Protocol):
 
 def independent(draw: Noise, seed: int, first: int, n: int, d: int, dtype: Any) -> np.ndarray[Any, Any]:
     """Every draw by itself, by its number in the plan: right in law, and different on every grid."""
-    return normals(seed, draw.draw + 1, first, n, d, dtype)
+    return normals(seed, stream_of(draw), first, n, d, dtype)
+
+
+def stream_of(draw: Noise) -> int:
+    """The stream of a draw that is independent of all others."""
+    return START + 1 + draw.draw
 
 
 def normals(

@@ -46,11 +46,15 @@ def load(name: str | Field, path: str | Path | None = None, **options: Any) -> F
     Both are on any `path`, "edm" by default. Networks go by their names too and have a path of their own: cifar10-unet,
     a denoiser whose options are label, guidance, dtype and device (see `NetworkField`), and cifar10-flowmap, the same
     with a trained `jump(x, s, t)`. Any other name is a file, folder or address: see `opening`.
-    Raises UsageError for an unknown name and ArtifactError if the stored parameters are missing or altered.
+    Raises UsageError for an unknown name or what is no field, and ArtifactError if the stored parameters are missing
+    or altered.
     """
     if not isinstance(name, str):
         if path is not None or options:
             raise UsageError("a field that is already built keeps its path and options; give them with a name only")
+        from solverbench.fields.base import check_field
+
+        check_field(name)
         return name
     from solverbench import pretrained
 

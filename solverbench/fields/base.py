@@ -6,6 +6,7 @@ a prediction of the same shape. It takes numpy arrays and torch tensors alike an
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -99,6 +100,20 @@ def check_reverse(path: Path, s: Number, t: Number, eta: Eta) -> None:
         raise UsageError(f"a reverse process with eta > 0 goes from noise to data, not from t={s} to t={t}")
 
 
+def check_field(field: Any) -> None:
+    """Raise UsageError unless `field` has what makes a field."""
+    if not isinstance(field, Field):
+        load = f": solverbench.fields.load({field!r}) opens one by its name" if isinstance(field, str) else ""
+        raise UsageError(f"a field is an object with path, prediction, shape and __call__(x, t), not {field!r}{load}")
+
+
+def check_whole(name: str, value: Any, least: int, below: float = math.inf) -> None:
+    """Raise UsageError unless `value` is a whole number, not less than `least` and less than `below`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value < below:
+        most = "" if below == math.inf else f", below {below:.3g}"
+        raise UsageError(f"{name} must be at least {least} and whole{most}, got {value!r}")
+
+
 def check_states(x: Array, shape: tuple[int, ...]) -> None:
     """Raise UsageError unless x is an array of floating-point (or object) states (n, *shape)."""
     if not hasattr(x, "dtype"):
@@ -119,7 +134,10 @@ def check_prediction(name: Prediction) -> Prediction:
 
 def checked(name: str, value: ArrayLike, *shapes: tuple[int, ...]) -> Vector:
     """`value` as a float64 array of one of `shapes`, all finite; UsageError naming it otherwise."""
-    array = np.array(value, dtype=np.float64)
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name} must be numbers in rows of equal length ({error})") from None
     if array.shape not in shapes:
         raise UsageError(f"{name} must have shape {' or '.join(map(str, dict.fromkeys(shapes)))}, got {array.shape}")
     if not np.all(np.isfinite(array)):
@@ -130,9 +148,12 @@ def checked(name: str, value: ArrayLike, *shapes: tuple[int, ...]) -> Vector:
 def time_for(x: Array, t: Number) -> Number:
     """t in the number type in which coefficients for states x are computed: at least double precision.
 
-    One time per sample (n,) becomes a column (n, 1), beside the coordinates of each.
+    One time per sample (n,) becomes a column (n, 1), beside the coordinates of each. Raises UsageError for any other
+    number of times.
     """
     if np.ndim(t):
+        if np.shape(t) != (len(x),):
+            raise UsageError(f"a field takes one time, or one for each of {len(x)} states, got {np.shape(t)}")
         return np.asarray(t)[:, None]
     if isinstance(x, np.ndarray):
         if x.dtype == object:
@@ -185,10 +206,10 @@ def normal_blocks(n: int, seed: int, width: int) -> Iterator[tuple[slice, Vector
     """Yield (rows, xi): standard normals xi (BLOCK, width) for rows of 0..n from one counter-based stream.
 
     Row i of the stream is the same for every n; the last block is whole and its surplus rows are to be dropped.
-    Raises UsageError for a negative n or seed.
+    Raises UsageError, before the first, for an n or seed that is no whole number >= 0.
     """
-    if n < 0 or seed < 0:
-        raise UsageError(f"need n >= 0 and seed >= 0, got n={n}, seed={seed}")
+    check_whole("n", n, 0)
+    check_whole("seed", seed, 0)
     stream = np.random.Generator(np.random.Philox(seed))
-    for start in range(0, n, BLOCK):
-        yield slice(start, min(start + BLOCK, n)), stream.standard_normal((BLOCK, width))
+    starts = range(0, n, BLOCK)
+    return ((slice(i, min(i + BLOCK, n)), stream.standard_normal((BLOCK, width))) for i in starts)

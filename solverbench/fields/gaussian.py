@@ -194,8 +194,9 @@ class Gaussian:
         """n exact samples (n, *shape) of the law at time t; sample i does not depend on n."""
         mean, variance = self.moments(t)
         std = np.sqrt(variance)
+        blocks = normal_blocks(n, seed, mean.size)
         out = np.empty((n, *self.shape))
-        for rows, xi in normal_blocks(n, seed, mean.size):
+        for rows, xi in blocks:
             out[rows] = self.basis.inverse(mean + std * xi)[: rows.stop - rows.start]
         return out
 

@@ -230,8 +230,9 @@ class Mixture:
         """n exact samples (n, *shape) of the law at time t; sample i does not depend on n."""
         alpha, sigma = self._path_at(t)
         edges = np.cumsum(self.weights)[:-1]
+        blocks = normal_blocks(n, seed, 1 + self.covariances.rank + self._mean.size)
         out = np.empty((n, *self.shape))
-        for rows, xi in normal_blocks(n, seed, 1 + self.covariances.rank + self._mean.size):
+        for rows, xi in blocks:
             component = np.searchsorted(edges, ndtr(xi[:, 0]), side="right")
             z = alpha * self._m[component]
             for k in np.unique(component):

@@ -29,7 +29,7 @@ from solverbench import paths
 from solverbench.errors import ArtifactError, SolverbenchError, UsageError, in_words, nearest
 from solverbench.fields.base import Field, Vector, check_prediction
 from solverbench.fields.network import TYPES
-from solverbench.programs import run_file
+from solverbench.programs import run_file, sources
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,7 +96,7 @@ def _check_options(ending: str, spec: str, path: str | paths.Path | None, option
 def local_files(spec: str) -> tuple[str, tuple[Path, ...]] | None:
     """(the part of `spec` that is a path on this machine, every file it needs), or None where it is no file of here.
 
-    A program is its own file alone; a trained network brings its card, and a flow map its teacher's files.
+    A program brings the modules beside it that it imports, a trained network its card, a flow map its teacher's files.
     """
     from solverbench import pretrained
 
@@ -107,6 +107,8 @@ def local_files(spec: str) -> tuple[str, tuple[Path, ...]] | None:
     place = Path(named).expanduser()
     if place.is_dir():
         return named, tuple(sorted(path for path in place.rglob("*") if path.is_file()))
+    if place.suffix == ".py":
+        return named, sources(place)
     found = [place]
     if place.suffix.lower() == ".safetensors":
         found.append(place.with_suffix(".json"))

@@ -35,17 +35,18 @@ def grid(
         papers that integrate to t = 0, which solvers cannot take that evaluate the field where a step ends.
     options: of the rule, see `GRIDS`: rho=, scale=, shift=, spacing=, offset=, times=.
 
-    Raises UsageError for unknown names and options, steps < 1, or ends that are not 0 <= t_min < t_max.
+    Raises UsageError for unknown names and options, steps < 1, ends that are not 0 <= t_min < t_max, or times that are
+    none.
     """
     path = named_path(path)
     if isinstance(name, Grid):
         return name
     if not isinstance(name, str):
-        return Grid(path, tuple(np.asarray(name, dtype=float).tolist()), denoise=denoise)
+        return Grid(path, _explicit(name), denoise=denoise)
     if name == "explicit":
         if set(options) != {"times"}:
             raise UsageError(f"grid 'explicit' takes times=[...] alone, got {sorted(options)}")
-        return Grid(path, tuple(float(t) for t in options["times"]), denoise=denoise)
+        return Grid(path, _explicit(options["times"]), denoise=denoise)
     rule = named_rule(name)
     if not isinstance(steps, int | np.integer) or steps < 1:
         raise UsageError(f"grid {name!r}: steps must be a positive whole number, got {steps!r}")
@@ -65,6 +66,16 @@ def grid(
     elif zero:
         times[-1] = 0.0
     return Grid(path, tuple(times), name, denoise)
+
+
+def _explicit(times: Any) -> tuple[float, ...]:
+    try:
+        found = np.asarray(times, dtype=float)
+    except (TypeError, ValueError):
+        found = np.empty(())
+    if found.ndim != 1:
+        raise UsageError(f"a grid is the name of a rule, a Grid, or decreasing times in one row, got {times!r}")
+    return tuple(found.tolist())
 
 
 def named_rule(name: str) -> Rule:

@@ -59,14 +59,17 @@ class Rule:
         return self.of is not None and not self.fixed and self.end == GRIDS[self.of].end
 
     def __call__(self, path: Path, n: int, t_max: float, t_min: float, options: Mapping[str, Any]) -> Array:
-        """n decreasing times. Raises UsageError for an option that the rule lacks or cannot take."""
+        """n decreasing times. Raises UsageError for an option that the rule lacks or cannot take, overflow included."""
         for key, value in options.items():
             if key not in self.options:
                 raise UsageError(f"grid {self.name!r} has no option {key!r}{nearest(key, self.options)}")
             self._check(key, value)
         if n == 1 and not self.indexed:
             return np.array([t_max])
-        return np.asarray(self.place(path, n, t_max, t_min, **{**self.options, **options}), dtype=float)
+        try:
+            return np.asarray(self.place(path, n, t_max, t_min, **{**self.options, **options}), dtype=float)
+        except OverflowError:
+            raise UsageError(f"grid {self.name!r}: times overflow with {dict(options)}") from None
 
     def _check(self, key: str, value: Any) -> None:
         default = self.options[key]

@@ -38,18 +38,21 @@ def interleaved(
 ) -> dict[str, Estimate]:
     """Seconds of each candidate: the median over rounds in which all take turns, so a slow moment falls on all alike.
 
-    Standard errors are those of a median by the spread about it. `synchronise`, for instance torch.cuda.synchronize,
-    is waited for before each clock reading. Raises UsageError for fewer than three rounds.
+    Whose turn is first moves on by one each round, so that a round's end and beginning fall on all. Standard errors are
+    those of a median by the spread about it. `synchronise`, for instance torch.cuda.synchronize, is waited for before
+    each clock reading. Raises UsageError for fewer than three rounds.
     """
     if rounds < 3:
         raise UsageError(f"a median of times needs three rounds or more, got {rounds}")
     wait = synchronise or (lambda: None)
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    names = list(candidates)
     for turn in range(warmup + rounds):
-        for name, function in candidates.items():
+        first = turn % max(1, len(names))
+        for name in names[first:] + names[:first]:
             wait()
             started = time.perf_counter()
-            function()
+            candidates[name]()
             wait()
             if turn >= warmup:
                 seconds[name].append(time.perf_counter() - started)

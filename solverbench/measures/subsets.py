@@ -1,23 +1,32 @@
 """Frechet distances of many subsets of one set: for standard errors, differences and the limit of many samples.
 
 Below full rank a distance sees samples x only through inner products: of x with themselves and, with C' between them,
-Q = (x - m') C' (x - m')^T. Both are computed once; a subset then costs an eigenproblem of its own size.
+Q = (x - m') C' (x - m')^T. Both are computed once; a subset then costs an eigenproblem of its own size, and all sets
+that lack one sample together cost one eigenproblem (`deleted`).
+
+A set's distance is nearly a mean over its samples, of contributions that leaving them out one by one tells (the
+jackknife: Efron & Stein 1981, Annals of Statistics 9, equation 1.3). So a standard error is that of a mean, and solvers
+that share their starts are compared start by start. Nothing is drawn with repetition, as a bootstrap does: a covariance
+of fewer distinct samples is another one.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from solverbench.errors import UsageError
-from solverbench.measures import resampling
+from solverbench.measures.deleted import lost
 from solverbench.measures.estimate import Estimate
 from solverbench.measures.frechet import frechet
 from solverbench.measures.moments import Array, Normal, contrasts, sampled
-from solverbench.measures.resampling import Index, bootstrap, halves
+from solverbench.measures.resampling import Index, halves
 from solverbench.threads import blas_for
+
+_EPS = float(np.finfo(np.float64).eps)
 
 
 class ToLaw:
@@ -29,7 +38,7 @@ class ToLaw:
     def __init__(self, x: Any, law: Normal) -> None:
         x = np.asarray(x, np.float64)
         n, d = sampled(x)
-        self._law, self._x = law, x
+        self._law, self._x, self._mean, self._trace = law, x, law.mean, law.trace
         self._gram: Array | None = None
         if n <= d:
             B = (x - law.mean) @ law.factor
@@ -46,7 +55,7 @@ class ToLaw:
         return made
 
     def _implicit(self, centred: Array, trace: float, gram: Array) -> None:
-        self._x, self._trace, self._gram = centred, trace, gram
+        self._x, self._mean, self._trace, self._gram = centred, np.zeros(centred.shape[1]), trace, gram
         self._inner = centred @ centred.T
 
     def __call__(self, index: Index) -> float:
@@ -56,9 +65,25 @@ class ToLaw:
         apart = float(self._inner[block].mean())
         own = float((self._inner[index, index].sum() - m * apart) / (m - 1))
         with blas_for(m):
-            squares = np.linalg.eigvalsh(_both_sides(self._gram[block]) / (m - 1))
+            squares = np.linalg.eigvalsh(_both_sides(self._gram[block], contrasts) / (m - 1))
         shared = float(np.sqrt(np.maximum(squares, 0)).sum())
         return max(0.0, apart + own + self._trace - 2 * shared)
+
+    def without(self) -> Array:
+        """The distances (n,) of the sets without one sample."""
+        n, mean = len(self._x), self._x.mean(0)
+        own, shift = self._x - mean, mean - self._mean
+        if self._gram is None:
+            with blas_for(own.shape[1]):
+                U, sigma, _ = np.linalg.svd(own @ self._law.factor, full_matrices=False)
+        else:
+            with blas_for(n):
+                squares, U = np.linalg.eigh(_both_sides(self._gram, lambda G: G - G.mean(0)))
+            squares = np.maximum(squares, 0)
+            squares[squares < _EPS * n * squares[-1]] = 0  # at least one is, as samples are centred
+            sigma = np.sqrt(squares)
+        shared = (sigma.sum() - lost(sigma, U)) / math.sqrt(n - 2)
+        return np.asarray(_apart(shift, own) + _trace(own) + self._trace - 2 * shared)
 
     def __len__(self) -> int:
         return len(self._x)
@@ -76,36 +101,84 @@ class ToPartners:
     def __call__(self, index: Index) -> float:
         return frechet(Normal.of(self._x[index]), Normal.of(self._y[index]))
 
+    def without(self) -> Array:
+        """The distances (n,) of the sets without one sample and its partner."""
+        n, shift = len(self._x), self._x.mean(0) - self._y.mean(0)
+        x, y = self._x - self._x.mean(0), self._y - self._y.mean(0)
+        with blas_for(min(x.shape)):
+            (P, R), (Q, S) = np.linalg.qr(x), np.linalg.qr(y)
+            u, sigma, v = np.linalg.svd(R @ S.T)
+        shared = (sigma.sum() - lost(sigma, P @ u, Q @ v.T)) / (n - 2)
+        return np.asarray(_apart(shift, x - y) + _trace(x) + _trace(y) - 2 * shared)
+
     def __len__(self) -> int:
         return len(self._x)
 
 
-def _both_sides(gram: Array) -> Array:
-    """The Gram matrix of contrasts from that of samples."""
-    return contrasts(contrasts(gram).T)
+Distance: TypeAlias = ToLaw | ToPartners
 
 
-def at_n(distance: ToLaw | ToPartners, splits: int = 16, seed: int = 0) -> Estimate:
-    """The distance of n samples, its bias included, and its standard error by halves: to compare sets of one size."""
-    return resampling.at_n(distance, len(distance), splits, seed)[0]
+def _apart(shift: Array, own: Array) -> Array:
+    """Squared norms (n,) of a difference of means without what each sample has of its own."""
+    return np.asarray(((shift - own / (len(own) - 1)) ** 2).sum(1))
 
 
-def unbiased(distance: ToLaw | ToPartners, splits: int = 16, seed: int = 0) -> Estimate:
-    """The distance with its bias of order 1/n taken out, and its standard error, by halves.
+def _trace(own: Array) -> Array:
+    """The trace of the covariance without each sample, from centred ones (n, d)."""
+    n, squares = len(own), (own * own).sum(1)
+    return np.asarray((squares.sum() - n / (n - 1) * squares) / (n - 2))
+
+
+def _both_sides(gram: Array, of: Callable[[Array], Array]) -> Array:
+    """The Gram matrix of a linear function of samples from that of the samples."""
+    return of(of(gram).T)
+
+
+def contributions(distance: Distance) -> Array:
+    """What each sample contributes (n,), with the distance as mean: as far as it is one, these are its terms.
+
+    Raises UsageError for fewer than four samples.
+    """
+    value, without = _left_out(distance)
+    return np.asarray(value + (len(distance) - 1) * (without.mean() - without))
+
+
+def at_n(distance: Distance) -> Estimate:
+    """The distance of n samples, its bias included, and its standard error: to compare sets of one size."""
+    return mean_of(contributions(distance), "jackknife")
+
+
+def unbiased(distance: Distance) -> Estimate:
+    """The distance with its bias of order 1/n taken out (Quenouille 1956), and its standard error.
 
     What is left is of order 1/n^2: little at n above some ten times the dimensions, and most of the value below them.
     """
-    return halves(distance, len(distance), splits, seed)
+    value, without = _left_out(distance)
+    n = len(distance)
+    return mean_of(n * value - (n - 1) * without, "jackknife, bias of order 1/n taken out")
 
 
-def difference(one: ToLaw, other: ToLaw, replicates: int = 200, seed: int = 0) -> Estimate:
-    """How much farther the first set is than the second, both from the same starts: paired bootstrap.
+def _left_out(distance: Distance) -> tuple[float, Array]:
+    """(of all samples, of all but each (n,))."""
+    if (n := len(distance)) < 4:
+        raise UsageError(f"a standard error by leaving samples out needs four samples or more, got {n}")
+    return distance(np.arange(n)), distance.without()
+
+
+def difference(one: Distance, other: Distance) -> Estimate:
+    """How much farther the first set is than the second, both from the same starts: paired jackknife.
 
     Raises UsageError if the sets are of different sizes.
     """
     if len(one) != len(other):
         raise UsageError(f"a paired difference is of sets from the same starts, got {len(one)} and {len(other)}")
-    return bootstrap(lambda index: one(index) - other(index), len(one), replicates, seed)
+    return mean_of(contributions(one) - contributions(other), "paired jackknife")
+
+
+def mean_of(terms: Array, method: str) -> Estimate:
+    """The mean of terms (n,) and its standard error."""
+    n = len(terms)
+    return Estimate(float(terms.mean()), n, float(terms.std(ddof=1)) / math.sqrt(n), method, n - 1)
 
 
 def limit(distance: ToLaw, sizes: int = 8, splits: int = 8, seed: int = 0) -> Estimate:

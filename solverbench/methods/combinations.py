@@ -11,15 +11,10 @@ from itertools import pairwise
 from solverbench.errors import UsageError
 from solverbench.grids import Grid
 from solverbench.methods.exponential import exponential_rk
+from solverbench.methods.pndm import ddim_step
 from solverbench.methods.registry import solver
-from solverbench.numbers import Number
 from solverbench.paths import Path
 from solverbench.plans import State
-
-
-def ddim_step(x: State, path: Path, s: Number, t: Number, eps: State) -> State:
-    """x_t = alpha_t (x_s/alpha_s + (sigma~_t - sigma~_s) eps)."""
-    return path.alpha(t) * (x / path.alpha(s) + (path.sigma_tilde(t) - path.sigma_tilde(s)) * eps)
 
 
 @solver("gradient-estimation", order=1, integrates="noise", family="combined", cite="permenter2023gradient")

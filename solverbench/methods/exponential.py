@@ -234,7 +234,8 @@ _named("dpm-1", 1, "euler", "lu2022dpm", "exponential Euler on the noise predict
 _named("dpmpp-1", 1, "euler", "lu2022dpmpp", "exponential Euler on the data prediction")
 _named("dpm-2", 2, "midpoint", "lu2022dpm", "the exponential midpoint rule, r_1 = 1/2 (algorithm 1)", "noise")
 _named("dpmpp-2s", 2, "midpoint", "lu2022dpmpp", "the exponential midpoint rule on the data prediction (algorithm 1)")
-_named("dpm-3", 3, "dpm3", "lu2022dpm", "stages at 0, 1/3, 2/3 (algorithm 2): Hochbruck & Ostermann, eq. 5.8", "noise")
+_named("dpm-3", 3, "dpm3", "lu2022dpm", "stages at 0, 1/3, 2/3 (algorithm 2): Hochbruck & Ostermann 2005, eq. 5.8",
+       "noise")  # fmt: skip
 _named("dpmpp-3s", 3, "dpm3", "lu2022dpmpp", "the stages of dpm-3 on the data prediction")
 _named("seeds-1", 1, "euler", "gonzalez2023seeds", "DPM-Solver++(1) on the reverse process", eta=1.0, strong=1, weak=1)
 _named("seeds-2", 2, "midpoint", "gonzalez2023seeds", "DPM-Solver-2's stages on the reverse process, r = 1/2; "

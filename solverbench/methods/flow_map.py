@@ -77,6 +77,8 @@ def ctm(x: State, path: Path, grid: Grid, *, gamma: float = 0.5, floor: float = 
     """
     if not 0 <= gamma <= 1:
         raise UsageError(f"ctm: gamma must be between 0 and 1, got {gamma}")
+    if floor < 0:
+        raise UsageError(f"ctm: floor is a noise level, not below zero, got {floor}")
 
     def down(t: Number) -> Number:
         sigma_t = path.sigma_tilde(t)

@@ -1,7 +1,4 @@
-"""PNDM and what became of it: Adams-Bashforth in sigma~ by the coefficients of even steps, and attempts at uneven ones.
-
-In sigma~ the transfer of DDIM from s to t is x~_t = x~_s + (sigma~_t - sigma~_s) F, whatever slope F is put in.
-"""
+"""PNDM and what became of it: Adams-Bashforth in sigma~ by coefficients of even steps, and attempts at uneven ones."""
 
 from __future__ import annotations
 
@@ -22,9 +19,9 @@ UNFIT: tuple[int, Shortfall] = 1, "coefficients"
 """What they attain on steps that are not even."""
 
 
-def _transfer(x: State, s: Number, t: Number, path: Path, F: State) -> State:
-    """DDIM from s to t with the slope F."""
-    return along(x, s, t, path, SIGMA, [t * 0 + 1], [(s, F)])
+def ddim_step(x: State, path: Path, s: Number, t: Number, eps: State) -> State:
+    """x_t = alpha_t (x_s/alpha_s + (sigma~_t - sigma~_s) eps): DDIM's, whatever slope it is given."""
+    return path.alpha(t) * (x / path.alpha(s) + (path.sigma_tilde(t) - path.sigma_tilde(s)) * eps)
 
 
 @solver("ipndm4", order=4, attains=UNFIT, integrates="noise", family="pndm", cite="zhang2023deis", points=4)
@@ -55,9 +52,10 @@ def ipndm_v(x: State, path: Path, grid: Grid, *, points: int = 4) -> State:
     """iPNDM_v as published (diff-sampler, `ipndm_v_sampler`): coefficients meant for the steps that are taken.
 
     Those of two values are right. In those of three a parenthesis closes late: the ratio of products of steps
-    multiplies a part of the second difference's weight instead of the whole. In those of four, besides, the oldest
-    value has h_1/h_2 where h_2/h_3 belongs, so the coefficients do not sum to one: on uneven steps it does not
-    converge. deis-rhoab1, 2 and 3 are what it is meant to be.
+    multiplies a part of the second difference's weight instead of the whole. In those of four, besides, a sign in the
+    third difference's weight is + where - belongs, wrong on even steps too, and the oldest value has h_1/h_2 where
+    h_2/h_3 belongs, so the coefficients do not sum to one: on uneven steps it does not converge. With these three
+    mended they are deis-rhoab1, 2 and 3.
     """
     if points not in EVEN:
         raise UsageError(f"ipndm-v: points must be from 1 to 4, got {points}")
@@ -114,11 +112,11 @@ def pndm(x: State, path: Path, grid: Grid) -> State:
         F = x.predict("noise", at=s).keep()
         if len(past) < 3:
             middle = (s + t) / 2
-            F_2 = _transfer(x, s, middle, path, F).predict("noise", at=middle)
-            F_3 = _transfer(x, s, middle, path, F_2).predict("noise", at=middle)
-            F_4 = _transfer(x, s, t, path, F_3).predict("noise", at=t)
+            F_2 = ddim_step(x, path, s, middle, F).predict("noise", at=middle)
+            F_3 = ddim_step(x, path, s, middle, F_2).predict("noise", at=middle)
+            F_4 = ddim_step(x, path, s, t, F_3).predict("noise", at=t)
             past = [(s, F), *past]
-            x = _transfer(x, s, t, path, (F + 2 * F_2 + 2 * F_3 + F_4) / 6)
+            x = ddim_step(x, path, s, t, (F + 2 * F_2 + 2 * F_3 + F_4) / 6)
         else:
             past = [(s, F), *past[:3]]
             x = along(x, s, t, path, SIGMA, [(t * 0 + c) / 24 for c in EVEN[4]], past)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 from solverbench import references
@@ -64,10 +65,12 @@ class Solver:
         return replace(self, options={**self.options, **given})
 
     def _converted(self, key: str, value: Any) -> Any:
-        """A value for an option: a strength as an `Eta`, others as they are."""
+        """A value for an option: a strength as an `Eta`, others as they are. Raises UsageError for nan."""
         if key not in self.options:
             known = nearest(key, self.options) or "; it takes none"
             raise UsageError(f"solver {self.name!r} has no option {key!r}{known}")
+        if value != value:  # nan passes every check by comparison
+            raise UsageError(f"solver {self.name!r}: option {key} is {value}, which is no number")
         return Eta.of(value) if isinstance(self.options[key], Eta) else value
 
     def plan(self, path: Path, grid: Grid, prediction: Prediction = "x0") -> Plan:
@@ -161,7 +164,7 @@ class Registry(Mapping[str, S], Generic[S]):
         if name not in self._solvers:
             _discover()
         if name not in self._solvers:
-            raise UsageError(f"unknown solver {name!r}{nearest(name, self._solvers)}")
+            raise unknown(name, self._solvers)
         solver = self._solvers[name]
         return solver[_parse_options(solver, text)] if text else solver
 
@@ -177,14 +180,20 @@ class Registry(Mapping[str, S], Generic[S]):
     def of(self, function: Callable[..., State]) -> S | None:
         """The solver made of a function: of several names, the one whose options are the function's own defaults."""
         names = [s for s in self._solvers.values() if s.function is function]
-        own = keyword_defaults(function)
-        return next((s for s in names if s.options == own), names[0] if names else None)
+        return next((s for s in names if s.options == keyword_defaults(function)), names[0] if names else None)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._solvers)
 
     def __len__(self) -> int:
         return len(self._solvers)
+
+
+def unknown(name: str, known: Iterable[str]) -> UsageError:
+    """What to say of a name that no solver has: the nearest ones, or the file that was meant."""
+    file = f"{name}.py"
+    hint = f" (did you mean the file {file}?)" if FilePath(file).is_file() else nearest(name, known)
+    return UsageError(f"unknown solver {name!r}{hint}")
 
 
 def _parse_options(solver: Solver, text: str) -> dict[str, Any]:

@@ -204,6 +204,8 @@ def edm_sampler(
     s_noise: float = 1.0,
 ) -> State:
     """EDM's sampler: churn, then a Heun step in sigma~ (algorithm 2). Without churn it is algorithm 1, rho-2heun."""
+    if s_churn < 0 or s_min > s_max:
+        raise UsageError(f"churn needs s_churn >= 0 and s_min <= s_max, got {s_churn=}, {s_min=}, {s_max=}")
     return churned(x, path, grid, rule_of(rule), s_churn, s_min, s_max, s_noise)
 
 

@@ -43,7 +43,8 @@ def ddim(x: State, path: Path, grid: Grid, *, eta: Eta = ZERO) -> State:
 
 
 solver("ddpm", order=1, integrates="x0", family="ddim", cite="ho2020ddpm", eta=1.0,
-       reason="ancestral sampling with the posterior variance is DDIM with eta = 1 (section 4.1)")(ddim)  # fmt: skip
+       reason="ancestral sampling with the posterior variance is DDIM with eta = 1 (Song et al. 2021, section 4.1)"
+       )(ddim)  # fmt: skip
 
 
 @solver("ddpm-large", order=1, integrates="x0", family="ddim", cite="ho2020ddpm")

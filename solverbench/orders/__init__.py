@@ -45,10 +45,12 @@ def order(
     those in "small-noise", each with interval, window and constant, instead of the verdict on the whole of it.
 
     Returns a Report, or a NoiseReport for these kinds; a solver that raises has the verdict "failed". Raises
-    UsageError for unknown names and kinds.
+    UsageError for unknown names, problems and kinds.
     """
     from solverbench.api import find_solver
 
+    if isinstance(problems, str) or not problems or not set(problems) <= set(PROBLEMS):
+        raise UsageError(f"problems are one or more of {', '.join(PROBLEMS)} in a list, got {problems!r}")
     made = subject(find_solver(solver), path)
     if kind == "overall":
         return measure(made, problems)

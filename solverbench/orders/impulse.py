@@ -1,6 +1,6 @@
 """The law of any sampler that is linear in start and noise, on a Gaussian: its answers to unit impulses.
 
-One run on a batch: zeros (what is affine), a unit start, and a unit for every draw of noise (Pierret & Galerne 2024,
+One run on a batch: zeros (what is affine), a unit start, and a unit for every draw of noise (Pierret & Galerne 2025,
 arXiv 2405.14250, give the recursions this replaces). Works for black boxes, since nothing but their output is used.
 """
 
@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 
 from solverbench.engines.law import Kernel
 from solverbench.errors import UsageError
+from solverbench.fields.base import checked
+from solverbench.grids import Grid
 from solverbench.measures.law import Law
 from solverbench.orders.problems import Directions
 from solverbench.orders.subjects import Denoise, Draw, Run, Watched
+from solverbench.paths import path
 
 Vector = NDArray[np.float64]
 
@@ -85,13 +88,18 @@ def black_box_law(
     normal numbers, shaped like x, the same ones whenever k is asked for again. start: the exact law at sigmas[0] or
     N(0, sigmas[0]^2 I). rtol: how far from linear it may be, relatively; more than rounding for float32 inside.
 
-    One channel for the mean, one for the start, one per draw. Raises UsageError, before, for a sampler that is not
-    linear (it clips, adapts its steps, or draws noise of its own), and, after, for one that mixes directions. One that
-    diverges has a law that is not finite.
+    One channel for the mean, one for the start, one per draw. Raises UsageError, before, for variances that cannot be,
+    levels that do not decrease, and a sampler that is not linear (it clips, adapts its steps, or draws noise of its
+    own), and, after, for one that mixes directions. One that diverges has a law that is not finite.
     """
-    variance = np.asarray(variance, dtype=np.float64)
+    if start not in ("exact", "prior"):
+        raise UsageError(f"start is 'exact' or 'prior', got {start!r}")
+    Grid(path("edm"), sigmas)  # which checks them
+    variance = checked("variance", variance, (np.size(variance),))
     d, drawn = variance.size, [-1]
-    shift = np.broadcast_to(np.asarray(mean, dtype=np.float64), (d,))
+    if not d or variance.min() < 0:
+        raise UsageError(f"variance must be one or more numbers, none negative, got {variance}")
+    shift = np.broadcast_to(checked("mean", mean, (), (d,)), (d,))
     field = Directions(tuple(variance.tolist()), tuple(shift.tolist()))
 
     def normal(k: int) -> NDArray[Any]:

@@ -36,25 +36,33 @@ def path(name: str | Path, **options: Any) -> Path:
     """Return the Gaussian path called `name`, one of `PATHS`.
 
     Options are the fields of its class, for example `path("vp-linear", beta_1=10.0)` or `path("rectified", shift=3.0)`.
-    Raises UsageError for an unknown name or option, or a range that is not 0 <= t_min < t_max.
+    Raises UsageError for an unknown name or option, or a range that is not 0 <= t_min < t_max <= t_end.
     """
     if isinstance(name, Path):
         return name
-    if name not in PATHS:
-        raise UsageError(f"unknown path {name!r}{nearest(name, PATHS)}")
+    if str(name) not in PATHS:  # whatever it is
+        raise UsageError(f"unknown path {name!r}{nearest(str(name), PATHS)}")
     cls = PATHS[name]
     known = [f.name for f in fields(cls) if f.init]  # type: ignore[arg-type]
     for key, value in options.items():
         if key not in known:
             raise UsageError(f"path {name!r} has no option {key!r}{nearest(key, known)}")
         if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
-            options[key] = tuple(np.asarray(value, dtype=float).tolist())
+            options[key] = _numbers(name, key, value)
         elif not isinstance(value, bool):
             _check_number(name, key, value, zero=key in ("t_min", "beta_0", "s"))
     made = cls(**options)
-    if not 0 <= made.t_min < made.t_max < np.inf:
-        raise UsageError(f"path {name!r}: need 0 <= t_min < t_max, got t_min={made.t_min}, t_max={made.t_max}")
+    if not 0 <= made.t_min < made.t_max <= made.t_end or made.t_max == np.inf:
+        end = f" <= {made.t_end:g}" if made.t_end < np.inf else ""
+        raise UsageError(f"path {name!r}: need 0 <= t_min < t_max{end}, got t_min={made.t_min}, t_max={made.t_max}")
     return made
+
+
+def _numbers(name: str, key: str, value: Any) -> tuple[float, ...]:
+    try:
+        return tuple(np.asarray(value, dtype=float).tolist())
+    except (TypeError, ValueError):
+        raise UsageError(f"path {name!r}: {key} must be numbers, got {value!r}") from None
 
 
 def _check_number(name: str, key: str, value: Any, zero: bool) -> None:

@@ -84,7 +84,7 @@ class Rectified(Path):
 
 @dataclass(frozen=True)
 class Trig(Path):
-    """alpha = cos t, sigma = sin t on [0, pi/2] (TrigFlow, Lu & Song 2024)."""
+    """alpha = cos t, sigma = sin t on [0, pi/2] (TrigFlow, Lu & Song 2025)."""
 
     name: ClassVar[str] = "trig"
     cite: ClassVar[str] = "lu2025scm"

@@ -6,12 +6,15 @@ process; an adapter scales the state on the way in and out, and says in `setting
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from solverbench.plans import Noise
 
 Array: TypeAlias = NDArray[Any]
 Denoise: TypeAlias = Callable[[Array, Any], Array]
@@ -53,8 +56,19 @@ class Peer:
     """The second run of one object whose first run was cut short, where there is an object to reuse."""
     own_noise: bool = False
     """Whether it draws noise from torch's global generator when `noise` is None."""
+    strong: float | None = None
+    """Strong order claimed."""
+    draws: Callable[[tuple[Any, ...]], list[Noise]] | None = None
+    """Its draws over noise levels, with their intervals, if they are of one Brownian path."""
     zero: bool = True
     """Whether its noise levels may end at zero."""
+
+
+def along(sigmas: Sequence[Any], area: bool = False) -> list[Noise]:
+    """The draws of a sampler that makes one for each step, or that of the step's area as well."""
+    kinds = (False, True) if area else (False,)
+    intervals = [(float(s), float(t), a) for s, t in pairwise(sigmas) for a in kinds]
+    return [Noise(k, s, t, area=a) for k, (s, t, a) in enumerate(intervals)]
 
 
 class Own(Protocol):

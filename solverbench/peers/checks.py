@@ -16,7 +16,7 @@ import numpy as np
 
 from solverbench.errors import UsageError, in_words
 from solverbench.measures import gaussians
-from solverbench.orders import Slope, Subject, measure
+from solverbench.orders import Slope, Subject, measure, measure_noise
 from solverbench.orders.impulse import black_box_law, departure
 from solverbench.orders.problems import GAUSSIAN, VARIANCE, Directions, gaussian, mixed
 from solverbench.orders.subjects import Watched
@@ -107,7 +107,7 @@ def examine(peer: Peer) -> Record:
     """All checks of one sampler; a check that raises is a finding."""
     record = Record(peer.library, peer.name, peer.order, setting=peer.setting)
     with np.errstate(all="ignore"):
-        for check in (_order, _law, _evaluations, _precision, _repeats, _rows, _ends):
+        for check in (_order, _strong, _law, _evaluations, _precision, _repeats, _rows, _ends):
             try:
                 record.findings += check(peer, record)
             except Exception as error:
@@ -159,7 +159,28 @@ def _error(s: Slope) -> float:
 def as_subject(peer: Peer) -> Subject:
     """What the ruler measures; the evaluations of a step are counted where none are promised."""
     evaluations = peer.evaluations or max(1, round(spent(peer, 8) - spent(peer, 7)))
-    return Subject(peer.name, peer.run, peer.order, peer.stochastic, peer.eta, evaluations, corrects=peer.corrects)
+    return Subject(
+        peer.name,
+        peer.run,
+        peer.order,
+        peer.stochastic,
+        peer.eta,
+        evaluations,
+        corrects=peer.corrects,
+        draws=peer.draws,
+        strong=peer.strong,
+    )
+
+
+def _strong(peer: Peer, record: Record) -> Iterator[Finding]:
+    """On one Brownian path, is its strong order that claimed?"""
+    if peer.strong is None:
+        return
+    report = measure_noise(as_subject(peer), "strong")
+    record.slopes |= {f"strong: {of}": str(slope) for of, slope in report.slopes.items()}
+    if report.verdict != "as claimed":
+        seen = ", ".join(f"{slope} ({of})" for of, slope in report.slopes.items())
+        yield Finding("strong order", f"{seen or report.error}; claims {peer.strong:g}: {report.verdict}")
 
 
 def _law(peer: Peer, record: Record) -> Iterator[Finding]:

@@ -5,9 +5,9 @@ The function is called as our own machinery calls samplers, with float64 arrays 
     denoise(x (n, d), sigma) -> E[x_0 | x] (n, d)        noise(k) -> (n, d), the k-th draw of standard normal numbers
     sigmas: decreasing, sigmas[0] that of x; the last may be 0
 
-Attributes of the function say what is claimed: `order`, `stochastic`, `eta`, `evaluations`, `corrects`, `ours` and
-`zero`, see `Peer`. A function `sigmas(steps)` of the file, if there is one, is audited as its own choice of noise
-levels.
+Attributes of the function say what is claimed: `order`, `stochastic`, `eta`, `evaluations`, `corrects`, `ours`, `zero`,
+and `strong` if it makes one draw for each step, see `Peer`. A function `sigmas(steps)` of the file, if there is one, is
+audited as its own choice of noise levels.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from solverbench.errors import UsageError, nearest
 from solverbench.methods.registry import SOLVERS
 from solverbench.orders import subject
-from solverbench.peers.base import Array, Denoise, Draw, Library, Owned, Peer
+from solverbench.peers.base import Array, Denoise, Draw, Library, Owned, Peer, along
 from solverbench.programs import run_file
 
 PARAMETERS = ("denoise", "x", "sigmas", "noise")
@@ -64,7 +64,7 @@ def of_function(function: Callable[..., Any], file: str) -> Peer:
         file, function.__name__, partial(_call, function), told.get("order"), told.get("stochastic", False),
         told.get("eta", 1.0 if told.get("stochastic") else 0.0), told.get("evaluations"),
         told.get("corrects", False), told.get("ours"),
-        zero=told.get("zero", True),
+        strong=told.get("strong"), draws=along if "strong" in told else None, zero=told.get("zero", True),
     )  # fmt: skip
 
 
@@ -83,6 +83,8 @@ def _solver(file: str, name: str) -> Peer:
         found.eta,
         found.evaluations,
         found.corrects,
+        strong=found.strong,
+        draws=found.draws,
     )
 
 

@@ -184,10 +184,12 @@ class Plan:
         """Whether both plans are the same method up to rounding: same evaluations, same tableau.
 
         Compared relative to the largest entry of each row of the tableau. Names, grids' names and the order in which
-        linear combinations are formed do not matter.
+        linear combinations are formed do not matter. Maps are the same if they are by one function object: whether two
+        functions do the same cannot be seen.
         """
         kinds = [
-            [(type(i), getattr(i, "eta", None)) for i in p.code if not isinstance(i, LinComb)] for p in (self, other)
+            [(type(i), getattr(i, "eta", None), getattr(i, "function", None)) for i in p.code if type(i) is not LinComb]
+            for p in (self, other)
         ]
         if kinds[0] != kinds[1] or (self.path, self.prediction) != (other.path, other.prediction):
             return False

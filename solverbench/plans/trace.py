@@ -8,6 +8,7 @@ as its paper writes it, with as many intermediate quantities as it likes: they c
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -152,8 +153,9 @@ class State:
     def __mul__(self, c: Number) -> State:
         if isinstance(c, State):
             raise PlanError("the product of two states is not linear; a solver's coefficients depend on times only")
-        if not isinstance(c, float) and np.ndim(c):  # the test is slower than the product
-            raise PlanError(f"a state times an array of shape {np.shape(c)}: coefficients are single numbers")
+        if not isinstance(c, float) and (np.ndim(c) or not isinstance(c, Real | np.ndarray)):  # slower than the product
+            kind = f"an array of shape {np.shape(c)}" if np.ndim(c) else f"a {type(c).__name__}"
+            raise PlanError(f"a state times {kind}: coefficients are single real numbers")
         return State(self._tracer, {v: c * b for v, b in self._terms.items()})
 
     __rmul__ = __mul__

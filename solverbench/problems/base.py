@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from solverbench.engines.devices import HOME, runner
+from solverbench.engines.devices import choose, runner
 from solverbench.errors import BudgetError, PlanError, UsageError, nearest
 from solverbench.fields.base import lacks
 from solverbench.grids import Grid, grid
@@ -21,6 +21,7 @@ from solverbench.methods import Solver
 from solverbench.plans import Plan
 from solverbench.problems.budget import plan_within
 
+T = TypeVar("T")
 KINDS = ("law", "paired", "trajectory")
 
 
@@ -94,16 +95,23 @@ class Judgement:
     status: str = "ok"
     reason: str | None = None
     images: np.ndarray[Any, np.dtype[np.uint8]] | None = None
-    squared_errors: np.ndarray[Any, np.dtype[np.float64]] | None = None
-    """Mean squared error of each paired start (n,), so that two solvers can be compared start by start."""
     along: np.ndarray[Any, np.dtype[np.float64]] | None = None
     """Errors along the trajectory (k, 4), as `along.Trajectory.errors` has them."""
+    by_start: Mapping[str, np.ndarray[Any, np.dtype[np.float64]]] = dataclasses.field(default_factory=dict)
+    """By name, what a measure is the mean of (n,), so that two solvers can be compared start by start."""
 
     @property
     def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         """What of it are arrays, by name."""
-        given = {"images": self.images, "squared_errors": self.squared_errors, "along": self.along}
+        given = {"images": self.images, "along": self.along, **self.by_start}
         return {name: array for name, array in given.items() if array is not None}
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> Judgement:
+        """Put one together from its measures, status and reason, and its `arrays`."""
+        by_start = dict(arrays)
+        images, along = by_start.pop("images", None), by_start.pop("along", None)
+        return cls(**told, images=images, along=along, by_start=by_start)
 
 
 class Problem(Protocol):
@@ -151,7 +159,7 @@ class OnField:
         self.spec, self.seed = spec, seed
         options = {key: getattr(spec, key) for key in ("label", "guidance") if getattr(spec, key) is not None}
         if spec.device != "cpu" and spec.kind == "trajectory":  # a network; fields in closed form are where states are
-            options["device"] = HOME[spec.device]
+            options["device"] = choose("auto").name  # where cells are only given out there need be no GPU
         self.field: Any = load(spec.field, spec.path, **options)
         try:
             self.grid(2)
@@ -181,9 +189,8 @@ class OnField:
         where the host does not wait for it.
         """
         started = time.perf_counter()
-        home = HOME[self.spec.device]
-        engine = runner(self.spec.device)(plan, len(x), self.field.shape, x.dtype, home)
-        out = engine(field or self.field, x.to(home), seed=self.seed).double().cpu().numpy()
+        engine = runner(self.spec.device)(plan, len(x), self.field.shape, x.dtype, self.spec.device)
+        out = engine(field or self.field, x.to(engine.device), seed=self.seed).double().cpu().numpy()
         seconds, on_cpu = time.perf_counter() - started, self.spec.device == "cpu"
         return out, {
             "sampling_seconds": seconds,
@@ -206,12 +213,12 @@ class OnField:
     def _has_likelihood(self, solver: Solver) -> bool:
         return self.spec.likelihood and not solver.stochastic and solver.integrates != "flow map"
 
-    def _likelihoods(self, solver: Solver, judged: Callable[[], dict[str, float]]) -> dict[str, float]:
+    def _likelihoods(self, solver: Solver, judged: Callable[[], T]) -> T | None:
         """What is judged of the likelihoods a solver computes, if that is asked for and it can compute them."""
         if self._has_likelihood(solver):
             with suppress(PlanError):  # a method that cannot go upwards has all other errors
                 return judged()
-        return {}
+        return None
 
     def applies(self, solver: Solver) -> str | None:
         """None if the solver can run here, else why not."""

@@ -38,7 +38,7 @@ class LawProblem(OnField):
         # churn and the like follow no process; what the start costs is then stated for the ODE
         for name, parts in error_split(plan, self.field, solver.strength or ZERO, K).items():
             measures |= {f"{name}_{part}": value for part, value in parts.items() if part != "total"}
-        measures |= self._likelihoods(solver, lambda: self._bits(solver, plan.grid))
+        measures |= self._likelihoods(solver, lambda: self._bits(solver, plan.grid)) or {}
         measures["mean_error"] = float(np.sqrt(np.sum(law.mean_error**2)))
         measures["std_error_min"] = float(law.std_error.min())
         measures["std_error_max"] = float(law.std_error.max())

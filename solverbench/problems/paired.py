@@ -18,19 +18,18 @@ import numpy as np
 from solverbench.grids import Grid
 from solverbench.measures.frechet import frechet_squared
 from solverbench.measures.likelihood import bits, log_likelihood
+from solverbench.measures.moments import Array
 from solverbench.measures.paired import squared_errors
-from solverbench.measures.subsets import ToLaw, at_n
+from solverbench.measures.subsets import ToLaw
 from solverbench.methods import Solver
 from solverbench.pictures import as_pictures
 from solverbench.plans import Plan
 from solverbench.predictions import convert
 from solverbench.problems.base import Judgement
 from solverbench.problems.reference import Reference, reference_solution
-from solverbench.problems.sampled import PICTURES, Sampled, paired_measures
+from solverbench.problems.sampled import PICTURES, Sampled, distance_measures, paired_measures
 
 FLOOR_DRAWS = 8
-SPLITS = 8
-"""Of the halves behind the standard error of the Frechet distance: it is then known to a quarter."""
 START_SEED, FLOOR_SEED, LIKELIHOOD_SEED = 1, 2, 3  # added to 1000 x the run's seed: none are the same draws
 LIKELIHOODS = 16
 """Samples whose likelihoods are computed. All errors of a solver are much alike, so few are enough."""
@@ -78,15 +77,17 @@ class PairedProblem(Sampled):
         x, judgement = self._judged(plan, known)
         if judgement.status != "ok":
             return judgement
-        measures, errors = judgement.measures, None
+        measures, by_start = judgement.measures, dict[str, Array]()
         if self.spec.paired and not plan.draws:
             few = x[: self.spec.paired]
-            errors = squared_errors(few, self.reference.x)
+            by_start["squared_errors"] = squared_errors(few, self.reference.x)
             measures |= paired_measures(few, self.reference.x)
             measures["rmse_truncation"] = self._truncation(plan)
-        measures |= self._distance(x)
-        measures |= self._likelihoods(solver, lambda: self._bits(solver, plan.grid))
-        return replace(judgement, squared_errors=errors)
+        bits = self._likelihoods(solver, lambda: self._bits(solver, plan.grid))
+        for found, terms in filter(None, (self._distance(x), bits)):
+            measures |= found
+            by_start |= terms
+        return replace(judgement, by_start=by_start)
 
     def _denoised_error(self) -> float:
         """The root-mean-square error of the exact trajectories denoised at the reference's `end`."""
@@ -95,21 +96,23 @@ class PairedProblem(Sampled):
         D = a * reference.x_end + b * self.field(reference.x_end, reference.end)
         return float(np.sqrt(np.mean((D - reference.x) ** 2)))
 
-    def _bits(self, solver: Solver, grid: Grid) -> dict[str, float]:
+    def _bits(self, solver: Solver, grid: Grid) -> tuple[dict[str, float], dict[str, Array]]:
         """The likelihood of exact samples at the grid's last time with noise, going up to the prior, against theirs."""
         path, times = self.field.path, grid.times
         t = float(times[-2] if path.is_data(times[-1]) else times[-1])
         x = self.field.sample(LIKELIHOODS, seed=1000 * self.seed + LIKELIHOOD_SEED, t=t)
         exact = bits(self.field.log_density(x, t), x[0].size)
         found = log_likelihood(self.field, x, solver, grid).bits
+        error = found - exact
         told = {
             "bits": found.mean(),
             "bits_exact": exact.mean(),
-            "bits_error": abs((found - exact).mean()),
-            "bits_error_se": (found - exact).std(ddof=1) / math.sqrt(len(x)),
+            "bits_error": abs(error.mean()),
+            "bits_error_se": error.std(ddof=1) / math.sqrt(len(x)),
             "n_bits": len(x),
         }
-        return {key: float(value) for key, value in told.items()}
+        terms = {"bits_by_start": error * np.sign(error.mean())}
+        return {key: float(value) for key, value in told.items()}, terms
 
     def _truncation(self, plan: Plan) -> float | None:
         """What a perfect solver of this grid would score: exact down to the last evaluation, then the denoiser.
@@ -122,13 +125,12 @@ class PairedProblem(Sampled):
     def _frechet(self, x: np.ndarray[Any, Any]) -> float:
         return frechet_squared(self._coordinates(x), self._mean, self._trace, self.field.covariance_times)
 
-    def _distance(self, x: np.ndarray[Any, Any]) -> dict[str, float]:
-        """The Frechet distance, with its standard error where parts of the set cost little: n <= d."""
+    def _distance(self, x: np.ndarray[Any, Any]) -> tuple[dict[str, float], dict[str, Array]]:
+        """The Frechet distance, with its standard error where that costs little: n <= d."""
         z = self._coordinates(x)
-        if not 4 <= len(z) <= z.shape[1]:
-            return {"fd": self._frechet(x)}
-        found = at_n(ToLaw.implicit(z, self._mean, self._trace, self.field.covariance_times), SPLITS)
-        return {"fd": found.value, "fd_se": found.se}
+        if len(z) > z.shape[1]:
+            return {"fd": self._frechet(x)}, {}
+        return distance_measures("fd", ToLaw.implicit(z, self._mean, self._trace, self.field.covariance_times))
 
     def _coordinates(self, x: np.ndarray[Any, Any]) -> Any:
         return self.field.basis.forward(np.asarray(x, dtype=np.float64))  # a rotation: distances are those of pixels

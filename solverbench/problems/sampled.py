@@ -10,6 +10,7 @@ import numpy as np
 from solverbench.measures.compute import flops_per_evaluation
 from solverbench.measures.moments import Array
 from solverbench.measures.paired import errors
+from solverbench.measures.subsets import Distance, contributions, mean_of
 from solverbench.pictures import as_pictures
 from solverbench.plans import Plan
 from solverbench.problems.along import Trajectory, Watched
@@ -53,6 +54,15 @@ class Sampled(OnField):
         followed = self.spec.paired and not (bad or plan.draws)
         along = self._trajectory.errors(watched.seen, self.field.path) if followed else None
         return x, Judgement(measures, status, reason, as_pictures(x[:PICTURES]), along=along)
+
+
+def distance_measures(name: str, distance: Distance) -> tuple[dict[str, float], dict[str, Array]]:
+    """Of a record: a Frechet distance, of four samples or more with its standard error; what it is the mean of."""
+    if len(distance) < 4:
+        return {name: distance(np.arange(len(distance)))}, {}
+    terms = contributions(distance)
+    found = mean_of(terms, "jackknife")
+    return {name: found.value, f"{name}_se": found.se}, {f"{name}_by_start": terms}
 
 
 def paired_measures(x: Array, reference: Array) -> dict[str, float]:

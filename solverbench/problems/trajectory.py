@@ -28,14 +28,13 @@ from solverbench.measures.features import SHAPE, Extractor
 from solverbench.measures.frechet import frechet
 from solverbench.measures.moments import Array, Normal
 from solverbench.measures.paired import squared_errors
-from solverbench.measures.resampling import halves
 from solverbench.measures.subsets import ToLaw, ToPartners
 from solverbench.methods import SOLVERS, Solver
 from solverbench.pictures import as_pictures
 from solverbench.plans import Plan
 from solverbench.problems.along import Watched, followed
 from solverbench.problems.base import Judgement
-from solverbench.problems.sampled import PICTURES, Sampled, paired_measures
+from solverbench.problems.sampled import PICTURES, Sampled, distance_measures, paired_measures
 
 REFERENCE = "rk4"
 SET_REFERENCE, SET_STEPS = "unipc-3", 60
@@ -80,10 +79,9 @@ class TrajectoryProblem(Sampled):
         }
         if self._extract:
             ends, _ = self._watched(SOLVERS[SET_REFERENCE], SET_STEPS, self._start)
-            self._features = self._extract(ends)
-            self._ends = Normal.of(self._features)
+            self._ends = self._extract(ends)
             self._known["set_error"] = _rms(ends[:paired] - self._reference)
-            self._known["fd_data_floor"] = frechet(self._ends, self._extract.data)
+            self._known["fd_data_floor"] = frechet(Normal.of(self._ends), self._extract.data)
 
     def judge(self, solver: Solver, plan: Plan) -> Judgement:
         """Run the plan in float32 on all starting states."""
@@ -92,16 +90,15 @@ class TrajectoryProblem(Sampled):
             return judgement
         measures, few = judgement.measures, x[: self.spec.paired]
         measures |= paired_measures(few, self._reference)
+        by_start = {"squared_errors": squared_errors(few, self._reference)}
         if self._extract:
             features = self._extract(x)
-            law = Normal.of(features)
-            measures["fd_reference"] = frechet(law, self._ends)
-            measures["fd_data"] = frechet(law, self._extract.data)
-            if 4 <= len(features) <= law.d:  # where parts of the set cost little
-                both, data = ToPartners(features, self._features), ToLaw(features, self._extract.data)
-                measures["fd_reference_se"] = halves(both, len(features)).se
-                measures["fd_data_se"] = halves(data, len(features)).se
-        return replace(judgement, squared_errors=squared_errors(few, self._reference))
+            both, data = ToPartners(features, self._ends), ToLaw(features, self._extract.data)
+            for name, distance in (("fd_reference", both), ("fd_data", data)):
+                found, terms = distance_measures(name, distance)
+                measures |= found
+                by_start |= terms
+        return replace(judgement, by_start=by_start)
 
     def asks(self, solver: Solver | None = None, plan: Plan | None = None) -> Sequence[Any]:
         """The programs of the solvers its references come from, on a few steps: a changed coefficient shows."""

@@ -84,7 +84,7 @@ def _of(before: Run, after: Run, problem: str, kind: str) -> list[pd.DataFrame]:
     for quantity in judged(before, problem, kind):
         old, new = (with_samples(run.of(problem), quantity) for run in (before, after))
         pairs = new.merge(old, on=KEY, suffixes=("", "_b"))
-        told = verdicts(pairs)
+        told = verdicts(pairs, quantity)
         # a number that was there, or is, is a change even where a duel would call it undecided
         alone = told["verdict"].isna() & (pairs["status"] != pairs["status_b"])
         told.loc[alone, "verdict"] = np.where(pairs.loc[alone, "ok"], "wins", "loses")

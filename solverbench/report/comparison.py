@@ -71,32 +71,57 @@ def _tidied(records: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
         data["value"], data["se"] = (data[c].mask(data["below"], v) for c, v in (("value", least), ("se", 0.0)))
     goal = records[quantity.floor].fillna(0.0) if quantity.floor else 0.0
     data["rank"] = (data["value"] - goal).abs().where(data["ok"], np.inf)
-    data[["first", "last"]] = _places(data, records.get(quantity.samples))
+    data[["first", "last"]] = _places(data, by_start(records, quantity))
     data["best"] = data["first"] == 1
     return data
 
 
 def with_samples(records: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
-    """`tidy` with what each value is the mean of, start by start; None where that was not kept, or is not resolved."""
+    """`tidy` with `by_start` as samples; None also where a value is not resolved."""
     data = tidy(records, quantity)
-    kept = records[quantity.samples] if quantity.samples in records else pd.Series(None, data.index, dtype=object)
-    return data.assign(samples=kept.astype(object).where(~data["below"], None))
+    return data.assign(samples=by_start(records, quantity).where(~data["below"], None))
 
 
-def _places(data: pd.DataFrame, samples: pd.Series | None) -> NDArray[np.float64]:
-    """First and last place (n, 2) of each cell among those of its budget; samples: squared errors by start, or None."""
+def by_start(records: pd.DataFrame, quantity: Quantity) -> pd.Series:
+    """What each cell's `rank`, or the square of it, is the mean of, start by start; None where that was not kept.
+
+    Distances from the score of exact samples are so on their side of it, as that score is the same for all.
+    """
+    if quantity.samples not in records:
+        return pd.Series([None] * len(records), records.index, dtype=object)
+    kept = records[quantity.samples].astype(object)
+    if not quantity.floor:
+        return kept
+    goal = records[quantity.floor].fillna(0.0)
+    pairs = zip(kept, goal, np.sign(records[quantity.key] - goal), strict=True)
+    return pd.Series([v if v is None else side * (v - g) for v, g, side in pairs], records.index, dtype=object)
+
+
+def unpaired(records: pd.DataFrame, quantity: Quantity) -> list[str]:
+    """A note on tests that cannot use what solvers share; none where they do, or nothing is sampled."""
+    judged = records[(records["status"] == "ok") & records[quantity.key].notna()]
+    if quantity.samples is None or by_start(judged, quantity).notna().all():
+        return []
+    return [
+        "This run did not keep numbers by start for all cells: where they are missing, differences are tested by "
+        "standard errors, as if solvers did not start from the same states, which is too careful."
+    ]
+
+
+def _places(data: pd.DataFrame, samples: pd.Series) -> NDArray[np.float64]:
+    """First and last place (n, 2) of each cell among those of its budget; samples: `by_start` of each."""
     rank, se = data["rank"].to_numpy(dtype=float), data["se"].fillna(np.inf).to_numpy(dtype=float)
-    errors = np.full(len(data), None) if samples is None else samples.to_numpy()
+    kept = samples.to_numpy()
     found = np.full((len(data), 2), np.nan)
     numbers = np.where(data["ok"], pd.factorize(data["budget"])[0], -1)
     for number in range(numbers.max(initial=-1) + 1):
         at = np.flatnonzero(numbers == number)
-        found[at] = np.transpose(ranks(rank[at], _different(rank[at], se[at], errors[at])))
+        found[at] = np.transpose(ranks(rank[at], _different(rank[at], se[at], kept[at])))
     return found
 
 
 def _different(value: NDArray[np.float64], se: NDArray[np.float64], samples: NDArray[np.object_]) -> NDArray[np.bool_]:
-    """Which pairs of one budget's cells are separated; samples: squared errors by start, or None, of each."""
+    """Which pairs of one budget's cells are separated; samples: `by_start` of each."""
     if not value.size:
         return np.zeros((0, 0), dtype=bool)
     value = np.where(np.abs(value - value.min()) <= SAME * value.min(), value.min(), value)
@@ -104,7 +129,7 @@ def _different(value: NDArray[np.float64], se: NDArray[np.float64], samples: NDA
     place = place.ravel()  # equal cells are one: identical programs are no comparison
     value, p = value[one], normal_p(value[one], se[one])
     kept = samples[one]
-    paired = [i for i, errors in enumerate(kept) if errors is not None and len(errors) > 1]
+    paired = [i for i, terms in enumerate(kept) if terms is not None and len(terms) > 1]
     if len({len(kept[i]) for i in paired}) == 1:
         p[np.ix_(paired, paired)] = paired_p(np.column_stack([kept[i] for i in paired]))
     p[value[:, None] == value] = 1.0
@@ -159,16 +184,21 @@ def usual_budget(records: pd.DataFrame) -> int:
 
 
 def clock(records: pd.DataFrame) -> pd.DataFrame:
-    """seconds of sampling, and of these field_seconds and overhead_seconds: of interleaved rounds where there are any.
+    """seconds of sampling, and of these field_seconds and overhead_seconds: of interleaved rounds where there are any,
+    then with the standard error seconds_se of their median.
 
-    Those of the whole cell where field and solver were not kept apart.
+    The field's and the solver's are missing where they are not known apart, as on a GPU; seconds of the whole cell
+    stand in where those of sampling were not kept.
     """
-    field, timed = records["timed_field_seconds"], records["timed_seconds"]
-    found = pd.DataFrame({
-        "field_seconds": field.fillna(records["field_seconds"]),
-        "overhead_seconds": (timed - field).fillna(records["overhead_seconds"]),
+    timed, field = records["timed_seconds"], records["timed_field_seconds"]
+    rest = records["timed_overhead_seconds"].fillna(timed - field)  # runs made before have no median of the rest
+    alone = records["field_seconds"] + records["overhead_seconds"]
+    return pd.DataFrame({
+        "seconds": timed.fillna(alone).fillna(records["sampling_seconds"]).fillna(records["seconds"]),
+        "seconds_se": records["timed_seconds_se"],
+        "field_seconds": (timed - rest).fillna(records["field_seconds"]),
+        "overhead_seconds": rest.fillna(records["overhead_seconds"]),
     })  # fmt: skip
-    return found.assign(seconds=found.sum(axis=1, min_count=2).fillna(records["seconds"]))
 
 
 def sampling_seconds(records: pd.DataFrame) -> pd.Series:

@@ -1,9 +1,9 @@
 """One solver against others, problem by problem and budget by budget: where it wins, ties and loses.
 
-Every verdict is a test (`statistics`): of squared errors start by start where they were kept, as all solvers start from
-the same states, and else of the values' standard errors. All comparisons of a table are corrected together (Holm), so
-with a chance of 95 % no equal is told from the solver in it. Computed values have no error and tie when they agree to
-`SAME`. What is sampled and has no standard error is not judged.
+Every verdict is a test (`statistics`): start by start where numbers by start were kept, as all solvers start from the
+same states, and else of the values' standard errors, as if they did not. All comparisons of a table are corrected
+together (Holm), so with a chance of 95 % no equal is told from the solver in it. Computed values have no error and tie
+when they agree to `SAME`. What is sampled and has no standard error is not judged.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from solverbench.report.comparison import SAME, with_samples
+from solverbench.report.comparison import SAME, unpaired, with_samples
 from solverbench.report.layout import Table, short
 from solverbench.report.statistics import LEVEL, holm, normal_p, normal_ratio, paired_ratio, zero_mean_p
 
@@ -49,14 +49,14 @@ def duels(run: Run, mine: Collection[str]) -> pd.DataFrame:
             own = data["solver"].isin(list(mine))
             for solver, rows in data[own].groupby("label", sort=False):
                 pairs = rows.merge(data[~own], on="budget", suffixes=("", "_b"))
-                told = verdicts(pairs)
+                told = verdicts(pairs, quantity)
                 first = {"problem": problem, "quantity": quantity.key, "solver": solver, "against": pairs["label_b"]}
                 rest = {"budget": pairs["budget"].astype(int), "value": pairs["value"], "other": pairs["value_b"]}
                 found.append(pd.DataFrame({**first, **rest}).join(told)[told["verdict"].notna()])
     return pd.concat(found, ignore_index=True)[list(COLUMNS)] if found else pd.DataFrame(columns=list(COLUMNS))
 
 
-def verdicts(pairs: pd.DataFrame) -> pd.DataFrame:
+def verdicts(pairs: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
     """`JUDGED` of each row of pairs of tidy cells, the second's columns ending in _b, corrected for all rows together.
 
     No verdict where neither has a number, or one was given too small a budget or has noise where that is not measured.
@@ -71,15 +71,15 @@ def verdicts(pairs: pd.DataFrame) -> pd.DataFrame:
     )
     made.loc[one, "verdict"] = np.where(pairs.loc[one, "ok"], "wins", "loses")
     if both.any():
-        tests = _tests(pairs[both])
+        tests = _tests(pairs[both], quantity.root)
         p = holm(tests["p"].to_numpy())
         sign = np.where(pairs.loc[both, "rank"] < pairs.loc[both, "rank_b"], "wins", "loses")
         made.loc[both, JUDGED] = tests.assign(p=p, verdict=np.where(p < LEVEL, sign, "ties"))
     return made
 
 
-def _tests(pairs: pd.DataFrame) -> pd.DataFrame:
-    """ratio, low, high and p of pairs that both have a number, each test by itself."""
+def _tests(pairs: pd.DataFrame, root: bool) -> pd.DataFrame:
+    """ratio, low, high and p of pairs that both have a number, each test by itself; root: of the means by start."""
     made = pd.DataFrame([_independent(*row) for row in pairs[["rank", "se", "rank_b", "se_b"]].to_numpy(dtype=float)],
                         pairs.index, ["ratio", "low", "high", "p"])  # fmt: skip
     sizes = [
@@ -89,7 +89,7 @@ def _tests(pairs: pd.DataFrame) -> pd.DataFrame:
     for n in set(sizes) - {0}:
         rows = np.array(sizes) == n
         a, b = (np.stack(list(pairs.loc[rows, name]), axis=1) for name in ("samples", "samples_b"))
-        low, high = paired_ratio(a, b)
+        low, high = (np.sqrt(end) if root else end for end in paired_ratio(a, b))
         same = np.isclose(made.loc[rows, "ratio"], 1.0, rtol=SAME, atol=0)
         made.loc[rows, "p"] = np.where(same, 1.0, zero_mean_p(a - b))
         made.loc[rows, "low"], made.loc[rows, "high"] = np.where(same, 1.0, low), np.where(same, 1.0, high)
@@ -124,6 +124,7 @@ def tables(run: Run, mine: Collection[str]) -> list[Table]:
             "interval; a single number is computed, not sampled. Signs are corrected for the number of comparisons in "
             "the table (Holm), so an interval may leave out one beside a tie.",
             quantity.meaning,
+            *unpaired(run.of(str(problem)), quantity),
         ]
         if quantity.floor:
             notes.append("Of distances from the goal, what exact samples score: below it is no better.")

@@ -15,7 +15,9 @@ class Quantity:
     error: tuple[str, ...] = ()
     """The columns with its standard error, the first that has one counts; none for a value that is computed."""
     samples: str | None = None
-    """The column with what it is the mean of, start by start, for paired tests."""
+    """The array with what it is the mean of, start by start, for paired tests; runs made before have none."""
+    root: bool = False
+    """Whether it is the square root of that mean."""
     resolution: str | None = None
     """The column with the error of the reference: below `paired.RESOLVES` times that nothing is told but that."""
     floor: str | None = None
@@ -36,6 +38,7 @@ RMSE = Quantity(
     "Paired RMSE: root-mean-square error per pixel against the reference trajectory from the same start.",
     error=("rmse_se",),
     samples="squared_errors",
+    root=True,
     resolution="reference_error",
 )
 
@@ -71,10 +74,16 @@ QUANTITIES = {
             "FD_pixel: squared Frechet distance in pixel space between the outputs and the exact law "
             "(no Inception network: not comparable with FID).",
             error=("fd_se", "fd_floor_sd"),  # of exact samples, where parts of the set would cost too much
+            samples="fd_by_start",
             floor="fd_floor",
             spread="fd_floor_sd",
         ),
-        replace(BITS, meaning=BITS.meaning.replace("; computed, not sampled", ""), error=("bits_error_se",)),
+        replace(
+            BITS,
+            meaning=BITS.meaning.replace("; computed, not sampled", ""),
+            error=("bits_error_se",),
+            samples="bits_by_start",
+        ),
     ),
     "trajectory": (
         RMSE,
@@ -84,6 +93,7 @@ QUANTITIES = {
             "FD_reference: squared Frechet distance in the features of cifar10-features between the outputs and the "
             "ends of reference trajectories from the same starts; 0 for a perfect solver.",
             error=("fd_reference_se",),
+            samples="fd_reference_by_start",
         ),
         Quantity(
             "fd_data",
@@ -91,10 +101,14 @@ QUANTITIES = {
             "FD_data: squared Frechet distance in the features of cifar10-features between the outputs and the "
             "training images (another network than Inception: not comparable with FID).",
             error=("fd_data_se",),
+            samples="fd_data_by_start",
             floor="fd_data_floor",
         ),
     ),
 }
+
+BY_START = tuple(dict.fromkeys(q.samples for found in QUANTITIES.values() for q in found if q.samples))
+"""The arrays that runs keep for paired tests."""
 
 DISTANCE = QUANTITIES["paired"][1]
 """The quantity set against compute."""

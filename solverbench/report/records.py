@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from solverbench.errors import UsageError
-from solverbench.report.quantities import QUANTITIES
+from solverbench.report.quantities import BY_START, QUANTITIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,8 +38,9 @@ MEASURED = (
     "fd_data_floor", "set_error", "n", "n_paired",
 )  # fmt: skip
 NUMBERS = (
-    "order", "budget", "nfe", "steps", "seed", "seconds", "field_seconds", "overhead_seconds", "timed_seconds",
-    "timed_seconds_se", "timed_field_seconds", "timed_rounds", "flops", "flops_per_evaluation", "rows", "peak_memory",
+    "order", "budget", "nfe", "steps", "seed", "seconds", "sampling_seconds", "field_seconds", "overhead_seconds",
+    "timed_seconds", "timed_seconds_se", "timed_field_seconds", "timed_overhead_seconds", "timed_rounds",
+    "flops", "flops_per_evaluation", "rows", "peak_memory",
     *MEASURED,
 )  # fmt: skip
 
@@ -157,7 +158,8 @@ def load(folder: str | Path | Run) -> Run:
         frame["stochastic"].isin([True]).groupby(frame["solver"]).transform("any")
     )  # unknown if skipped
     kept = _kept(folder, frame["cell"])
-    frame["squared_errors"] = pd.Series([errors for errors, _ in kept], index=frame.index, dtype=object)
+    for name in BY_START:
+        frame[name] = pd.Series([arrays.get(name) for arrays, _ in kept], index=frame.index, dtype=object)
     frame["images"] = [images for _, images in kept]
     frame["label"] = _labels(frame)
     return Run(folder, manifest, _by_family(_filled(frame)), warnings)
@@ -178,15 +180,15 @@ def _of_archive(folder: Path, name: str, read: Callable[[Any], T]) -> T | None:
         return None
 
 
-def _kept(folder: Path, cells: Iterable[str]) -> list[tuple[NDArray[Any] | None, bool]]:
-    """Of each cell its squared errors by start, if it has kept them, and whether it has images."""
+def _kept(folder: Path, cells: Iterable[str]) -> list[tuple[dict[str, NDArray[Any]], bool]]:
+    """Of each cell what it has kept by start, and whether it has images."""
 
-    def read(archive: Any) -> tuple[NDArray[Any] | None, bool]:
-        errors = np.asarray(archive["squared_errors"]) if "squared_errors" in archive.files else None
-        return errors, "images" in archive.files
+    def read(archive: Any) -> tuple[dict[str, NDArray[Any]], bool]:
+        return {key: np.asarray(archive[key]) for key in BY_START if key in archive.files}, "images" in archive.files
 
     there = {path.stem for path in (folder / "arrays").glob("*.npz")}
-    return [(_of_archive(folder, cell, read) if cell in there else None) or (None, False) for cell in cells]
+    found = (_of_archive(folder, cell, read) if cell in there else None for cell in cells)
+    return [one or ({}, False) for one in found]
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -256,7 +258,7 @@ def _by_family(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _filled(frame: pd.DataFrame) -> pd.DataFrame:
     """Give a cell that was not run, because another solver's program is identical, that one's results."""
-    measured = [*MEASURED, "status", "squared_errors"]
+    measured = [*MEASURED, "status", *BY_START]
     bare = frame["same_as"].notna() & frame["status"].isin(["ok", "skipped"]) & frame[list(MEASURED)].isna().all(axis=1)
     for i in frame.index[bare]:
         row = frame.loc[i]

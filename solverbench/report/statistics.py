@@ -1,13 +1,15 @@
 """Which differences between solvers are more than luck: tests of all pairs, corrected for how many there are.
 
 All solvers of a problem start from the same states, so their errors are compared start by start: what makes a start
-hard for all of them drops out of the difference. Two mean squared errors are tested by the paired bootstrap of
+hard for all of them drops out of the difference. Two means over starts are tested by the paired bootstrap of
 Student's t (Efron & Tibshirani 1993, section 16.4, with both tails), which needs no normal errors; where errors by
 start were not kept, by the normal law of their standard errors, which is too careful for paired values. An interval of
 a ratio holds the ratios that such a test does not reject (Fieller 1954). The best is chosen by the same data, so every
 pair counts as a comparison, and Holm's step-down (1979) keeps the chance of a single false separation below `LEVEL`. Of
-very many solvers, whose corrected tests ask for more resamples than there is time for, the paired values are tested by
-Student's law, which takes mean differences for normal.
+very many solvers, whose corrected tests ask for more resamples than there is time for, and from very many starts, the
+paired values are tested by Student's law, which takes mean differences for normal.
+
+A Frechet distance is compared in the same way by what each start contributes to it (`measures.subsets.contributions`).
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ FEWEST = 2000
 """Resamples of a test; where pairs are many, more, so that the smallest p passes Holm's first step: 40 a pair."""
 MOST = 1000
 """Pairs that are tested by resampling; the work grows with their square."""
+MANY = 200
+"""Starts from which on means are normal enough, and are tested without resampling."""
 Z = float(ndtri(1 - LEVEL / 2))
 """Standard errors on either side of a 95 % interval."""
 _SEED = 20
@@ -36,7 +40,7 @@ _CHUNK, _BLOCK = 64, 1000
 """Tests and resamples at a time, such that what is done with them stays in a processor's cache."""
 TINY = 1e-300
 """Stands for a variance of zero, which then divides."""
-_REACH, _HALVINGS = math.log(1000), 16
+_REACH, _HALVINGS = math.log(10**6), 17
 """How far from the middle an end of an interval is looked for, as a logarithm, and how finely: to a part in 10^4."""
 
 
@@ -95,6 +99,8 @@ def _paired(raw: bytes, n: int, m: int) -> Vector:
 def zero_mean_p(d: Vector, draws: int | None = None) -> Vector:
     """p-values (k,) of mean zero for the columns of d (n, k), n > 1; by default of as many draws as k tests need."""
     n, k = d.shape
+    if n >= MANY:
+        return _student(d)
     W = _resamples(n, draws or max(FEWEST, 40 * k))
     parts = [_bootstrap_t(d[:, first : first + _CHUNK], W) for first in range(0, k, _CHUNK)]
     return np.concatenate(parts) if parts else np.empty(0)
@@ -107,17 +113,21 @@ def _resamples(n: int, draws: int) -> Vector:
 
 
 def paired_ratio(a: Vector, b: Vector, level: float = LEVEL) -> tuple[Vector, Vector]:
-    """Ends (k,) of the intervals of sqrt(E a / E b) for columns of squared errors a and b (n, k), paired by rows.
+    """Ends (k,) of the intervals of E a / E b, above 0, for the columns of a and b (n, k), paired by rows.
 
-    Between them lie the ratios r for which a - r^2 b is not rejected to have mean zero; 0 or inf where that has no end.
+    Between them lie the ratios r for which a - r b is not rejected to have mean zero; 0 or inf where that has no end.
     """
-    middle = np.sqrt(a.mean(axis=0) / b.mean(axis=0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _fieller(a, b, a.mean(axis=0) / b.mean(axis=0), level)
+
+
+def _fieller(a: Vector, b: Vector, middle: Vector, level: float) -> tuple[Vector, Vector]:
     ends = []
     for side in (-1.0, 1.0):
         inside, outside = np.zeros(middle.size), np.full(middle.size, _REACH)  # logarithms of r over the middle
         for _ in range(_HALVINGS):
             at = (inside + outside) / 2
-            kept = zero_mean_p(a - (middle * np.exp(side * at)) ** 2 * b, FEWEST) >= level
+            kept = zero_mean_p(a - middle * np.exp(side * at) * b, FEWEST) >= level
             inside, outside = np.where(kept, at, inside), np.where(kept, outside, at)
         ends.append(np.where(outside == _REACH, np.inf if side > 0 else 0.0, middle * np.exp(side * outside)))
     return ends[0], ends[1]

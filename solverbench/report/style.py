@@ -167,8 +167,8 @@ def _free(axes: Axes) -> tuple[float, float] | None:
     import numpy as np
     from matplotlib.collections import LineCollection
 
-    drawn = [np.asarray(line.get_xydata()) for line in axes.lines]
-    drawn += [np.asarray(p.vertices) for c in axes.collections if isinstance(c, LineCollection) for p in c.get_paths()]
+    drawn: list[Any] = [np.asarray(line.get_xydata()) for line in axes.lines]
+    drawn += [p.vertices for c in axes.collections if isinstance(c, LineCollection) for p in c.get_paths()]
     to_axes = axes.transData + axes.transAxes.inverted()
     part = np.linspace(0, 1, 24)[:, None, None]
     points = [np.empty((0, 2))]

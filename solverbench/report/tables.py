@@ -11,7 +11,7 @@ import pandas as pd
 from solverbench.measures.paired import RESOLVES
 from solverbench.methods import SOLVERS
 from solverbench.methods.registry import solvers
-from solverbench.report.comparison import SAME, clock, floor, reach_floor, tidy, twins, usual_budget, wide
+from solverbench.report.comparison import SAME, clock, floor, reach_floor, tidy, twins, unpaired, usual_budget, wide
 from solverbench.report.joint import joint_names, joint_table
 from solverbench.report.layout import Table, listed, short, told
 from solverbench.report.profiles import errors, places
@@ -55,7 +55,7 @@ def error_table(run: Run, problem: str, quantity: Quantity) -> Table:
     tied = wide(data.assign(tied=winner), "tied").fillna(False).astype(bool)
     for frame in (body, bold, tied):
         frame.columns = pd.Index([f"{b:g}" for b in frame.columns])
-    notes = [quantity.meaning, *unsaid, *_context(records, quantity), _bold_note(quantity, records)]
+    notes = [quantity.meaning, *unsaid, *_context(records, quantity), *_bold_notes(quantity, records)]
     notes += _footnotes(records, body)
     title = run.titled(f"{problem}: {quantity.name} by NFE")
     notes += [*run.left_out(problem), *run.warnings]
@@ -112,8 +112,12 @@ def compute_frame(records: pd.DataFrame, quantity: Quantity = DISTANCE) -> pd.Da
     data[["flops", "flops_per_evaluation", "peak_memory"]] = records[["flops", "flops_per_evaluation", "peak_memory"]]
     data = data.join(clock(records))
     data["overhead_per_step"] = data["overhead_seconds"] / records["steps"]
-    base = data[records["solver"] == _baseline(records)].drop_duplicates("budget").set_index("budget")["seconds"]
-    data["seconds_ratio"] = data["seconds"] / data["budget"].map(base)
+    own = data["solver"] == _baseline(records)
+    base = data[own].drop_duplicates("budget").set_index("budget")[["seconds", "seconds_se"]]
+    base, relative = base.reindex(data["budget"]).set_index(data.index), data["seconds_se"] / data["seconds"]
+    data["seconds_ratio"] = data["seconds"] / base["seconds"]
+    data["seconds_ratio_se"] = data["seconds_ratio"] * np.hypot(relative, base["seconds_se"] / base["seconds"])
+    data.loc[own, "seconds_ratio_se"] *= 0.0
     if quantity.spread:
         data["fd_over_floor"] = data["fd"] / records["fd_floor"]
     return data
@@ -139,6 +143,9 @@ def compute_table(run: Run, problem: str) -> Table:
     shown = {name: column for name, column in shown.items() if column.notna().any()}
     columns = {quantity.name: _texts(at, quantity)}
     columns |= {k: [_text(*cell, k == "NFE") for cell in zip(at["status"], v, strict=True)] for k, v in shown.items()}
+    if f"vs {base}" in shown:
+        told_ratio = {"value": here["seconds_ratio"].to_numpy(), "se": here["seconds_ratio_se"].to_numpy()}
+        columns[f"vs {base}"] = _told(at.assign(**told_ratio, below=False))
     body = pd.DataFrame(columns, index=here.index)
     if quantity.spread:
         reached = reach_floor(records)
@@ -155,7 +162,7 @@ def compute_table(run: Run, problem: str) -> Table:
         * ("peak MB" in shown),
         *["Floor at: the NFE from which on the distance is within two standard deviations of that of exact samples."]
         * bool(quantity.spread),
-        _bold_note(quantity, records),
+        *_bold_notes(quantity, records),
         *_footnotes(records, body),
     ]
     title = run.titled(f"{problem}: {quantity.name} by compute at NFE {budget}")
@@ -165,7 +172,10 @@ def compute_table(run: Run, problem: str) -> Table:
 def _clock_notes(run: Run, records: pd.DataFrame) -> list[str]:
     """How the seconds were taken."""
     if np.isfinite(rounds := records["timed_rounds"].median()):
-        return [f"Seconds are medians of {rounds:g} rounds in which all solvers of a budget take turns, alone."]
+        return [
+            f"Seconds are medians of {rounds:g} rounds in which all solvers of a budget take turns, alone; in "
+            "brackets: standard errors of these medians."
+        ]
     if (jobs := int(run.manifest.get("jobs", 1))) > 1:
         return [f"{jobs} cells ran at once: seconds are of a machine that is shared."]
     return []
@@ -192,6 +202,7 @@ def best_table(run: Run, problem: str) -> Table:
     body.insert(0, "NFE", budgets)
     notes = [q.meaning for q in quantities]
     notes.append("Several names are a tie: none is better than another of them beyond doubt.")
+    notes += dict.fromkeys(note for q in quantities for note in unpaired(records, q))
     if same:
         notes.append("Of identical programs the first is named.")
     none = pd.DataFrame(False, index=body.index, columns=body.columns)
@@ -229,7 +240,7 @@ def _public(data: pd.DataFrame) -> pd.DataFrame:
 
 def _texts(data: pd.DataFrame, quantity: Quantity) -> list[str]:
     """Values, those of distances of sets with their standard errors: they are read by themselves, without a test."""
-    se = data["se"] if quantity.samples is None else 0.0 * data["se"]
+    se = 0.0 * data["se"] if quantity.root else data["se"]
     return _told(data.assign(se=se))
 
 
@@ -311,11 +322,11 @@ def _context(records: pd.DataFrame, quantity: Quantity) -> list[str]:
             )
     if quantity.key.startswith("fd") and np.isfinite(n):
         notes.append(f"n = {n:g} samples; values at other n are not comparable.")
-        how = "of exact samples" if records[quantity.error[0]].isna().all() else "by halves of the set"
+        how = "of exact samples" if records[quantity.error[0]].isna().all() else "by leaving out samples (jackknife)"
         notes += [f"Standard errors are {how}."] * bool(records[list(quantity.error)].notna().any(axis=None))
     if quantity.key == "bits_error" and np.isfinite(drawn := records["n_bits"].median()):
         notes.append(f"n = {drawn:g} exact samples.")
-    if quantity.error and quantity.samples is None:
+    if quantity.error and not quantity.root:
         notes.append("In brackets: the standard error, in units of the last digit.")
     if quantity.key == "fd_reference" and np.isfinite(error := records["set_error"].median()):
         notes.append(f"Paired RMSE of these references: {short(error)}.")
@@ -328,19 +339,22 @@ def _context(records: pd.DataFrame, quantity: Quantity) -> list[str]:
     return notes
 
 
-def _bold_note(quantity: Quantity, records: pd.DataFrame) -> str:
+def _bold_notes(quantity: Quantity, records: pd.DataFrame) -> list[str]:
     if not quantity.error:
-        return f"Bold: {'the best' if quantity.floor is None else 'the nearest to the goal'} at its budget."
-    test = f"beyond doubt (all pairs tested, Holm's correction, {LEVEL:.0%} for the table's column)"
+        return [f"Bold: {'the best' if quantity.floor is None else 'the nearest to the goal'} at its budget."]
+    test = f"beyond doubt (all pairs tested start by start, Holm's correction, {LEVEL:.0%} for the table's column)"
+    if careful := unpaired(records, quantity):
+        test = test.replace(" start by start", "")
     if quantity.floor is None:
-        return f"Bold: no solver is better at that budget {test}."
-    return (
+        return [f"Bold: no solver is better at that budget {test}.", *careful]
+    nearer = (
         f"Bold: no solver is nearer to the goal at that budget {test}. "
         "Below it is no better: with few samples, outputs that vary too little score low, "
         "so a solver may also pass the floor by chance."
         + " The paired error is the primary measure."
         * bool(records["rmse"].notna().any())
     )
+    return [nearer, *careful]
 
 
 def _footnotes(records: pd.DataFrame, body: pd.DataFrame) -> list[str]:

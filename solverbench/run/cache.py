@@ -80,7 +80,7 @@ class Cache:
             if hashlib.sha256(content).hexdigest() != entry["arrays"]:
                 raise ValueError("the checksum of its arrays is another")
             arrays = dict(np.load(io.BytesIO(content), allow_pickle=False))
-        return Judgement(told["measures"], told["status"], told["reason"], **arrays)
+        return Judgement.of(told, arrays)
 
     def _place(self, identity: str) -> Path:
         return self.root / identity[:2] / f"{identity}.json"

@@ -19,7 +19,6 @@ import warnings
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from solverbench.errors import SolverbenchError, UsageError
 from solverbench.run.bench import Done, Event, Notice, failure
 from solverbench.run.cells import Cell
 from solverbench.run.desk import Desk
-from solverbench.run.luggage import Parcel, needed, pack
+from solverbench.run.luggage import Parcel, pack
 from solverbench.run.remote import Greeting, Order, dismiss, finish, greet, versions
 from solverbench.run.workers import Limits
 
@@ -78,6 +77,7 @@ class _Study:
     def __init__(self, client: Client, cells: Sequence[Cell], asked: Dask) -> None:
         self.client, self.asked, self.desk = client, asked, Desk(cells)
         self.run = uuid.uuid4().hex
+        self.gpu = any(cell.problem.spec.device == "cuda" for cell in cells)
         self.seats: list[_Seat] = []
         self.first: set[str] | None = None
         """Who was there at the beginning."""
@@ -88,7 +88,7 @@ class _Study:
         self.losses: Counter[str] = Counter()
         self.pace: dict[str, float] = {}
         """Problem -> seconds of its last cell."""
-        self.parcels: dict[str, tuple[Parcel, Any]] = {}
+        self.parcels: dict[str, tuple[Parcel, Any] | None] = {}
         self.shared: dict[str, Any] = {}
         self.looked = -math.inf
         self.waiting = False
@@ -122,7 +122,7 @@ class _Study:
         for address in self.present - now:
             yield from self._lose(address, "is lost")
         for address in now - self.present:
-            self._fly(address, self.client.submit(greet, workers=[address], pure=False))
+            self._fly(address, self.client.submit(greet, self.gpu, workers=[address], pure=False))
         self.present = now
         waiting = not self.seats and not any(isinstance(whose, str) for _, whose in self.flying.values())
         if waiting and not self.waiting:
@@ -136,12 +136,18 @@ class _Study:
                 f"cannot run solverbench ({type(greeting).__name__}: {greeting}): install the version "
                 f"{versions()['solverbench']} in its environment, and in the scheduler's"
             )
-        elif (unlike := _unlike(greeting.versions)) is None:
-            has = [int(greeting.resources.get(name, 0) / amount) for name, amount in self.asked.resources.items()]
-            self.seats += [_Seat(address) for _ in range(min([greeting.threads, *has]))]
-            return
-        else:
+        elif (unlike := _unlike(greeting.versions)) is not None:
             why = unlike
+        else:
+            has = [int(greeting.resources.get(name, 0) / amount) for name, amount in self.asked.resources.items()]
+            seats = [_Seat(address) for _ in range(min([greeting.threads, *has]))]
+            if not seats or greeting.no_gpu is None:
+                self.seats += seats
+                return
+            why = (
+                f"cannot use a GPU ({greeting.no_gpu}), which --device cuda needs: start those that can with "
+                "--resources GPU=1, and ask for --resource GPU=1"
+            )
         if address in (self.first or ()):
             raise UsageError(f"worker {address} {why}")
         yield Notice(f"worker {address} is not used: it {why}")
@@ -151,8 +157,9 @@ class _Study:
         gone = [seat for seat in self.seats if seat.address == address]
         self.seats = [seat for seat in self.seats if seat.address != address]
         cells = [cell for seat in gone for cell in seat.cells.values()]
+        here = [key for key, (_, whose) in self.flying.items() if whose == address or whose in gone]
+        self.client.cancel([self.flying.pop(key)[0] for key in here])  # and what is still said is not heard
         for seat in gone:
-            self.client.cancel([self.flying.pop(key)[0] for key in seat.cells if key in self.flying])
             self.desk.leave(seat)
             for place, cell in reversed(list(enumerate(seat.cells.values()))):
                 self.losses[cell.id] += place == 0  # the others had not begun
@@ -170,7 +177,7 @@ class _Study:
         room = self._ahead(seat) - len(seat.cells)
         for cell in self.desk.take(seat, room, len(seat.cells)) if room > 0 else ():
             task = self.desk.task(cell)
-            sent = [self._parcel(path, files) for path, files in needed(task)]
+            sent = [parcel for spec in (*task.files, task.problem.field) if (parcel := self._parcel(spec))]
             order = Order(self.run, task, self.asked.limits, self.asked.cached, tuple(parcel for parcel, _ in sent))
             future = self.client.submit(
                 finish, order, self._prepared(task.problem.name), *(content for _, content in sent),
@@ -187,11 +194,11 @@ class _Study:
         ahead = min(MOST, 1 + math.ceil(AHEAD / max(pace, 1e-3)))
         return max(1, min(ahead, 1 + len(self.desk) // len(self.seats)))
 
-    def _parcel(self, path: str, files: Sequence[Path]) -> tuple[Parcel, Any]:
-        if path not in self.parcels:
-            parcel, content = pack(path, files)
-            self.parcels[path] = parcel, self._send(content)
-        return self.parcels[path]
+    def _parcel(self, spec: str) -> tuple[Parcel, Any] | None:
+        if spec not in self.parcels:
+            packed = pack(spec, self.run)
+            self.parcels[spec] = (packed[0], self._send(packed[1])) if packed else None
+        return self.parcels[spec]
 
     def _prepared(self, problem: str) -> Any:
         if problem in self.desk.shared and problem not in self.shared:
@@ -222,8 +229,7 @@ class _Study:
             while True:
                 _, whose = self.flying.pop(key, (None, None))
                 if isinstance(whose, str):
-                    if whose in self.present:
-                        yield from self._welcome(whose, result)
+                    yield from self._welcome(whose, result)
                 elif whose is not None:
                     yield from self._finished(whose, key, result)
                 key, result = self.inbox.get_nowait()

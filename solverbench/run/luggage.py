@@ -1,16 +1,18 @@
-"""What of the user's own files goes with cells to another machine: solver programs, and fields that are files.
+"""What of the user's own files goes with cells to another machine: programs, with the modules beside them that they
+import, and fields that are files.
 
-A parcel is known by the sha256 of its content, is unpacked into a folder of its own that ends with the process, and
-cells are told the new place. Everything else a cell needs ships with this package or is fetched by its checksum.
+A parcel is known by the sha256 of its content, is unpacked into a folder that ends with the process, and cells are told
+the new place. Everything else a cell needs ships with this package or is fetched by its checksum.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -26,40 +28,70 @@ class Parcel:
     path: str
     name: str
     digest: str
+    folder: str
+    """Where it is unpacked: programs of one folder of a run meet again, so that what both import is one module."""
 
 
-def needed(task: Task) -> list[tuple[str, tuple[Path, ...]]]:
-    """(path as the task has it, files) of all that a task needs and that is of this machine."""
+MOST = 64
+"""MB that a program with its modules may have."""
+
+
+def pack(spec: str, run: str) -> tuple[Parcel, bytes] | None:
+    """The parcel of a solver program or field, and its content; None where it is nothing of this machine.
+
+    Raises UsageError for what cannot be read or cannot travel: compiled extensions, packages of many megabytes.
+    """
     from solverbench.fields.opening import local_files
 
-    field = local_files(task.problem.field)
-    return [*((path, (Path(path),)) for path in task.files), *([field] if field else [])]
-
-
-def pack(path: str, files: Iterable[Path]) -> tuple[Parcel, bytes]:
-    """The parcel of these files, which lie below or beside `path`, and its content. Raises UsageError without them."""
-    root, stream = Path(path).expanduser().absolute().parent, io.BytesIO()
+    if (found := local_files(spec)) is None:
+        return None
+    path, files = found
+    root, stream, program = Path(path).expanduser().absolute().parent, io.BytesIO(), path.endswith(".py")
     try:
+        if program:
+            _check(path, files)
         with zipfile.ZipFile(stream, "w") as archive:
             for file in files:  # without a date, so that equal files are equal parcels
                 archive.writestr(zipfile.ZipInfo(file.absolute().relative_to(root).as_posix()), file.read_bytes())
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be read and sent to workers: {error.strerror}") from None
     content = stream.getvalue()
-    return Parcel(path, Path(path).name, hashlib.sha256(content).hexdigest()), content
+    digest = hashlib.sha256(content).hexdigest()
+    folder = hashlib.sha256(f"{run} {root.resolve()}".encode()).hexdigest() if program else digest
+    return Parcel(path, Path(path).name, digest, folder), content
+
+
+def _check(program: str, files: Sequence[Path]) -> None:
+    if others := [file for file in files if file.suffix != ".py"]:
+        raise UsageError(
+            f"{program} imports {others[0].name} beside it, which is compiled and cannot be sent to workers: "
+            "install it here and there"
+        )
+    if (size := sum(file.stat().st_size for file in files) / 1e6) > MOST:
+        raise UsageError(
+            f"{program} imports {len(files) - 1} modules beside it of {size:.0f} MB, and {MOST} MB at most are sent to "
+            "workers: install them here and there"
+        )
 
 
 def unpack(parcel: Parcel, content: bytes) -> str:
-    """Where `parcel` is in this process. Raises ArtifactError if the content is not the parcel's."""
-    root = _room() / parcel.digest
-    if not root.exists():
+    """Where `parcel` is in this process. Raises ArtifactError if the content is not the parcel's or has changed."""
+    root = _room() / parcel.folder
+    if parcel not in _unpacked:
         if hashlib.sha256(content).hexdigest() != parcel.digest:
             raise ArtifactError(f"{parcel.path} did not arrive as it was sent: its sha256 is another")
-        torn = Path(tempfile.mkdtemp(dir=_room()))
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            archive.extractall(torn)
-        torn.rename(root)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive, tempfile.TemporaryDirectory(dir=_room()) as torn:
+            for name in archive.namelist():
+                _place(Path(archive.extract(name, torn)), root / name, parcel)
+        _unpacked.add(parcel)
     return str(root / parcel.name)
+
+
+def _place(whole: Path, place: Path, parcel: Parcel) -> None:
+    if place.exists() and place.read_bytes() != whole.read_bytes():
+        raise ArtifactError(f"{place.name}, which {parcel.path} imports, was changed during the run: start a new run")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(whole, place)
 
 
 def moved(task: Task, places: dict[str, str]) -> Task:
@@ -80,3 +112,4 @@ def _room() -> Path:
 
 
 _keep: list[tempfile.TemporaryDirectory[str]] = []
+_unpacked: set[Parcel] = set()

@@ -45,6 +45,8 @@ class Greeting:
     versions: Mapping[str, str]
     resources: Mapping[str, float]
     threads: int
+    no_gpu: str | None = None
+    """Why cells cannot run on a GPU there, if that was asked."""
 
 
 def versions() -> dict[str, str]:
@@ -58,12 +60,16 @@ def versions() -> dict[str, str]:
     }
 
 
-def greet() -> Greeting:
-    """Of the process this is called in."""
+def greet(gpu: bool) -> Greeting:
+    """Of the process this is called in; gpu: whether cells need one."""
     from distributed import get_worker
 
-    state = get_worker().state
-    return Greeting(versions(), dict(state.total_resources), state.nthreads)
+    state, no_gpu = get_worker().state, None
+    if gpu:
+        from solverbench.engines.cupy.device import why_not
+
+        no_gpu = why_not()
+    return Greeting(versions(), dict(state.total_resources), state.nthreads, no_gpu)
 
 
 def finish(order: Order, shared: Shared | None, *contents: bytes) -> list[Event]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from solverbench.run.bench import Bench, Done, Event, Notice, Prepared, Shown
 from solverbench.run.cache import Cache
 from solverbench.run.cells import Cell, Selection
-from solverbench.run.store import RunFolder, command_line, solver_files
+from solverbench.run.store import RunFolder, command_line, own_files
 from solverbench.run.suite import Suite
-from solverbench.run.timing import timed
+from solverbench.run.timing import in_rounds
 from solverbench.threads import on_one_thread
 
 
@@ -25,7 +25,6 @@ class Outcome:
     reused: int = 0
     timed: int = 0
     interrupted: bool = False
-    messages: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -66,14 +65,15 @@ def run(
     asked: dict[str, Any] | None = None,
     say: Callable[[str], None],
     done: Callable[[dict[str, Any]], None],
+    timed: Callable[[dict[str, Any]], None] = lambda record: None,
     notes: Mapping[str, Any] | None = None,
     timing: int = 0,
 ) -> Outcome:
     """Finish the cells that the folder does not have yet; Ctrl-C ends it and keeps what is done.
 
     execute: where, in this process by default. asked: what `--resume` needs to select the same cells again.
-    `say` takes messages, `done` records; notes go into the manifest. timing: rounds in which solvers are timed side by
-    side when all cells are finished (`timing.timed`), if any.
+    `say` takes messages, `done` records of finished cells; notes go into the manifest. timing: rounds in which solvers
+    are timed side by side when all cells are finished (`timing.in_rounds`), if any; `timed` takes records with that.
     """
     todo = [cell for cell in selection.cells if cell.id not in folder.finished]
     if not folder.resumed:
@@ -93,13 +93,15 @@ def run(
                         folder.arrays(f"reference-{problem}", images=images)
                     case Done(cell, record, arrays):
                         folder.arrays(cell, **arrays)
-                        folder.append(record)
+                        written = folder.append(record)
                         outcome.finished += 1
                         outcome.failed += record["status"] == "failed"
                         outcome.reused += bool(record.get("reused"))
-                        done(record)
+                        done(written)
         if timing:
-            outcome.timed = timed(selection, folder, timing, say)
+            for record in in_rounds(selection, folder, timing, say):
+                outcome.timed += 1
+                timed(record)
     except KeyboardInterrupt:
         outcome.interrupted = True
     finally:
@@ -115,7 +117,7 @@ def _manifest(suite: Suite, selection: Selection, asked: dict[str, Any] | None) 
         "scale": suite.scale,
         "command": command_line(),
         "asked": asked,
-        "solver_files": solver_files(),
+        "files": own_files(selection.cells),
         "seed": selection.cells[0].seed,
         "cells": len(selection.cells),
         "nfe": sorted({cell.budget for cell in selection.cells}),

@@ -17,17 +17,21 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from solverbench.errors import StorageError, UsageError
+
+if TYPE_CHECKING:
+    from solverbench.run.cells import Cell
 
 SCHEMA = 1
 
@@ -52,7 +56,10 @@ class RunFolder:
             folder.mkdir(parents=True, exist_ok=bool(name))
             (folder / "arrays").mkdir(exist_ok=True)
             self._lock.acquire()  # the system lets go of it when this process ends, however that happens
-            self._cells: IO[bytes] = open(folder / "cells.jsonl", "xb")  # noqa: SIM115  # closed by close()
+            self._cells: IO[bytes] = open(folder / "cells.jsonl", "ab")  # noqa: SIM115  # closed by close()
+            if self._cells.tell() or (folder / "manifest.json").exists():  # else a run that died before its manifest
+                self._cells.close()
+                raise FileExistsError
 
     @classmethod
     def again(cls, folder: Path) -> RunFolder:
@@ -104,10 +111,12 @@ class RunFolder:
             **surroundings(),
         }
         with self._writing():
-            (self.path / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+            torn = self.path / ".manifest.json"  # until it is whole
+            torn.write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+            torn.replace(self.path / "manifest.json")
 
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Add one finished cell and make sure it is on disk. Numbers that are not finite become null."""
+    def append(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Add one finished cell and make sure it is on disk. Returns it as written: not finite numbers are None."""
         clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
         with self._writing():
             self._cells.write(json.dumps(clean).encode() + b"\n")
@@ -115,6 +124,7 @@ class RunFolder:
             os.fsync(self._cells.fileno())
         if not os.fstat(self._cells.fileno()).st_nlink:  # what is written to a file without a name is lost
             raise StorageError(f"{self.path} has been removed while the run was writing it: start a new run")
+        return clean
 
     def arrays(self, name: str, **arrays: np.ndarray[Any, Any] | None) -> None:
         """Store arrays under a name, those that are None left out; nothing if all are."""
@@ -159,11 +169,20 @@ def _finished(content: bytes) -> set[str]:
     return {cell for cell, status in last.items() if status != "failed"}
 
 
-def solver_files() -> dict[str, str]:
-    """The user's own programs that registered solvers, with their sha256."""
+def own_files(cells: Iterable[Cell]) -> dict[str, str]:
+    """The user's own files that numbers of these cells come from, with their sha256.
+
+    Programs that registered solvers, fields, what programs import from beside them, and files that are options.
+    """
+    from solverbench.fields.opening import local_files
     from solverbench.methods.user import files
 
-    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files() if file.is_file()}
+    cells = tuple(cells)
+    fields, solvers = {cell.problem.spec.field for cell in cells}, {str(cell.solver): cell.solver for cell in cells}
+    local = [entry[1] for name in [*map(str, files()), *fields] if (entry := local_files(name))]
+    options = [Path(value) for solver in solvers.values() for value in solver.options.values() if type(value) is str]
+    found = sorted({file.absolute() for file in chain(*local, options) if file.is_file()})
+    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in found}
 
 
 def surroundings() -> dict[str, Any]:

@@ -7,7 +7,7 @@ cells themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -22,17 +22,18 @@ from solverbench.threads import on_one_thread
 WARMUP = 2
 
 
-def timed(selection: Selection, folder: RunFolder, rounds: int, say: Callable[[str], None]) -> int:
-    """Time the cells of problems on samples that finished well, on one thread, and write their records again.
+def in_rounds(
+    selection: Selection, folder: RunFolder, rounds: int, say: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
+    """Time the cells of problems on samples that finished well, on one thread, and yield their records, written again.
 
-    Added are timed_seconds, the median over `rounds` of one run on all samples, its standard error, the median of what
-    of it was the field's (timed_field_seconds), and timed_rounds. Cells that are another's program have that one's
-    numbers; those that have been timed are left. Returns how many were timed. Raises UsageError for fewer than three
-    rounds.
+    Added are timed_seconds, the median over `rounds` of one run on all samples, its standard error, the medians of what
+    of it was the field's (timed_field_seconds) and of the rest (timed_overhead_seconds), and timed_rounds.
+    Cells that are another's program have that one's numbers; those that have been timed are left. Raises UsageError for
+    fewer than three rounds.
     """
     records = {r["cell"]: r for r in folder.records()}
     cells = [cell for cell in selection.cells if _wanted(cell, records.get(cell.id))]
-    count = 0
     with on_one_thread():
         for (problem, budget), together in groupby(cells, lambda cell: (cell.problem, cell.budget)):
             named = {str(cell.solver): cell for cell in together}
@@ -41,9 +42,7 @@ def timed(selection: Selection, folder: RunFolder, rounds: int, say: Callable[[s
             found = _seconds(problem, own, rounds)
             for name, cell in named.items():
                 record = records[cell.id]
-                folder.append({**record, **found[name if name in own else record["same_as"]]})
-                count += 1
-    return count
+                yield folder.append({**record, **found[name if name in own else record["same_as"]]})
 
 
 def _wanted(cell: Cell, record: Mapping[str, Any] | None) -> bool:
@@ -56,25 +55,31 @@ def _wanted(cell: Cell, record: Mapping[str, Any] | None) -> bool:
 
 
 def _seconds(problem: Sampled, cells: Mapping[str, Cell], rounds: int) -> dict[str, dict[str, float | None]]:
-    field: dict[str, list[float | None]] = {name: [] for name in cells}
+    runs: dict[str, list[dict[str, float | None]]] = {name: [] for name in cells}
 
     def candidate(name: str, cell: Cell) -> Callable[[], object]:
         plan = problem.plan(cell.solver, cell.budget)
-        return lambda: field[name].append(problem.seconds(plan)["field_seconds"])
+        return lambda: runs[name].append(problem.seconds(plan))
 
     seconds = interleaved({name: candidate(name, cell) for name, cell in cells.items()}, rounds, WARMUP)
     return {
         name: {
             "timed_seconds": found.value,
             "timed_seconds_se": found.se,
-            "timed_field_seconds": _middle(field[name][WARMUP:]),
+            **_split(runs[name][WARMUP:]),
             "timed_rounds": rounds,
         }
         for name, found in seconds.items()
     }
 
 
-def _middle(values: Sequence[float | None]) -> float | None:
-    """The median; None where some are not known, as on a GPU."""
-    known = [value for value in values if value is not None]
-    return float(np.median(known)) if len(known) == len(values) else None
+def _split(runs: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+    """Medians of what was the field's and of the rest, a run at a time, as the rest is small beside what the field's
+    seconds vary by; None where they are not known apart, as on a GPU."""
+    pairs = [(run["sampling_seconds"], run["field_seconds"]) for run in runs]
+    known = np.array([(whole, field) for whole, field in pairs if whole is not None and field is not None])
+    apart = len(known) == len(runs)
+    return {
+        "timed_field_seconds": float(np.median(known[:, 1])) if apart else None,
+        "timed_overhead_seconds": float(np.median(known[:, 0] - known[:, 1])) if apart else None,
+    }

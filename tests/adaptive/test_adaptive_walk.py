@@ -329,7 +329,7 @@ def test_a_step_too_many():
     [
         ("rk45-adaptive[rtol=0]", "rtol > 0 and atol >= 0: got rtol=0.0"),
         ("rk45-adaptive[rtol=-1]", "rtol > 0"),
-        ("dpm-12-adaptive[rtol=nan]", "rtol > 0"),
+        ("dpm-12-adaptive[rtol=nan]", "option rtol is nan, which is no number"),
         ("dpm-12-adaptive[atol=-1e-3]", "got rtol=0.05, atol=-0.001"),
         ("dpm-12-adaptive[first=0]", "first step must be a positive length, got 0"),
         ("rk23-adaptive[first=-1]", "positive length, or 0 to choose it, got -1"),

@@ -14,10 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from solverbench.methods.user import load_file
-from solverbench.run import cells, suite
+from solverbench.problems.base import ProblemSpec
+from solverbench.run import cells
 from solverbench.run.bench import Done
 from solverbench.run.cluster import Dask
 from solverbench.run.store import RunFolder
+from solverbench.run.suite import Suite
 from solverbench.run.workers import Limits, Processes
 
 SLEEPY = """
@@ -32,16 +34,6 @@ def sleepy(x, path, grid, *, k: int = 0, ms: int = 0):
         x = x + (t - s) * x.predict("velocity", at=s)
     return x
 """
-SUITE = """
-schema = 1
-name = "sleepy"
-nfe = [4]
-solvers = ["ddim"]
-[[problems]]
-name = "gaussian"
-field = "{field}"
-kind = "law"
-"""
 
 
 def main() -> None:
@@ -50,12 +42,12 @@ def main() -> None:
         folder = Path(name)
         (folder / "sleepy.py").write_text(SLEEPY)
         np.save(folder / "spectrum.npy", np.linspace(0.1, 1, 16))
-        (folder / "sleepy.toml").write_text(SUITE.format(field=folder / "spectrum.npy"))
         load_file(str(folder / "sleepy.py"))
-        loaded = suite.load(str(folder / "sleepy.toml"))
+        problem = ProblemSpec("gaussian", f"{folder}/spectrum.npy", "law")
+        sleepy = Suite("sleepy", "", (4,), ("ddim",), (problem,), "full", "")
 
         def selected(count, ms):
-            return cells.select(loaded, solvers=[f"sleepy[k={k},ms={ms}]" for k in range(1, count + 1)]).cells
+            return cells.select(sleepy, solvers=[f"sleepy[k={k},ms={ms}]" for k in range(1, count + 1)]).cells
 
         found = {}
         for what, make in (("processes", Processes), ("dask", lambda n: Dask(None, n, Limits(), False))):

@@ -8,10 +8,13 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from small import told
 
 from solverbench.report import load
 from solverbench.report.changes import changes
-from solverbench.report.duel import duels, verdicts
+from solverbench.report.duel import duels
+from solverbench.report.duel import verdicts as judged
+from solverbench.report.quantities import RMSE
 
 BETTER = """
 import solverbench
@@ -24,6 +27,10 @@ def mine(x, path, grid):
         x = path.sigma(t) / path.sigma(s) * x - path.alpha(t) * expm1(path.lam(s) - path.lam(t)) * x.predict("x0", at=s)
     return x
 """
+
+
+def verdicts(pairs):
+    return judged(pairs, RMSE)
 
 
 @pytest.fixture
@@ -60,7 +67,7 @@ def test_only_what_is_missing_is_run(solverbench, small, write, folders, monkeyp
     shown = solverbench("compare", write(BETTER.replace("* x.predict", "* 1.001 * x.predict")), *small, "--against",
                         "ddim,heun", "--name", "r")  # fmt: skip
     assert "4 cells run, 8 reused" in shown.err
-    reused = {r["cell"]: r for r in json.loads(before.out)}
+    reused = {r["cell"]: r for r in told(before.out)}
     lines = [json.loads(line) for line in (folders("r") / "cells.jsonl").read_text().splitlines()]
     assert len(lines) == 12
     assert {r["solver"] for r in lines if not r["reused"]} == {"mine"}

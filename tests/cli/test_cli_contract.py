@@ -121,6 +121,14 @@ def test_a_file_that_does_not_load_has_failed(solverbench, write):
     assert "fail  loads       mine.py, line 2: ZeroDivisionError" in shown.out
 
 
+@pytest.mark.parametrize("verb", ["check-solver", "order", "law"])
+def test_a_file_that_is_named_without_its_ending(solverbench, write, monkeypatch, verb):
+    monkeypatch.chdir(write().parent)
+    shown = solverbench(verb, "mine", *["--nfe", "4"] * (verb == "law"))
+    assert (shown.code, shown.out) == (2, "")
+    assert shown.err == "error: unknown solver 'mine' (did you mean the file mine.py?)\n"
+
+
 def test_a_name_that_the_file_does_not_register(solverbench, write, two):
     shown = solverbench("check-solver", f"{write(two)}:mien")
     assert (shown.code, shown.out) == (2, "")

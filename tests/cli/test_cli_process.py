@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+import small
 
 HEAVY = ("torch", "pandas", "seaborn", "scipy", "matplotlib")
 
@@ -69,10 +70,11 @@ def test_streams_are_apart_and_codes_arrive():
 def test_a_run_of_the_shipped_suite(tmp_path):
     """The only test of these folders that runs on the shipped parameters, in a directory that is not the checkout's."""
     arguments = ["run", "--quick", "--problem", "cifar10-gaussian", "--solver", "ddim", "--nfe", "5", "--json"]
-    environment = {**os.environ, "NO_COLOR": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    environment = {**os.environ, "NO_COLOR": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg",
+                   "SOLVERBENCH_CACHE": str(tmp_path / "cache")}  # fmt: skip
     ran = python("-m", "solverbench", *arguments, cwd=tmp_path, env=environment)
     assert ran.returncode == 0
-    (record,) = json.loads(ran.stdout)
+    (record,) = small.told(ran.stdout)
     assert (record["solver"], record["nfe"], record["status"]) == ("ddim", 5, "ok")
     assert "1 cells in" in ran.stderr
     (folder,) = (tmp_path / "reports" / "cifar10").iterdir()

@@ -5,6 +5,19 @@ from __future__ import annotations
 import json
 
 import pytest
+from small import told
+
+SLOW = """
+import solverbench
+
+@solverbench.solver("slow")
+def slow(x, path, grid):
+    if len(grid) == 6:
+        raise KeyboardInterrupt
+    for s, t in grid.steps:
+        x = x + (t - s) * x.predict("velocity", at=s)
+    return x
+"""
 
 
 @pytest.fixture
@@ -32,12 +45,34 @@ def test_a_run_prints_tables_and_keeps_records(solverbench, small, tmp_path):
     assert json.loads((folder(tmp_path) / "manifest.json").read_text())["suite"] == "small"
 
 
-def test_json_is_all_that_is_on_stdout(solverbench, small):
-    shown = solverbench("run", *small, "--json", "--solver", "ddim")
-    records = json.loads(shown.out)
-    assert [(r["problem"], r["budget"]) for r in records] == [
+def events(shown):
+    return [json.loads(line) for line in shown.out.splitlines()]
+
+
+def test_json_is_events_and_all_that_is_on_stdout(solverbench, small, tmp_path):
+    shown = solverbench("run", *small, "--json", "--solver", "ddim", "--name", "r", "--timing", "3")
+    kept = [json.loads(line) for line in (folder(tmp_path) / "cells.jsonl").read_text().splitlines()]
+    begin, *between, end = events(shown)
+    assert begin == {"event": "begin", "folder": str(folder(tmp_path)), "cells": 4, "finished": 0}
+    assert [(e["event"], e["record"]) for e in between if e["event"] != "message"] == [
+        *(("cell", record) for record in kept[:4]), *(("timed", record) for record in kept[4:])
+    ]  # fmt: skip
+    assert [(r["problem"], r["budget"]) for r in told(shown.out)] == [
         ("gaussian", 3), ("gaussian", 6), ("mixture", 3), ("mixture", 6)
     ]  # fmt: skip
+    assert "mixture at NFE 3: timing 1 solvers in 3 rounds" in [e["text"] for e in between if e["event"] == "message"]
+    assert end == {"event": "end", "finished": 4, "failed": 0, "reused": 0, "timed": 2, "interrupted": False,
+                   "exit_code": 0, "folder": str(folder(tmp_path))}  # fmt: skip
+
+
+def test_events_of_a_run_that_is_interrupted_and_resumed(solverbench, small, write, tmp_path):
+    slow = write(SLOW)
+    shown = solverbench("run", *small, "--name", "r", "--solver", "ddim", "--solver", slow, "--json")
+    assert shown.code == 130
+    assert [r["status"] for r in told(shown.out)] == ["ok"] * 3
+    assert {"interrupted": True, "exit_code": 130, "finished": 3}.items() <= events(shown)[-1].items()
+    again = solverbench("run", "--resume", folder(tmp_path), "--json")
+    assert {"cells": 8, "finished": 3}.items() <= events(again)[0].items()
 
 
 def test_quiet_says_nothing(solverbench, small):
@@ -58,9 +93,11 @@ def test_a_dry_run_lists_cells_and_writes_nothing(solverbench, small, tmp_path):
 def test_a_failed_cell_is_said_and_counted(solverbench, small, broken):
     shown = solverbench("run", *small, "--json", "--solver", broken, "--solver", "ddim", "--problem", "gaussian")
     assert shown.code == 3
-    assert "gaussian broken 3 failed: solver broken raised ZeroDivisionError: no step (broken.py:5)" in shown.err
     assert "4 cells, 1 failed in" in shown.err
-    assert [r["status"] for r in json.loads(shown.out)] == ["failed", "ok", "ok", "ok"]
+    assert [r["status"] for r in told(shown.out)] == ["failed", "ok", "ok", "ok"]
+    assert told(shown.out)[0]["reason"] == "solver broken raised ZeroDivisionError: no step (broken.py:5)"
+    plain = solverbench("run", *small, "--solver", broken, "--problem", "gaussian")
+    assert "gaussian broken 3 failed: solver broken raised ZeroDivisionError: no step (broken.py:5)" in plain.err
 
 
 def test_nothing_selected(solverbench, small, tmp_path):
@@ -106,15 +143,10 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(solverbench,
 
 
 def test_ctrl_c_keeps_what_is_finished(solverbench, small, write, tmp_path):
-    slow = write(
-        "import solverbench\n@solverbench.solver('slow')\ndef slow(x, path, grid):\n"
-        "    if len(grid) == 6:\n        raise KeyboardInterrupt\n"
-        "    for s, t in grid.steps:\n        x = x + (t - s) * x.predict('velocity', at=s)\n    return x\n"
-    )
-    shown = solverbench("run", *small, "--name", "r", "--solver", "ddim", "--solver", slow, "--json")
+    slow = write(SLOW)
+    shown = solverbench("run", *small, "--name", "r", "--solver", "ddim", "--solver", slow)
     assert shown.code == 130
     assert f"interrupted: 3 of 8 cells are kept; go on with --resume {folder(tmp_path)}" in shown.err
-    assert [r["status"] for r in json.loads(shown.out)] == ["ok"] * 3
     report = solverbench("report", folder(tmp_path), "--figures", "none")
     assert report.code == 3
     assert "incomplete: 3 of 8 cells" in report.out

@@ -7,6 +7,7 @@ from importlib import metadata
 
 import numpy as np
 import pytest
+from small import told
 
 import solverbench as sb
 from solverbench.errors import UsageError
@@ -129,7 +130,7 @@ def test_a_file_goes_through_every_verb(solverbench, small, write, two):
     assert "solver yours" in shown
     assert "same program:" in shown
     run = solverbench("run", *small, "--json", "--solver", f"{path}:mine[scale=0.5]", "--solver", path)
-    records = json.loads(run.out)
+    records = told(run.out)
     assert run.code == 0
     assert {(r["solver"], r["family"]) for r in records} == {(n, "user") for n in ("mine[scale=0.5]", "mine", "yours")}
     assert {r["same_as"] for r in records if r["solver"] == "yours"} == {"mine"}

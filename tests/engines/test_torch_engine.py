@@ -205,6 +205,28 @@ def test_fill_normal_is_the_noise_of_the_samples():
     assert torch.equal(out, expected)
 
 
+def test_on_a_gpu_its_kernel_fills(monkeypatch):
+    class There(torch.Tensor):
+        is_cuda, device = True, torch.device("cuda", 1)
+
+    asked = []
+    monkeypatch.setattr("solverbench.engines.cupy.device.found", lambda index: asked.append(index) or Kernels())
+
+    class Kernels:
+        multiprocessors = 1
+
+        def launch(self, kernel, blocks, threads, argument):
+            asked.append((kernel.expression, *(int(argument[name][0]) for name in ("seed", "stream", "first", "d"))))
+
+    fill_normal(torch.empty(4, 5, 2).as_subclass(There), seed=1, stream=2, first=3)
+    assert asked == [1, ("combine_noise<float, 0>", 1, 2, 3, 10)]
+    monkeypatch.setattr("solverbench.engines.cupy.device.found", lambda index: None)
+    out, expected = torch.zeros(4, 5), torch.empty(4, 5)
+    fill_normal(out.as_subclass(There), seed=1, stream=2, first=3)
+    fill_normal(expected, seed=1, stream=2, first=3)
+    assert torch.equal(out, expected)
+
+
 def test_a_field_that_answers_in_numpy():
     field = Gaussian([0.0, 1.0], [1.0, 2.0], "edm")
 

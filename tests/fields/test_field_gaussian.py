@@ -11,6 +11,7 @@ from scipy.stats import multivariate_normal, ortho_group
 
 from solverbench.errors import UsageError
 from solverbench.fields import Dense, Field, Gaussian, LinearField
+from solverbench.fields.gaussian import PrincipalGaussian
 from solverbench.paths import PATHS, path
 from solverbench.predictions import PREDICTIONS, convert
 
@@ -179,7 +180,7 @@ def test_samples():
     np.testing.assert_array_equal(field.sample(5, seed=0), field.sample(130, seed=0)[:5])
     assert not np.array_equal(field.sample(5, seed=0), field.sample(5, seed=1))
     assert field.sample(0, seed=0).shape == (0, 5)
-    with pytest.raises(UsageError, match="seed >= 0"):
+    with pytest.raises(UsageError, match="seed must be at least 0 and whole, got -1"):
         field.sample(1, seed=-1)
 
 
@@ -238,3 +239,12 @@ def test_thirty_digits(prediction):
 def test_errors(make, message):
     with pytest.raises(UsageError, match=message):
         make()
+
+
+def test_pictures_are_the_mean_and_what_the_leading_coordinates_span(rng):
+    """Of three eigenvectors of pictures of four numbers; the coordinate that is not spanned has no say."""
+    mean, vectors = rng.normal(size=4), np.linalg.qr(rng.normal(size=(4, 3)))[0]
+    field = PrincipalGaussian(mean, [3.0, 2.0, 1.0, 0.5], vectors, "edm", picture_shape=(1, 2, 2))
+    z = rng.normal(size=(5, 4))
+    for made in (field.pictures(z), field.pictures(torch.from_numpy(z)).numpy()):
+        np.testing.assert_allclose(made, (mean + z[:, :3] @ vectors.T).reshape(5, 1, 2, 2), rtol=0, atol=1e-14)

@@ -28,7 +28,6 @@ from solverbench.engines.cupy.combine import Draw, combine
 from solverbench.engines.cupy.device import device, why_not
 from solverbench.engines.cupy.mixture import FusedMixture
 from solverbench.engines.cupy.moments import Moments
-from solverbench.engines.cupy.posterior import empirical_denoiser
 from solverbench.engines.cupy.runner import Runner
 from solverbench.engines.torch import Runner as TorchRunner
 from solverbench.fields import Gaussian, Mixture
@@ -45,7 +44,6 @@ class Sizes:
     samples: int = 4096
     d: int = 3072
     copies: tuple[int, ...] = (64 << 20, 256 << 20, 1 << 30)
-    data: int = 50_000
     features: tuple[int, int] = (10_000, 2048)
     budgets: tuple[int, ...] = (5, 10, 20)
     solvers: int | None = None
@@ -146,20 +144,6 @@ def fields_(bench: Bench, sizes: Sizes) -> Iterator[Task]:
         (10, 2, 0, 16 * n, f32), (64, d, 2, n, f32), (64, d, 2, n, f64), (512, d // 12, 1, n, f32),
     ):  # fmt: skip
         yield "FusedMixture", sized(*case), lambda case=case: mixture(*case)
-
-    def denoiser(n: int, sigma: float) -> Row:
-        data, x = bench.normal(sizes.data, d), bench.normal(n, d) * (1 + sigma)
-
-        def whole() -> torch.Tensor:
-            bias = data.double().square().sum(1) * (-0.5 / sigma**2)
-            logits = (x @ data.T).double().mul_(1 / sigma**2).add_(bias)
-            return logits.softmax(1).float() @ data
-
-        on = f"float32, n {n}, d {d}, N {len(data)}, sigma {sigma:g}"
-        return beside("softmax denoiser", on, lambda: empirical_denoiser(bench.gpu, x, data, 1.0, sigma), whole)
-
-    for m in (max(1, n // 64), max(1, n // 4)):
-        yield "softmax denoiser", f"n {m}", lambda m=m: denoiser(m, 20.0)
 
 
 def moments(bench: Bench, sizes: Sizes) -> Iterator[Task]:

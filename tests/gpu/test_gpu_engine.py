@@ -13,11 +13,11 @@ import solverbench as sb
 from solverbench.engines.cupy.combine import Draw, combine
 from solverbench.engines.cupy.law import kernels
 from solverbench.engines.cupy.mixture import FusedMixture
-from solverbench.engines.cupy.posterior import empirical_denoiser
 from solverbench.engines.cupy.runner import Runner
 from solverbench.engines.cupy.sources import MAX_TERMS, TYPES
 from solverbench.engines.law import kernel
 from solverbench.engines.noise import normals
+from solverbench.engines.torch import fill_normal
 from solverbench.fields import Gaussian, Mixture
 from solverbench.problems.base import ProblemSpec, build
 
@@ -45,13 +45,29 @@ def test_combinations(gpu, rng, dtype, terms, noise):
         assert np.all(np.abs(out.double().cpu().numpy() - expected) <= bound)
 
 
+@pytest.mark.parametrize("engine", ["cupy", "torch"])
 @pytest.mark.parametrize("name", ["ddim", "heun", "ddpm", "dpmpp-3m", "sde-dpmpp-2m", "edm-stochastic", "rk8"])
-def test_plans(name):
+def test_plans(name, engine):
     x = torch.randn(11, 6, dtype=torch.float64) * 80
     grid = sb.grid("edm", "edm", 8)
-    a = sb.sample(field(), name, grid, x=x.cuda(), seed=3, engine="cupy").x
+    a = sb.sample(field(), name, grid, x=x.cuda(), seed=3, engine=engine).x
     b = sb.sample(field(), name, grid, x=x.numpy(), seed=3, engine="numpy").x
     np.testing.assert_allclose(a.cpu().numpy(), b, rtol=0, atol=1e-9 * (1 + np.abs(b).max()))
+
+
+def test_starts_and_draws_are_those_of_the_cpu_without_its_help(monkeypatch):
+    expected = normals(3, 4, 5, 40, 77)
+    monkeypatch.setattr("solverbench.engines.torch.normals", None)
+    for shape in ((77,), (7, 11)):
+        out = torch.empty(40, *shape, dtype=torch.float64, device="cuda")
+        fill_normal(out, 3, 4, 5)
+        np.testing.assert_allclose(out.view(40, -1).cpu().numpy(), expected, rtol=0, atol=1e-12)
+
+
+def test_noise_of_a_brownian_path_comes_from_the_host():
+    given = {"n": 4, "seed": 3, "dtype": "float64", "noise": "brownian"}
+    a, b = (sb.sample(field(), "ddpm", sb.grid("edm", "edm", 8), engine=e, **given).x for e in ("cupy", "numpy"))
+    np.testing.assert_allclose(a.cpu().numpy(), b, rtol=0, atol=1e-9)
 
 
 def test_cupy_s_memory_is_shared():
@@ -94,10 +110,6 @@ def test_fields(gpu, rng):
     for sigma in (0.01, 1.0, 80.0):
         got = FusedMixture(known, gpu)(x.cuda(), sigma).cpu()
         torch.testing.assert_close(got, known(x, sigma), rtol=1e-9, atol=1e-9)
-    data = rng.normal(size=(5000, 6))
-    points = Mixture(np.full(5000, 1 / 5000), data, variances=np.zeros(5000), path="edm")
-    got = empirical_denoiser(gpu, x.cuda(), torch.from_numpy(data).cuda(), 1.0, 0.5, tile=1024).cpu()
-    torch.testing.assert_close(got, points(x, 0.5), rtol=1e-9, atol=1e-9)
 
 
 def test_low_rank_mixtures(gpu, rng):

@@ -155,6 +155,9 @@ def test_a_field_without_a_divergence_is_refused():
     class Bare:
         path, prediction, shape = sb.path("edm"), "x0", (3,)
 
+        def __call__(self, x, t):
+            return x
+
     with pytest.raises(UsageError, match="Bare does not have"):
         sb.log_likelihood(Bare(), np.zeros((1, 3)), "rk4", [1.0, 0.5])
 

@@ -13,7 +13,7 @@ import solverbench as sb
 from solverbench.engines import numpy as engine
 from solverbench.engines.law import kernel
 from solverbench.errors import UsageError
-from solverbench.methods import er_sde, exponential, forms, multistep, runge_kutta
+from solverbench.methods import er_sde, exponential, forms, multistep, runge_kutta, unipc
 from solverbench.methods.exponential import ExponentialTableau
 from solverbench.methods.runge_kutta import ButcherTableau
 from solverbench.numbers import phi
@@ -167,6 +167,7 @@ def test_slopes_polynomial_in_t(solver, degree, name):
         ("unipc-2[variant=bh1]", 0),  # its weight is rounded to 1/2
         ("unipc-3", 2),
         ("unipc-3[corrector=false]", 2),
+        ("unipc-vary-3[corrector=false]", 2),
     ],
 )
 def test_predictions_polynomial_in_lambda(solver, degree, predicts):
@@ -351,3 +352,41 @@ def test_reverse_diffusion_as_its_two_papers_write_it(eta):
         K = kernel(sb.plan(f"reverse-diffusion[eta={eta}]", name, [s, t], prediction="score"), field)
         np.testing.assert_allclose(K.A, drift + gain * beta * field.affine(s)[0], rtol=1e-12)
         np.testing.assert_allclose(K.Q, eta**2 * beta, rtol=1e-12)
+
+
+def test_ddpm_of_a_rate_as_programs_write_it():
+    """x_t = (x_s + b score)/sqrt(1 - b) + sqrt(b) z with b = beta(s) (s - t), on a variance-preserving path."""
+    s, t = 0.6, 0.58
+    for name in ("vp-linear", "vp-scaled-linear"):
+        field = sb.fields.Gaussian([0.0, 0.0], [0.3, 2.0], name, prediction="score")
+        b = field.path.beta(s) * (s - t)
+        K = kernel(sb.plan("ddpm-large[beta=rate]", name, [s, t], prediction="score"), field)
+        np.testing.assert_allclose(K.A, (1 + b * field.affine(s)[0]) / np.sqrt(1 - b), rtol=1e-12)
+        np.testing.assert_allclose(K.Q, b, rtol=1e-12)
+
+
+@pytest.mark.parametrize("K", [1, 2, 3])
+def test_the_corrector_of_vary_coeff_as_its_code_has_it(K):
+    """Old differences by all rows but the last of the inverse matrix; the new one by its last column's last but one."""
+    r, z = [*(-0.7 - 0.9 * i for i in range(K - 1)), 1.0], -0.8
+    G = np.linalg.inv([[r_i ** (k - 1) / float(mp.factorial(k)) for k in range(1, K + 1)] for r_i in r])
+    phis = np.array([phi(k + 1, z) for k in range(1, K + 1)])
+    expected = [*(phis[:-1] @ G[:-1, :-1]), phis[-1] * G[max(K - 2, 0), -1]]
+    np.testing.assert_allclose(unipc._vary(r, z, corrects=True), expected, rtol=1e-12)
+
+
+def test_the_scales_of_er_sde_are_those_of_its_paper():
+    """phi(x) of the authors' ve_fn's, written out once more."""
+    authors = {
+        "ode": lambda x: x,
+        "sde": lambda x: x**2,
+        "sde-1": lambda x: x * (mp.e ** (-1 / x) + 10),
+        "sde-2": lambda x: x ** mp.mpf("1.5"),
+        "sde-3": lambda x: x ** mp.mpf("2.5"),
+        "sde-4": lambda x: x ** mp.mpf("0.9") * mp.log10(1 + 100 * x ** mp.mpf("1.5")),
+        "sde-5": lambda x: x * (mp.exp(x ** mp.mpf("0.3")) + 10),
+    }
+    assert authors.keys() == er_sde.SCALES.keys()
+    for name, phi_of in authors.items():
+        for x in (0.01, 0.7, 30.0):
+            assert er_sde.SCALES[name](x) == pytest.approx(float(phi_of(mp.mpf(x))), rel=1e-13), name

@@ -96,3 +96,21 @@ def test_dpm_fast_is_its_parts(remainder, x):
     for name, s, t in zip(names, LEVELS[:-1], LEVELS[1:], strict=True):
         y = ours(name, y, [s, t])
     close(ours(f"dpm-fast[remainder={remainder}]", x), y)
+
+
+def test_heunpp2(x):
+    """Slopes at s, at t and at the level after it; later ones weigh their level over as many first levels as slopes."""
+    y = x
+    for i, (s, t) in enumerate(itertools.pairwise(LEVELS)):
+        d = eps(y, s)
+        y_2 = y + (t - s) * d
+        d_2 = eps(y_2, t)
+        if i + 2 < len(LEVELS):
+            u = LEVELS[i + 2]
+            d_3 = eps(y_2 + (u - t) * d_2, u)
+            w_2, w_3 = t / (3 * LEVELS[0]), u / (3 * LEVELS[0])
+            slope = (1 - w_2 - w_3) * d + w_2 * d_2 + w_3 * d_3
+        else:
+            slope = (1 - t / (2 * LEVELS[0])) * d + t / (2 * LEVELS[0]) * d_2
+        y = y + (t - s) * slope
+    close(ours("heunpp2", x), y)

@@ -11,7 +11,7 @@ from solverbench.eta import Eta
 from solverbench.fields import Gaussian
 from solverbench.methods.flow_map import flow_map
 from solverbench.methods.renoising import ancestral, churned, posterior_levels, time_levels
-from solverbench.plans import Eval, Noise, trace
+from solverbench.plans import Eval, LinComb, Noise, trace
 
 MEAN = np.array([0.3, -0.6, 1.0, 0.2])
 VARIANCE = np.array([0.0, 0.04, 1.0, 9.0])
@@ -102,3 +102,26 @@ def test_restarts_converge_in_their_own_steps():
     errors = [error(points) for points in (9, 17, 33)]
     np.testing.assert_allclose(np.log2(errors[0] / errors[1]), 2, atol=0.15)
     np.testing.assert_allclose(np.log2(errors[1] / errors[2]), 2, atol=0.1)
+
+
+@pytest.mark.parametrize(("s_churn", "gamma"), [(1.0, 0.5), (100.0, np.sqrt(2) - 1)])
+def test_churn_raises_by_its_share_of_the_steps_and_never_beyond_twice_the_variance(s_churn, gamma):
+    """gamma = min(s_churn/N, sqrt(2) - 1) (EDM, algorithm 2), of the levels in range alone."""
+    levels = (4.0, 1.0, 0.3)
+    plan = sb.plan(f"euler-churn[s_churn={s_churn},s_min=0.5,s_max=2]", "edm", levels)
+    gamma = min(gamma, np.sqrt(2) - 1)
+    np.testing.assert_allclose([i.t for i in plan.code if isinstance(i, Eval)], [4.0, 1.0 + gamma], rtol=1e-12)
+    assert plan.draws == 1
+
+
+@pytest.mark.parametrize("r", [0.3, 0.5])
+def test_the_draw_of_a_step_contains_that_of_its_stage(r):
+    """DPM++ SDE: both are increments of a Brownian motion in sigma~, so they share (s - u)/(s - t) of the variance."""
+    s, t = 3.0, 0.5
+    u = s ** (1 - r) * t**r
+    plan = sb.plan(f"sde-dpmpp-2s[r={r}]", "edm", [s, t], prediction="x0")
+    base = [i for i in plan.code if not isinstance(i, LinComb)]
+    of = {(i.s, i.t): k for k, i in enumerate(base) if isinstance(i, Noise)}
+    end = plan.tableau()[-1]
+    stage, rest = (float(next(end[k] for (a, _), k in of.items() if a == pytest.approx(level))) for level in (s, u))
+    assert stage**2 / (stage**2 + rest**2) == pytest.approx((s - u) / (s - t), rel=1e-12)

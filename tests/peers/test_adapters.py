@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from solverbench.errors import UsageError
+from solverbench.orders import measure_noise
 from solverbench.orders.problems import mixed
 from solverbench.peers import LIBRARIES, library
 from solverbench.peers.base import scaled
-from solverbench.peers.checks import SIGMAS, draws, examine, start
+from solverbench.peers.checks import SIGMAS, as_subject, draws, examine, start
 
 
 def installed(name):
@@ -73,6 +76,31 @@ def test_a_module_is_itself_again_after_a_run():
     assert module.torch is torch
     assert torch.get_default_dtype() == torch.float32
     assert 1e-9 < scaled(native, lifted) < 1e-5
+
+
+def strong(peer):
+    return measure_noise(as_subject(peer), "strong")
+
+
+@pytest.mark.parametrize(
+    "name", ["milstein", "srk", "srk, additive", "heun", "midpoint", "euler_heun", "reversible_heun"]
+)
+def test_torchsde_has_the_strong_orders_it_claims(name):
+    """On our Brownian paths; euler is ours, number by number."""
+    peer = next(p for p in installed("torchsde").peers if p.name == f"{name}, eta=1")
+    report = strong(peer)
+    assert report.verdict == "as claimed", report
+    assert len(report.slopes) == 3
+
+
+def test_an_area_that_is_left_out_costs_strong_order():
+    peer = next(p for p in installed("torchsde").peers if p.name == "srk, additive, eta=1")
+
+    def without(denoise, x, sigmas, noise):
+        return peer.run(denoise, x, sigmas, lambda k: noise(k) * (k % 2 == 0))
+
+    found = strong(replace(peer, run=without))
+    assert (found.verdict, found.attained.order) == ("below claim: coefficients", pytest.approx(1, abs=0.1))
 
 
 def test_every_sampler_of_a_small_library_is_examined():

@@ -23,6 +23,7 @@ FAULTS = {
     "too_noisy": "consistency",
     "normalised": "batch",
     "raises": "runs",
+    "claims_more": "strong order",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import solverbench as sb
@@ -117,7 +118,7 @@ def test_different_paths_times_and_predictions_are_different_plans():
     g = sb.grid("edm", "edm", 4)
     plan = sb.plan("ddim", "edm", g)
     assert plan.equivalent(sb.plan("ddim", "edm", list(g)))
-    assert not plan.equivalent(sb.plan("ddim", "edm", g, prediction="noise")) or plan.prediction == "noise"
+    assert not plan.equivalent(sb.plan("ddim", "edm", g, prediction="x0"))
     assert not plan.equivalent(sb.plan("ddim", "edm", sb.grid("edm", "edm", 4, rho=5.0), prediction=plan.prediction))
     ve = sb.plan("ddim", "ve", list(g), prediction=plan.prediction)
     assert not plan.equivalent(ve)
@@ -156,3 +157,40 @@ def test_plans_that_end_on_the_denoiser_are_told_apart_without_their_tableaux():
     ddim, multistep = (sb.plan(name, *PLACES["edm"], prediction="x0") for name in ("ddim", "dpmpp-2m"))
     assert ddim._seen_to_differ(multistep, 1e-11)
     assert not ddim._seen_to_differ(sb.plan("dpm-1", *PLACES["edm"], prediction="x0"), 1e-11)
+
+
+def test_maps_by_different_functions_are_different_methods():
+    """Clipped to one bound or another: no coefficient tells them apart, and a run would give both the same numbers."""
+    from solverbench.plans import trace
+
+    path, grid = sb.path("edm"), sb.Grid(sb.path("edm"), (10.0, 5.0))
+
+    def clipped(function):
+        return trace(lambda x, p, g: 0.5 * (x + x.predict("x0", at=10.0).map(function)), path, grid, "x0", name="clip")
+
+    assert clipped(np.tanh).equivalent(clipped(np.tanh))
+    assert not clipped(np.tanh).equivalent(clipped(np.arctan))
+
+
+def test_pndm_starts_as_the_classical_runge_kutta_method():
+    """Where the middle in t is the middle in sigma~, its first three steps are rk4's in sigma~."""
+    levels = [30.0, 11.0, 3.0, 0.4]
+    assert sb.plan("pndm", "edm", levels).equivalent(sb.plan("rho-4rk", "edm", levels))
+
+
+def last_row(solver, levels=(3.0, 2.5, 2.0, 1.5, 1.0)):
+    """Coefficients of the last step in the state and the slopes, oldest slope first."""
+    return np.array([c for _, c in sorted(sb.plan(solver, "edm", levels, prediction="noise").code[-1].terms)])
+
+
+@pytest.mark.parametrize(
+    ("pseudo", "right"), [("pndm", 3), ("ipndm4", 3), ("ipndm3", 2), ("ipndm2", 1), ("ipndm-v3", 2), ("ipndm-v2", 1)]
+)
+def test_pseudo_methods_are_adams_bashforth_on_even_levels(pseudo, right):
+    np.testing.assert_allclose(last_row(pseudo), last_row(f"deis-rhoab{right}"), rtol=1e-11)
+
+
+def test_the_published_ipndm_v4_is_not_adams_bashforth_on_even_levels_either():
+    """A wrong sign takes 11/24 of the third difference in place of 9/24."""
+    excess = sorted(last_row("ipndm-v4") - last_row("deis-rhoab3"))
+    np.testing.assert_allclose(excess, sorted(-0.5 * np.array([0, 1, -3, 3, -1]) / 12), atol=1e-13)

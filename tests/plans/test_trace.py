@@ -75,6 +75,12 @@ def test_noise_belongs_to_its_interval():
     assert plan.draws == 2
 
 
+def test_an_increment_an_area_and_a_second_visit_are_three_draws():
+    plan = traced(lambda x, path, grid: x + x.noise(10.0, 5.0) + x.area(10.0, 5.0) + x.noise(10.0, 5.0, visit=1))
+    draws = [i for i in plan.code if isinstance(i, Noise)]
+    assert draws == [Noise(0, 10.0, 5.0), Noise(1, 10.0, 5.0, area=True), Noise(2, 10.0, 5.0, visit=1)]
+
+
 def test_draws_are_numbered_in_order_of_execution():
     def mine(x, path, grid):
         late, early = x.noise(5.0, 1.0), x.noise(10.0, 5.0)

@@ -10,9 +10,13 @@ import pytest
 from synthetic import records, write_run
 
 from solverbench.report import load
+from solverbench.report.comparison import by_start as goal_side
 from solverbench.report.comparison import tidy
+from solverbench.report.duel import duels
+from solverbench.report.duel import tables as duel_tables
 from solverbench.report.quantities import QUANTITIES
 from solverbench.report.statistics import LEVEL, holm, normal_p, normal_ratio, paired_p, paired_ratio, ranks, separated
+from solverbench.report.tables import error_table
 
 RMSE = QUANTITIES["paired"][0]
 
@@ -171,7 +175,7 @@ def test_intervals_of_paired_ratios_hold(draws, n, shared, own):
     rng = np.random.default_rng(n)
     e = [squared_errors(rng, n, [1.0, 1.3], shared, own) for _ in range(draws)]
     low, high = paired_ratio(*(np.stack([x[:, i] for x in e], axis=1) for i in (0, 1)))
-    inside = np.mean((low <= 1 / 1.3) & (high >= 1 / 1.3))
+    inside = np.mean((low <= 1 / 1.3**2) & (high >= 1 / 1.3**2))
     assert abs(inside - 0.95) <= 0.03 + (0.0 if draws > 1000 else 2 * math.sqrt(0.95 * 0.05 / draws))
 
 
@@ -179,3 +183,63 @@ def test_intervals_of_ratios_by_standard_errors_hold():
     rng = np.random.default_rng(1)
     ends = [normal_ratio(rng.normal(1, 0.1), 0.1, rng.normal(2, 0.3), 0.3) for _ in range(4000)]
     assert 0.94 < np.mean([low <= 0.5 <= high for low, high in ends]) < 0.96
+
+
+FD = QUANTITIES["paired"][1]
+
+
+def by_start(rng, n, means, shared=3.0, own=0.3):
+    """Contributions to Frechet distances (n, m): much of what a start adds it adds to all solvers."""
+    return np.array(means) + shared * rng.normal(size=(n, 1)) + own * rng.normal(size=(n, len(means)))
+
+
+def distances(tmp_path, terms, floor=None):
+    """A run with these contributions, and one that kept none."""
+    cells = [
+        {"cell": f"s{i}", "problem": "p", "kind": "paired", "solver": f"s{i}", "budget": 10, "nfe": 10, "steps": 10,
+         "status": "ok", "fd": x.mean(), "fd_se": x.std(ddof=1) / math.sqrt(len(x)), "fd_floor": floor, "n": len(x)}
+        for i, x in enumerate(terms.T)
+    ]  # fmt: skip
+    bare, kept = (write_run(tmp_path / name, cells) for name in ("bare", "kept"))
+    (kept / "arrays").mkdir()
+    for i, x in enumerate(terms.T):
+        np.savez(kept / "arrays" / f"s{i}.npz", fd_by_start=x)
+    return load(bare), load(kept)
+
+
+@pytest.mark.parametrize("n", [64, 512])
+def test_distances_of_sets_are_compared_start_by_start(tmp_path, n):
+    """A planted tie is one and a planted difference is seen, which independent standard errors hide."""
+    worse = 20 + 3.2 / math.sqrt(n)
+    bare, kept = distances(tmp_path, by_start(np.random.default_rng(0), n, [20.0, 20.0, worse]))
+    assert tidy(bare.records, FD)["best"].all()
+    assert tidy(kept.records, FD)["best"].tolist() == [True, True, False]
+    careful, row = (duels(run, ["s2"]).set_index("against").loc["s0"] for run in (bare, kept))
+    tie = duels(kept, ["s1"]).set_index("against").loc["s0"]
+    assert (careful["verdict"], row["verdict"], tie["verdict"]) == ("ties", "loses", "ties")
+    assert row["low"] < worse / 20.0 < row["high"]
+    assert row["low"] < row["ratio"] < row["high"]
+    assert row["high"] - row["low"] < 0.3 * (careful["high"] - careful["low"])
+    told = ["\n".join(error_table(run, "p", FD).notes) + "\n".join(duel_tables(run, ["s1"])[0].notes)
+            for run in (bare, kept)]  # fmt: skip
+    assert [text.count("did not keep numbers by start") for text in told] == [2, 0]
+    assert ["start by start" in text for text in told] == [False, True]
+
+
+def test_distances_on_either_side_of_the_goal_are_compared_by_how_far_they_are_from_it(tmp_path):
+    """13 and 7 are as far from 10 as each other, though what a start adds moves them apart; 5 is farther than 13."""
+    terms = by_start(np.random.default_rng(1), 64, [13.0, 7.0, 5.0], shared=0.3)
+    terms += np.array([13.0, 7.0, 5.0]) - terms.mean(0)
+    _, kept = distances(tmp_path, terms, floor=10.0)
+    assert tidy(kept.records, FD)["best"].tolist() == [True, True, False]
+    np.testing.assert_allclose([x.mean() for x in goal_side(kept.records, FD)], [3.0, 3.0, 5.0])
+
+
+@pytest.mark.parametrize("draws", [100, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [64, 512])
+def test_intervals_of_ratios_of_distances_hold(draws, n):
+    rng = np.random.default_rng(n)
+    e = [by_start(rng, n, [20.0, 20.4]) for _ in range(draws)]
+    low, high = paired_ratio(*(np.stack([x[:, i] for x in e], axis=1) for i in (0, 1)))
+    inside = np.mean((low <= 20 / 20.4) & (high >= 20 / 20.4))
+    assert abs(inside - 0.95) <= 0.03 + (0.0 if draws > 1000 else 2 * math.sqrt(0.95 * 0.05 / draws))

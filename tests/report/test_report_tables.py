@@ -114,7 +114,7 @@ def test_distances_of_sets_are_shown_with_their_standard_errors(tmp_path):
         assert [row(made.markdown(), k)[2].strip("*") for k in "abcd"] == [
             "101(2)", "104(3)", "106.0(10)", "130",
         ]  # fmt: skip
-        assert "Standard errors are by halves of the set" in made.markdown()
+        assert "Standard errors are by leaving out samples (jackknife)" in made.markdown()
 
 
 def test_diverged_cells_win_nothing(tmp_path):

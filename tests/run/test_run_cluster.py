@@ -9,46 +9,47 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import small
 
+from solverbench.cli import main
 from solverbench.errors import UsageError
 from solverbench.methods.user import load_file
+from solverbench.problems.base import ProblemSpec, build
 from solverbench.run import cells, cluster, remote, runner, store, suite
 from solverbench.run.workers import Limits, Processes
 
 FIELDS = f"""
-import os
 import sys
-import time
-from pathlib import Path
 
 sys.path.insert(0, {str(Path(small.__file__).parent)!r})
 import small
 
-if os.environ.get("NOT_HERE") and str(Path(__file__)).startswith(os.environ["NOT_HERE"]):
-    raise RuntimeError("a worker reads the disk of the run")
-
 
 def gaussian():
-    return small.gaussian()
+    from parts.fields import gaussian
+
+    return gaussian()
 
 
 def mixture():
     return small.mixture()
 """
-SOLVERS = """
-import os, signal, time
-import solverbench
-
-
+HELPERS = """
 def euler(x, path, grid, do=lambda: None):
     if len(grid) == 5:
         do()
     for s, t in grid.steps:
         x = x + (t - s) * x.predict("velocity", at=s)
     return x
+"""
+SOLVERS = """
+import os, signal, time
+import solverbench
+from helpers import euler
 
 
 @solverbench.solver("mine")
@@ -77,22 +78,44 @@ nfe = [3, 4, 5, 6]
 solvers = ["ddim", "dpmpp-1", "heun", "ddpm"]
 {problems}
 """
+HERE_ONLY = """
+import os
+import sys
+
+
+def watch(event, arguments):
+    if event in ("open", "os.listdir", "os.scandir") and str(arguments[0]).startswith(os.environ["NOT_HERE"]):
+        raise RuntimeError(f"a worker reads the disk of the run: {arguments[0]}")
+
+
+sys.addaudithook(watch)
+"""
 TIMINGS = {"seconds", "sampling_seconds", "field_seconds", "overhead_seconds", "peak_memory", "reused", "traceback"}
 PATIENCE = 600
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch):
-    """command(*arguments): `solverbench run` on the small suite with solvers of its own, as the list of its words."""
-    monkeypatch.setenv("SOLVERBENCH_CACHE", str(tmp_path / "cache"))
+def home(tmp_path, monkeypatch):
+    """The folder of a user: a suite, programs with modules beside them, a file of numbers, runs, a cache."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("SOLVERBENCH_CACHE", str(home / "cache"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")]))
-    (tmp_path / "fields.py").write_text(FIELDS)
-    (tmp_path / "mine.py").write_text(SOLVERS)
     problems = small.PROBLEMS
     for name in ("gaussian", "mixture"):
-        problems = problems.replace(f'"cifar10-{name}"', f'"{tmp_path}/fields.py:{name}"')
-    (tmp_path / "small.toml").write_text(SUITE.format(problems=problems))
-    fixed = ["--suite", str(tmp_path / "small.toml"), "--out", str(tmp_path / "reports"), "--no-cache"]
+        problems = problems.replace(f'"cifar10-{name}"', f'"{home}/fields.py:{name}"')
+    problems += f'[[problems]]\nname = "spectrum"\nfield = "{home}/spectrum.npy"\nkind = "law"\nnfe = [4]\n'
+    for name, text in {"fields.py": FIELDS, "parts/fields.py": "from small import gaussian", "helpers.py": HELPERS,
+                       "mine.py": SOLVERS, "small.toml": SUITE.format(problems=problems)}.items():  # fmt: skip
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(text)
+    np.save(home / "spectrum.npy", np.linspace(0.1, 1, 4))
+    return home
+
+
+@pytest.fixture
+def command(home):
+    """command(*arguments): `solverbench run` on the small suite with solvers of its own, as the list of its words."""
+    fixed = ["--suite", str(home / "small.toml"), "--out", str(home / "reports"), "--no-cache"]
     return lambda *arguments: [sys.executable, "-m", "solverbench", "run", *fixed, *map(str, arguments)]
 
 
@@ -148,12 +171,17 @@ def numbers(folder):
     return dict(sorted(found.items()))
 
 
-def test_workers_killed_and_added_give_the_numbers_of_a_run_at_home(command, dask, scheduler, tmp_path):
-    """One worker is killed at work, another joins then; solver and field files reach workers that may not read ours."""
-    command()  # writes the files
-    alone = {"NOT_HERE": str(tmp_path / "fields.py"), "IDLE": "3"}
-    loaded = suite.load(str(tmp_path / "small.toml"))
-    chosen = cells.select(loaded, solvers=[*load_file(str(tmp_path / "mine.py:mine")), "crash", "idle", "heun", "ddpm"])
+def test_workers_killed_and_added_give_the_numbers_of_a_run_at_home(home, dask, scheduler, tmp_path):
+    """One worker is killed at work, another joins then. They share no disk, home or cache with the run: files come by
+    hash, and whatever is opened or listed in its folder is an error.
+    """
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / "sitecustomize.py").write_text(HERE_ONLY)
+    alone = {"NOT_HERE": str(home), "IDLE": "3", "HOME": str(there), "SOLVERBENCH_CACHE": str(there / "cache"),
+             "PYTHONPATH": os.pathsep.join([str(there), os.environ["PYTHONPATH"]])}  # fmt: skip
+    loaded = suite.load(str(home / "small.toml"))
+    chosen = cells.select(loaded, solvers=[*load_file(str(home / "mine.py:mine")), "crash", "idle", "heun", "ddpm"])
     first, _ = (dask("worker", scheduler, "--nthreads", 1, nanny, **alone) for nanny in ("--no-nanny", "--nanny"))
     said, done = [], []
 
@@ -164,23 +192,26 @@ def test_workers_killed_and_added_give_the_numbers_of_a_run_at_home(command, das
             dask("worker", scheduler, "--nthreads", 2, "--no-nanny", **alone)
 
     def ran(name, execute, then):
-        folder = store.RunFolder(tmp_path, "small", name)
+        folder = store.RunFolder(home, "small", name)
         assert runner.run(loaded, chosen, folder, execute=execute, say=said.append, done=then).exit_code == 3
         return numbers(folder.path)
 
-    found = ran("cluster", cluster.Dask(scheduler, 1, Limits(), False), finished)
+    found = ran("cluster", cluster.Dask(scheduler, 1, Limits(), True), finished)
     assert found == ran("home", Processes(1), lambda record: None)
-    assert len(found) == 40
+    assert len(found) == 45
     failed = {(r["solver"], r["reason"]) for r in found.values() if r["status"] == "failed"}
     assert failed == {("crash", "its process was killed by SIGSEGV")}  # the solver's doing: not tried again
     assert any(" is lost: " in text and text.endswith("go to others") for text in said)
+    kept = {file.stem for file in (there / "cache" / "cells").glob("*/*.json")}
+    assert {r["identity"] for r in found.values() if r["problem"] == "spectrum" and r["status"] == "ok"} < kept
+    assert not (home / "cache").exists()
 
 
-def test_ctrl_c_on_a_cluster_of_this_machine(command, tmp_path):
+def test_ctrl_c_on_a_cluster_of_this_machine(command, home):
     """A LocalCluster; the whole group of processes is interrupted, as by a terminal, and none is left."""
     pytest.importorskip("distributed", reason="dask.distributed is not installed: pip install 'solverbench[cluster]'")
-    folder = tmp_path / "reports" / "small" / "r"
-    words = command("--solver", f"{tmp_path}/mine.py:hang", "--solver", "ddim", "--name", "r", "--problem", "gaussian",
+    folder = home / "reports" / "small" / "r"
+    words = command("--solver", f"{home}/mine.py:hang", "--solver", "ddim", "--name", "r", "--problem", "gaussian",
                     "--executor", "dask", "--jobs", 1)  # fmt: skip
     process = subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -202,3 +233,52 @@ def test_what_cannot_be_is_said_before_the_run(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match=r"needs dask.distributed: pip install 'solverbench\[cluster\]'"):
         list(cluster.Dask(None, 1, cluster.Limits(), False)([]))
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr("solverbench.engines.cupy.device.why_not", lambda: "torch sees no GPU")
+
+
+def test_a_worker_says_why_it_has_no_gpu_where_that_is_asked(no_gpu, monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
+    state = SimpleNamespace(total_resources={"GPU": 1.0}, nthreads=2)
+    monkeypatch.setattr(distributed, "get_worker", lambda: SimpleNamespace(state=state))
+    assert remote.greet(True) == remote.Greeting(remote.versions(), {"GPU": 1.0}, 2, "torch sees no GPU")
+    assert remote.greet(False) == remote.Greeting(remote.versions(), {"GPU": 1.0}, 2)
+
+
+def test_whoever_gives_out_cells_needs_no_gpu(no_gpu, home, capsys, monkeypatch):
+    """Where cells run is asked, unless something is computed here as well; a resumed run keeps its device."""
+    for name in [n for n in sys.modules if n.partition(".")[0] in ("parts", "helpers", "fields", "mine")]:
+        monkeypatch.delitem(sys.modules, name)  # other tests' own
+
+    def run(*arguments):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main(["run", "--suite", str(home / "small.toml"), "--dry-run", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        return end.value.code, out.count("spectrum"), err
+
+    away = ["--executor", "dask", "--scheduler", "tcp://127.0.0.1:1"]
+    here = "device 'cuda' cannot be used here: torch sees no GPU"
+    assert run("--device", "cuda", *away) == (0, 4, "")
+    for code, _, err in (run("--device", "cuda"), run("--device", "cuda", *away, "--timing", 3),
+                         run("--device", "cuda", "--executor", "dask")):  # fmt: skip
+        assert (code, here in err) == (2, True)
+    code, _, err = run("--device", "auto", *away)
+    assert (code, "say cuda or cpu with --scheduler" in err) == (2, True)
+
+    folder = store.RunFolder(home, "small", "r")
+    asked = {"suite": str(home / "small.toml"), "scale": "full", "solvers": [], "problems": [], "nfe": [], "seed": 0}
+    folder.manifest({"asked": asked | {"device": "cuda"}, "suite_hash": suite.load(asked["suite"]).digest})
+    folder.close()
+    monkeypatch.setattr(store.RunFolder, "again", lambda path: folder)
+    code, _, err = run("--resume", folder.path)
+    assert (code, here in err) == (2, True)
+    assert run("--resume", folder.path, *away) == (0, 4, "")
+
+
+def test_a_network_is_opened_on_the_cpu_where_its_cells_are_only_given_out(no_gpu):
+    made = build(ProblemSpec("a", "cifar10-unet", "trajectory", device="cuda"), 0)
+    assert (made.spec.device, made.field.device.type) == ("cuda", "cpu")

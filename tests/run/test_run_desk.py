@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from solverbench.errors import ArtifactError, SolverbenchError
-from solverbench.problems.base import ProblemSpec
+from solverbench.errors import ArtifactError, SolverbenchError, UsageError
 from solverbench.run import cells, cluster, luggage, remote, suite
 from solverbench.run.bench import Done, Notice, Returned, Shared
 from solverbench.run.desk import Desk
@@ -138,6 +140,44 @@ def test_what_a_lost_worker_still_says_is_not_heard(study):
     assert list(study._hear()) == []
 
 
+def test_greetings_of_workers_that_have_left_are_not_heard(study):
+    """Nobody would sit there; one that has come back at that address is heard once."""
+    study.client.workers = {"tcp://a:1": 1}
+    list(study._muster())
+    (key,) = study.flying
+    assert turn(study, b=1) == []
+    study.inbox.put((key, remote.Greeting(remote.versions(), {}, 1)))
+    assert list(study._hear()) == []
+    assert [seat.address for seat in study.seats] == ["tcp://b:1"]
+    study.client.workers["tcp://a:1"] = 1
+    list(study._muster())
+    study.inbox.put((key, remote.Greeting(remote.versions(), {}, 1)))
+    list(study._hear())
+    turn(study, a=1, b=1)
+    assert [seat.address for seat in study.seats] == ["tcp://b:1", "tcp://a:1"]
+
+
+def test_workers_must_have_the_gpu_that_cells_need_but_for_those_that_get_none(study, selected):
+    assert not study.gpu
+    for cell in selected:
+        cell.problem.spec = replace(cell.problem.spec, device="cuda")
+    study.gpu = cluster._Study(Client(), selected, study.asked).gpu
+    assert study.gpu
+    without = remote.Greeting(remote.versions(), {}, 1, "torch sees no GPU")
+    study.first, study.present = {"tcp://a:1"}, {"tcp://a:1", "tcp://late:1"}
+    said = r"cannot use a GPU \(torch sees no GPU\), which --device cuda needs: .*--resources GPU=1"
+    with pytest.raises(UsageError, match=f"worker tcp://a:1 {said}"):
+        list(study._welcome("tcp://a:1", without))
+    (event,) = study._welcome("tcp://late:1", without)
+    assert re.search(f"worker tcp://late:1 is not used: it {said}", event.text)
+    study.asked.resources = {"GPU": 1.0}
+    assert list(study._welcome("tcp://a:1", without)) == []  # it has no such tag
+    assert study.seats == []
+    turn(study, b=2)
+    assert [seat.address for seat in study.seats] == ["tcp://b:1"]
+    assert [task.arguments for task in study.client.tasks if task.key.startswith("greet")] == [(True,)]  # asked of it
+
+
 def test_a_worker_that_cannot_finish_cells_is_not_used_again(study):
     turn(study, a=1, b=1)
     seat = study.seats[0]
@@ -161,6 +201,26 @@ def test_threads_are_seats_and_resources_narrow_them(study):
     assert {seat.address for seat in study.seats} == {"tcp://a:1", "tcp://b:1"}
 
 
+def test_every_cell_is_sent_once_and_recorded_once_failed_or_not(study, selected):
+    """Workers that answer at once; a solver that fails, or whose result is another cell's, is not tried again."""
+    client, sent = study.client, []
+
+    def submit(function, *arguments, **how):
+        future = Client.submit(client, function, *arguments, **how)
+        if function is remote.greet:
+            study.inbox.put((future.key, remote.Greeting(remote.versions(), {}, 1)))
+        if function is remote.finish:
+            task = arguments[0].task
+            sent.append(task.cell)
+            record = task.asked | {"status": "failed" if task.solver == "heun" else "ok"}
+            study.inbox.put((future.key, [Done(task.cell, record, fatal=task.solver == "ddpm")]))
+        return future
+
+    client.submit, client.workers = submit, {"tcp://a:1": 1, "tcp://b:1": 1}
+    done = [event.cell for event in study.events() if isinstance(event, Done)]
+    assert sorted(sent) == sorted(done) == sorted(cell.id for cell in selected)
+
+
 def test_nobody_there_is_said_once(study):
     assert [type(event) for event in turn(study)] == [Notice]
     assert turn(study) == []
@@ -177,29 +237,72 @@ def test_a_late_worker_of_another_version_is_left_alone(study):
 # --- what travels ---
 
 
-def test_files_travel_by_content_and_tasks_are_told_where_they_are(tmp_path, monkeypatch):
+@pytest.fixture
+def room(tmp_path, monkeypatch):
+    """Where parcels are unpacked, of a process that has none yet."""
     monkeypatch.setattr(luggage, "_room", lambda: tmp_path / "room")
+    monkeypatch.setattr(luggage, "_unpacked", set())
     (tmp_path / "room").mkdir()
+    return tmp_path / "room"
+
+
+def write(folder, **texts):
+    for name, text in texts.items():
+        place = folder / f"{name}.py"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+    return folder
+
+
+def test_files_travel_by_content(tmp_path, room):
     (tmp_path / "deep" / "er").mkdir(parents=True)
-    for name in ("mine.py", "deep/a", "deep/er/b"):
+    for name in ("deep/a", "deep/er/b", "numbers.npy"):
         (tmp_path / name).write_text(name)
-    spec = ProblemSpec("a", f"{tmp_path}/mine.py:field", "law")
-    task = SimpleNamespace(problem=spec, files=(f"{tmp_path}/mine.py",))
-    assert luggage.needed(task) == [(f"{tmp_path}/mine.py", (tmp_path / "mine.py",))] * 2
-    for path, files in ((f"{tmp_path}/mine.py", [tmp_path / "mine.py"]), (f"{tmp_path}/deep", None)):
-        parcel, content = luggage.pack(path, files or [tmp_path / "deep/a", tmp_path / "deep/er/b"])
-        place = luggage.unpack(parcel, content)
-        assert place != path
-        assert luggage.unpack(parcel, content) == place
-        if files is None:
-            assert (tmp_path / place / "er" / "b").read_text() == "deep/er/b"
+    for name in ("deep", "numbers.npy"):
+        parcel, content = luggage.pack(f"{tmp_path}/{name}", "run")
+        place = Path(luggage.unpack(parcel, content))
+        assert place.is_relative_to(room)
+        assert luggage.unpack(parcel, content) == str(place)
+    assert (room / luggage.pack(f"{tmp_path}/deep", "other")[0].digest / "deep/er/b").read_text() == "deep/er/b"
     with pytest.raises(ArtifactError, match="did not arrive as it was sent"):
-        luggage.unpack(luggage.Parcel("x", "x", "0" * 64), content)
+        luggage.unpack(replace(parcel, digest="0" * 64), content)
+    with pytest.raises(UsageError, match=r"absent.npy cannot be read and sent to workers: No such file"):
+        luggage.pack(f"{tmp_path}/absent.npy", "run")
+
+
+def test_programs_travel_with_the_modules_beside_them_that_they_import(tmp_path, room):
+    """Two of one folder meet again, and what both import is one file; those of another folder and run are apart."""
+    home = write(tmp_path / "home", mine="import common, extra.part", fields="def f():\n    import common", common="",
+                 **{"extra/part": ""}, unused="")  # fmt: skip
+    other = write(tmp_path / "other", mine="import common, extra.part", common="", **{"extra/part": ""})
+    specs = [f"{home}/mine.py", f"{home}/fields.py:f", f"{other}/mine.py"]
+    places = [Path(luggage.unpack(*luggage.pack(spec, "run"))) for spec in specs]
+    assert [place.name for place in places] == ["mine.py", "fields.py", "mine.py"]
+    assert places[0].parent == places[1].parent != places[2].parent
+    names = sorted(path.relative_to(places[0].parent).as_posix() for path in places[0].parent.rglob("*.py"))
+    assert names == ["common.py", "extra/part.py", "fields.py", "mine.py"]
+    assert (places[2].parent / "common.py").exists()
+    write(home, common="changed = 1")
+    later, content = luggage.pack(f"{home}/mine.py", "run")
+    with pytest.raises(ArtifactError, match=r"common.py, which .*mine.py imports, was changed during the run"):
+        luggage.unpack(later, content)
+    assert Path(luggage.unpack(*luggage.pack(f"{home}/mine.py", "next"))).parent != places[0].parent
+
+
+def test_what_cannot_travel_is_said(tmp_path, monkeypatch):
+    write(tmp_path, mine="import fast", large="import extra.part", **{"extra/part": "#" * 2_000_000})
+    (tmp_path / f"fast{EXTENSION_SUFFIXES[0]}").write_text("")
+    with pytest.raises(UsageError, match=r"mine.py imports fast\..* is compiled and cannot be sent to workers"):
+        luggage.pack(f"{tmp_path}/mine.py", "run")
+    assert luggage.pack(f"{tmp_path}/large.py", "run") is not None
+    monkeypatch.setattr(luggage, "MOST", 1)
+    with pytest.raises(UsageError, match=r"large.py imports 1 modules beside it of 2 MB, and 1 MB at most are sent"):
+        luggage.pack(f"{tmp_path}/large.py", "run")
 
 
 def test_what_ships_or_is_fetched_does_not_travel():
     for field in ("cifar10-gaussian", "cifar10-unet", "power-law", "https://a.b/c.npy#sha256=" + "0" * 64):
-        assert luggage.needed(SimpleNamespace(problem=ProblemSpec("a", field, "law"), files=())) == []
+        assert luggage.pack(field, "run") is None
 
 
 def test_paths_of_here_become_paths_of_there(selected):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import subprocess
@@ -61,7 +60,7 @@ def test_clocks_that_jump_change_nothing(tmp_path):
         capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 3, done.stderr
-    records = {(r["solver"], r["budget"]): r for r in json.loads(done.stdout)}
+    records = {(r["solver"], r["budget"]): r for r in small.told(done.stdout)}
     assert len(records) == 4
     failed = {key: r["reason"] for key, r in records.items() if r["status"] == "failed"}
     assert failed == {("hang", 5): "no result within 30 s: the process was killed (--cell-timeout)"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import closing
 from itertools import combinations
 
 import numpy as np
@@ -216,7 +217,8 @@ def test_folders_that_cannot_be_written_are_refused(tmp_path):
 
 
 def test_a_name_is_used_once_and_times_never_collide(tmp_path):
-    RunFolder(tmp_path, "small", "x").close()
+    with closing(RunFolder(tmp_path, "small", "x")) as folder:
+        folder.manifest({})
     with pytest.raises(UsageError, match="x already holds a run"):
         RunFolder(tmp_path, "small", "x")
     folders = [RunFolder(tmp_path, "small") for _ in range(3)]

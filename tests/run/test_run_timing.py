@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from solverbench.measures.memory import with_peak
@@ -31,6 +32,7 @@ def test_rounds_are_written_into_the_records_of_what_was_sampled(small_fields, s
     assert "mixture at NFE 3: timing 4 solvers in 3 rounds" in said  # dpmpp-1 is ddim
     for record in sampled:
         assert 0 < record["timed_field_seconds"] < record["timed_seconds"]
+        assert 0 < record["timed_overhead_seconds"] < record["timed_seconds"]
         assert record["timed_rounds"] == 3
     by = {(r["solver"], r["budget"]): r["timed_seconds"] for r in sampled}
     assert by["dpmpp-1", 6] == by["ddim", 6] != by["ddim", 3]
@@ -39,6 +41,8 @@ def test_rounds_are_written_into_the_records_of_what_was_sampled(small_fields, s
     told = load(folder.path).of("mixture")["timed_seconds"]
     np.testing.assert_allclose(seconds["seconds"], told)
     np.testing.assert_allclose(seconds["field_seconds"] + seconds["overhead_seconds"], told)
+    rest = load(folder.path).of("mixture")["timed_overhead_seconds"]
+    np.testing.assert_allclose(seconds["overhead_seconds"], rest)
     assert "medians of 3 rounds in which" in compute_table(load(folder.path), "mixture").markdown()
 
 
@@ -47,10 +51,25 @@ def test_a_finished_run_can_be_timed_later_and_only_once(small_fields, suite_fil
     assert outcome.timed == 0
     for expected in (10, 0):
         again = store.RunFolder.again(folder.path)
-        assert timing.timed(selection, again, 3, lambda text: None) == expected
+        assert len([*timing.in_rounds(selection, again, 3, lambda text: None)]) == expected
         again.close()
     lines = [json.loads(line) for line in (folder.path / "cells.jsonl").read_text().splitlines()]
     assert (len(lines), len(folder.records())) == (30, 20)
+
+
+def test_the_rest_is_the_median_of_what_is_left_run_by_run():
+    """The field's seconds vary by a hundred times what the solver takes, whose median they leave alone."""
+    runs = [{"sampling_seconds": f + r, "field_seconds": f} for f, r in ((5.0, 0.02), (9.0, 0.01), (7.0, 0.03))]
+    assert timing._split(runs) == pytest.approx({"timed_field_seconds": 7.0, "timed_overhead_seconds": 0.02})
+    assert set(timing._split([*runs, {"sampling_seconds": 1.0, "field_seconds": None}]).values()) == {None}
+
+
+def test_seconds_without_a_split_are_those_of_sampling():
+    """On a GPU the field's are not known; the cell's own would have judging and preparing in them."""
+    columns = ("seconds", "sampling_seconds", "field_seconds", "overhead_seconds", "timed_seconds", "timed_seconds_se",
+               "timed_field_seconds", "timed_overhead_seconds")  # fmt: skip
+    bare = pd.DataFrame([{"seconds": 60.0, "sampling_seconds": 0.5}, {"seconds": 60.0}], columns=columns, dtype=float)
+    assert clock(bare)["seconds"].tolist() == [0.5, 60.0]
 
 
 def test_the_high_water_mark_is_of_what_runs():

@@ -101,7 +101,7 @@ def kept(folder):
 
 
 def test_numbers_do_not_depend_on_how_many_processes_there_are(command):
-    runs = [json.loads(ended(command("--name", f"{n}", *how)).stdout) for n, how in enumerate(
+    runs = [small.told(ended(command("--name", f"{n}", *how)).stdout) for n, how in enumerate(
         (["--in-process"], ["--jobs", 1], ["--jobs", 3])
     )]  # fmt: skip
     assert len(runs[0]) == 30
@@ -113,7 +113,7 @@ def test_what_a_solver_does_to_its_process_costs_its_own_cell(command, tmp_path)
     evil = tmp_path / "evil.py"
     words = command("--solver", evil, "--solver", "ddim", "--problem", "gaussian", "--nfe", "5,8", "--cell-timeout", 10,
                     "--memory", 2, "--jobs", 2, "--name", "r")  # fmt: skip
-    records = {(r["solver"], r["budget"]): r for r in json.loads(ended(words, 3).stdout)}
+    records = {(r["solver"], r["budget"]): r for r in small.told(ended(words, 3).stdout)}
     assert len(records) == 12
     reasons = {solver: r["reason"] for (solver, budget), r in records.items() if r["status"] == "failed"}
     assert set(reasons) == {"crash", "leave", "hang", "eat"}
@@ -128,14 +128,14 @@ def test_what_a_solver_does_to_its_process_costs_its_own_cell(command, tmp_path)
 
 
 def test_a_killed_run_is_resumed_to_the_same_numbers(command, tmp_path):
-    whole = json.loads(ended(command("--name", "whole", "--no-cache")).stdout)
+    whole = small.told(ended(command("--name", "whole", "--no-cache")).stdout)
     for seed in range(2):
         _killed_and_resumed(command, tmp_path, whole, seed)
 
 
 @pytest.mark.slow  # 50 runs of several seconds
 def test_fifty_killed_runs_are_resumed_to_the_same_numbers(command, tmp_path):
-    whole = json.loads(ended(command("--name", "whole", "--no-cache")).stdout)
+    whole = small.told(ended(command("--name", "whole", "--no-cache")).stdout)
     for seed in range(50):
         _killed_and_resumed(command, tmp_path, whole, seed)
 
@@ -147,6 +147,8 @@ def _killed_and_resumed(command, tmp_path, whole, seed):
     words = command("--name", name, "--no-cache", "--jobs", 2)
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     until = chance.randrange(len(whole))
+    if not until:  # while it starts
+        time.sleep(chance.uniform(0, 2))
     lines = 0
     while process.poll() is None and lines < until:
         time.sleep(0.002)
@@ -160,11 +162,13 @@ def _killed_and_resumed(command, tmp_path, whole, seed):
         process.kill()
         process.communicate(timeout=600)
         assert process.returncode in (-signal.SIGKILL, 0)
+        if not (folder / "manifest.json").exists():  # it had not begun
+            ended(words)
+            assert numbers(kept(folder)) == numbers(whole)
+            return
         with open(folder / "cells.jsonl", "ab") as cells:
             cells.write(b'{"cell": "torn')  # as a crash of the machine may leave it
-    before = (
-        kept(folder) if seed % 2 else [json.loads(s) for s in (folder / "cells.jsonl").read_bytes().split(b"\n")[:-1]]
-    )
+    before = [json.loads(line) for line in (folder / "cells.jsonl").read_bytes().split(b"\n")[:-1]]
     ended([*command("--no-cache"), "--resume", str(folder)])
     after = kept(folder)
     assert after[: len(before)] == before  # nothing is lost
@@ -204,7 +208,8 @@ def test_a_disk_that_is_full_loses_nothing(command, tmp_path):
 def test_ctrl_c_says_how_to_go_on(command, tmp_path):
     folder = tmp_path / "reports" / "small" / "r"
     (tmp_path / "evil.py").write_text(EVIL)
-    words = command("--solver", "ddim", "--solver", f"{tmp_path}/evil.py:hang", "--name", "r", "--jobs", 1)
+    words = command("--solver", "ddim", "--solver", f"{tmp_path}/evil.py:hang", "--nfe", "3,5", "--name", "r",
+                    "--jobs", 1)  # fmt: skip
     process = subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=small.listen
     )
@@ -216,6 +221,44 @@ def test_ctrl_c_says_how_to_go_on(command, tmp_path):
     assert process.returncode == 130
     assert f"go on with --resume {folder}" in err
     assert kept(folder)
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.4])  # while workers are ended, while tables are printed
+def test_ctrl_c_twice_stops_now_and_loses_nothing(command, tmp_path, pause):
+    folder = tmp_path / "reports" / "small" / "r"
+    words = command("--solver", "ddim", "--solver", f"{tmp_path}/evil.py:hang", "--nfe", "3,5", "--name", "r",
+                    "--jobs", 2)  # fmt: skip
+    process = subprocess.Popen(
+        [word for word in words if word != "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=small.listen,
+    )  # fmt: skip
+    cells = folder / "cells.jsonl"
+    while process.poll() is None and not (cells.exists() and cells.read_bytes().count(b"\n")):
+        time.sleep(0.02)
+    before, workers = kept(folder), _children(process.pid)
+    process.send_signal(signal.SIGINT)
+    time.sleep(pause)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGINT)  # to a shell the same: the second found Python gone
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{worker}").exists() for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
+    ended([*command("--cell-timeout", 2), "--resume", str(folder)], 3)
+    assert kept(folder)[: len(before)] == before
+
+
+@pytest.mark.parametrize("left", [[], ["cells.jsonl"], ["cells.jsonl", ".manifest.json"]])
+def test_a_run_that_died_before_its_manifest_is_begun_again(command, tmp_path, left):
+    folder = tmp_path / "reports" / "small" / "r"
+    folder.mkdir(parents=True)
+    for name in left:
+        (folder / name).touch()
+    ended(command("--name", "r", "--in-process", "--solver", "ddim", "--problem", "gaussian"))
+    assert len(kept(folder)) == 3
 
 
 def test_two_runs_into_one_folder(command, tmp_path):

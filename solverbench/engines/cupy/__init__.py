@@ -3,7 +3,6 @@
     sources.py   the kernels' text and every instantiation; needs no GPU
     combine.py   linear combinations of states, noise included, in one pass over memory
     runner.py    the engine: torch's, with these in place of its combinations and its noise
-    posterior.py the mean of a softmax over very many vectors: the denoiser of a data set
     mixture.py   a mixture's field: two matrix products and one launch between them
     law.py       exact laws of many plans in one launch
     moments.py   streamed mean and covariance, and their Frechet distance

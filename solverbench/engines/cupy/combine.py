@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ BLOCKS_EACH = 8
 """Blocks per multiprocessor: 2048 threads, all that fit; loops over the grid do the rest."""
 VECTOR = 16
 """Bytes of one load."""
+NO_LIMIT = (-math.inf, math.inf)
 
 
 class Device(Protocol):
@@ -31,13 +31,66 @@ class Device(Protocol):
         """Run a kernel whose one parameter, a structure, is given by value."""
 
 
-@dataclass(frozen=True)
-class Draw:
+class Draw(NamedTuple):
     """Normal numbers that are not in memory: those of a stream, for the samples from `first` on."""
 
     seed: int
     stream: int
     first: int
+
+
+class Combination:
+    """sum_k c_k operand_k for states of one type, the last `draws` operands draws, packed once for all its launches.
+
+    One pass over memory for up to `MAX_TERMS` rows and one draw; what is longer is continued from its result.
+    clip: limits of the result.
+    """
+
+    def __init__(
+        self,
+        dtype: torch.dtype,
+        coefficients: Sequence[float],
+        draws: int = 0,
+        clip: tuple[float, float] = NO_LIMIT,
+    ) -> None:
+        self._rows = len(coefficients) - draws
+        c, noise = coefficients[: self._rows], coefficients[self._rows :]
+        now, later = c[:MAX_TERMS], [*c[MAX_TERMS:], *noise[1:]]
+        self._then = Combination(dtype, [1.0, *later], max(0, draws - 1), clip) if later else None
+        self._kernel = combination(_name(dtype), len(now), bool(draws)) if coefficients else None
+        self._width = VECTOR // dtype.itemsize
+        self._argument, (self._head, tail) = np.zeros(1, layout(len(now))), _parts(len(now))
+        limits = NO_LIMIT if later else clip
+        tail.pack_into(self._argument.data, self._head.size, *(now or [0]), *limits, noise[0] if draws else 0)
+
+    def __call__(
+        self, device: Device, out: torch.Tensor, operands: Sequence[Any], bound: torch.Tensor | None = None
+    ) -> None:
+        """Write the combination of these states and `Draw`s to `out`, which may be one of the first `MAX_TERMS`.
+
+        States are contiguous, of the combination's type and of shape (n, ...). bound: float64 (n,), in place of `clip`:
+        the result of sample i is limited to [-s_i, s_i] and divided by s_i (dynamic thresholding, Saharia et al. 2022,
+        section 2.3). States that overlap `out` in part are not supported.
+        """
+        n = out.numel()
+        if not n:
+            return
+        if self._kernel is None:
+            out.zero_()
+            return
+        rows, draws = operands[: self._rows], operands[self._rows :]
+        address, pointers = out.data_ptr(), [row.data_ptr() for row in rows[:MAX_TERMS]]
+        limit = 0 if bound is None or self._then else bound.data_ptr()
+        samples = out.shape[0]
+        d = n // samples
+        vector = not any(p % VECTOR for p in (address, *pointers)) and not (limit and d % self._width)
+        z = draws[0] if draws else Draw(0, 0, 0)
+        where = (z.first, z.seed % MAX_SEED, z.stream)
+        self._head.pack_into(self._argument.data, 0, address, *(pointers or [0]), samples, d, vector, limit, *where)
+        items = samples * -(-d // 8) if draws else -(-n // self._width) if vector else n
+        device.launch(self._kernel, blocks(items, device), THREADS, self._argument)
+        if self._then:
+            self._then(device, out, [out, *rows[MAX_TERMS:], *draws[1:]], bound)
 
 
 def combine(
@@ -47,56 +100,13 @@ def combine(
     coefficients: Sequence[float],
     draws: Sequence[tuple[Draw, float]] = (),
     *,
-    clip: tuple[float, float] = (-math.inf, math.inf),
+    clip: tuple[float, float] = NO_LIMIT,
     bound: torch.Tensor | None = None,
 ) -> None:
-    """out = sum_k c_k row_k + sum_j c_j z_j, all contiguous, of one type and of shape (n, ...); `out` may be a row.
-
-    One pass over memory for up to `MAX_TERMS` rows and one draw. clip: limits of the result. bound: float64 (n,), in
-    place of `clip`: that of sample i is limited to [-s_i, s_i] and divided by s_i (dynamic thresholding, Saharia et al.
-    2022, section 2.3). Rows that overlap `out` in part are not supported.
-    """
-    terms = list(zip(rows, coefficients, strict=True))
-    if len(terms) <= MAX_TERMS and len(draws) <= 1:
-        _one_pass(device, out, terms, draws, clip, bound)
-        return
-    terms.sort(key=lambda term: term[0].data_ptr() != out.data_ptr())  # before the first pass overwrites it
-    draws = list(draws)
-    while True:
-        now, terms = terms[:MAX_TERMS], terms[MAX_TERMS:]
-        draw, draws = draws[:1], draws[1:]
-        last = not terms and not draws
-        _one_pass(device, out, now, draw, clip if last else (-math.inf, math.inf), bound if last else None)
-        if last:
-            return
-        terms = [(out, 1.0), *terms]
-
-
-def _one_pass(
-    device: Device,
-    out: torch.Tensor,
-    terms: Sequence[tuple[torch.Tensor, float]],
-    draw: Sequence[tuple[Draw, float]],
-    clip: tuple[float, float],
-    bound: torch.Tensor | None,
-) -> None:
-    n, K = out.numel(), len(terms)
-    if not n:
-        return
-    if not terms and not draw:
-        out.zero_()
-        return
-    samples, width = len(out), VECTOR // out.element_size()
-    d = n // samples
-    address, pointers = out.data_ptr(), [row.data_ptr() for row, _ in terms]
-    aligned = not any(p % VECTOR for p in (address, *pointers))
-    z, c_noise = draw[0] if draw else (Draw(0, 0, 0), 0.0)
-    items = samples * -(-d // 8) if draw else -(-n // width) if aligned else n
-    values = [address, *(pointers or [0]), *([c for _, c in terms] or [0]), samples, d]
-    values += [aligned and (bound is None or d % width == 0), *clip, 0 if bound is None else bound.data_ptr()]
-    values += [c_noise, z.first, z.seed % MAX_SEED, z.stream]
-    kernel = combination(_name(out.dtype), K, bool(draw))
-    device.launch(kernel, blocks(items, device), THREADS, packed(K, values))
+    """out = sum_k c_k row_k + sum_j c_j z_j by a `Combination` that serves once; `out` may be any of the rows."""
+    terms = sorted(zip(rows, coefficients, strict=True), key=lambda term: term[0].data_ptr() != out.data_ptr())
+    operands: list[tuple[Any, float]] = [*terms, *draws]
+    Combination(out.dtype, [c for _, c in operands], len(draws), clip)(device, out, [v for v, _ in operands], bound)
 
 
 def blocks(items: int, device: Device) -> int:
@@ -104,25 +114,23 @@ def blocks(items: int, device: Device) -> int:
     return max(1, min(-(-items // THREADS), device.multiprocessors * BLOCKS_EACH))
 
 
+HEAD = ("out", "row", "samples", "d", "vector", "bound", "first", "seed", "stream")
+"""The entries of `Terms` that differ from launch to launch; they stand first."""
+TAIL = ("c", "low", "high", "c_noise")
+
+
 @cache
 def layout(terms: int) -> np.dtype[Any]:
     """The structure `Terms` of kernels/terms.cuh."""
-    K = max(terms, 1)
-    fields: list[Any] = [("out", "u8"), ("row", "u8", (K,)), ("c", "f8", (K,)), ("samples", "i8"), ("d", "i8")]
-    fields += [("vector", "i8"), ("low", "f8"), ("high", "f8"), ("bound", "u8"), ("c_noise", "f8"), ("first", "i8")]
-    return np.dtype([*fields, ("seed", "u8"), ("stream", "u8")])
-
-
-def packed(terms: int, values: Sequence[float]) -> np.ndarray[Any, Any]:
-    """The structure with these values; entry by entry numpy would take longer than the kernel does on a small state."""
-    return np.frombuffer(_packer(terms).pack(*values), layout(terms))
+    several = {"row": (max(terms, 1),), "c": (max(terms, 1),)}
+    return np.dtype([(name, kind, several.get(name, ())) for kind, of in (("u8", HEAD), ("f8", TAIL)) for name in of])
 
 
 @cache
-def _packer(terms: int) -> struct.Struct:
-    code = {"u": "Q", "i": "q", "f": "d"}
-    fields = [field[0] for field in (layout(terms).fields or {}).values()]
-    return struct.Struct("=" + "".join(f"{math.prod(f.shape)}{code[f.base.kind]}" for f in fields))
+def _parts(terms: int) -> tuple[struct.Struct, struct.Struct]:
+    """Its two halves, which numpy would fill entry by entry, taking longer than a kernel does on a small state."""
+    more = max(terms, 1) - 1
+    return struct.Struct(f"={len(HEAD) + more}Q"), struct.Struct(f"={len(TAIL) + more}d")
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -14,6 +15,7 @@ from solverbench.engines.cupy.sources import OPTIONS, Kernel, text
 from solverbench.errors import UsageError
 
 REMEDY = "see what is missing with `solverbench doctor`"
+HERE = nullcontext()
 
 
 class Cuda:
@@ -27,18 +29,27 @@ class Cuda:
         with cupy.cuda.Device(index) as device:
             self.multiprocessors = int(device.attributes["MultiProcessorCount"])
         self._functions: dict[Kernel, Any] = {}
+        self._streams: dict[int, Any] = {}
 
     def launch(self, kernel: Kernel, blocks: int, threads: int, argument: np.ndarray[Any, Any]) -> None:
         """Put a kernel on torch's current stream; its argument is copied before this returns."""
-        with self._cupy.cuda.Device(self.index), self._adopted(torch.cuda.current_stream(self.index)):
-            self._function(kernel)((blocks,), (threads,), (argument,))
+        # cupy asks an argument for its address by a description of all its entries, which takes numpy 50 microseconds
+        opaque = argument.view(f"V{argument.nbytes}")
+        with HERE if torch.cuda.current_device() == self.index else self._cupy.cuda.Device(self.index):
+            stream = self._adopted(torch.cuda.current_stream(self.index))
+            self._function(kernel)((blocks,), (threads,), (opaque,), stream=stream)
 
     def _adopted(self, stream: torch.cuda.Stream) -> Any:
         """A stream of torch's as one of cupy's, which from version 14 on takes it by a protocol."""
-        cuda = self._cupy.cuda
-        if hasattr(cuda.Stream, "from_external") and hasattr(stream, "__cuda_stream__"):
-            return cuda.Stream.from_external(stream)
-        return cuda.ExternalStream(stream.cuda_stream, self.index)
+        found = self._streams.get(stream.cuda_stream)
+        if found is None:
+            cuda = self._cupy.cuda
+            if hasattr(cuda.Stream, "from_external") and hasattr(stream, "__cuda_stream__"):
+                found = cuda.Stream.from_external(stream)
+            else:
+                found = cuda.ExternalStream(stream.cuda_stream, self.index)
+            self._streams[stream.cuda_stream] = found
+        return found
 
     def _function(self, kernel: Kernel) -> Any:
         found = self._functions.get(kernel)
@@ -78,6 +89,14 @@ def device(index: int) -> Device:
     """The GPU of that number. Raises UsageError where there is none or cupy cannot use it."""
     require()
     return Cuda(index)
+
+
+def found(index: int) -> Device | None:
+    """The GPU of that number, or None where cupy cannot use it."""
+    try:
+        return device(index)
+    except UsageError:
+        return None
 
 
 def to_cupy(x: torch.Tensor) -> Any:

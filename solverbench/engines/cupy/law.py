@@ -75,9 +75,10 @@ class Program:
         for (what, *where), at in self._maps.items():
             if what == "prediction":
                 slope[at], offset[at] = field.affine(*where)
-            else:
-                to, by, spread = jump(field, *where)
-                slope[at], offset[at] = (spread, 0.0) if what == "spread" else (to, by)
+            elif what == "jump":
+                slope[at], offset[at], spread = jump(field, *where)
+                if (of_draw := self._maps.get(("spread", *where))) is not None:
+                    slope[of_draw], offset[of_draw] = spread, 0.0
         return {
             "step": np.array(self._steps, np.int32).reshape(-1, 4),
             "c": np.array(self._c),

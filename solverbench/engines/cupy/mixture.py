@@ -1,7 +1,6 @@
 """A mixture's field: two matrix products (`fields.posterior`), which are the vendor's, and one kernel between them.
 
-The kernel takes the place of a dozen passes over the logits. A kernel for the whole field of diagonal mixtures in few
-dimensions was slower than torch's products on an H200 (docs/gpu-measured.md) and is gone.
+The kernel takes the place of a dozen passes over the logits.
 """
 
 from __future__ import annotations
@@ -12,12 +11,14 @@ import numpy as np
 import torch
 
 from solverbench.engines.cupy.combine import THREADS, Device, blocks
-from solverbench.engines.cupy.posterior import WARP
 from solverbench.engines.cupy.sources import responsibility
 from solverbench.fields.posterior import Coefficients
 
 if TYPE_CHECKING:
     from solverbench.fields.mixture import Mixture
+
+WARP = 32
+"""Threads that share a state."""
 
 LAYOUT = np.dtype(
     [(name, "u8") for name in ("inner", "square", "responsibility", "constant", "energy", "shift", "gain")]

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from solverbench.engines.cupy.combine import Device, Draw, combine
+from solverbench.engines.cupy.combine import Combination, Device, Draw
 from solverbench.engines.cupy.sources import TYPES
-from solverbench.engines.noise import Source, independent
+from solverbench.engines.noise import Source, independent, stream_of
 from solverbench.engines.torch import Runner as TorchRunner
 from solverbench.errors import UsageError
-from solverbench.plans import Noise, Plan
+from solverbench.plans import LinComb, Noise, Plan
 
 
 class Runner(TorchRunner):
@@ -37,7 +37,18 @@ class Runner(TorchRunner):
             raise UsageError(f"engine 'cupy' has no kernels for {name} states (known: {', '.join(TYPES)})")
         self._kernels = kernels or gpu(_number(torch.device(device)))
         self._transient = {i.draw for v in plan.transient if isinstance(i := plan.code[v], Noise)}
+        self._dtype = dtype
         super().__init__(plan, n, shape, dtype, device)
+
+    def _prepare(self, v: int) -> tuple[Any, Any, tuple[int, ...]]:
+        what, row, dead = super()._prepare(v)
+        if isinstance(self.plan.code[v], LinComb):
+            terms = sorted(zip(*what, strict=True), key=lambda term: term[0] in self.plan.transient)
+            operands, c = [u for u, _ in terms], [c for _, c in terms]
+            draws = len(self.plan.transient.intersection(operands))
+            stored = Combination(self._dtype, c)
+            what = operands, (stored, Combination(self._dtype, c, draws) if draws else stored)
+        return what, row, dead
 
     def capture(self, field: Any, x: torch.Tensor, *, seed: int = 0, first: int = 0) -> Callable[[], torch.Tensor]:
         """The whole run as a CUDA graph: a function that runs it again on what x then holds, and returns its output.
@@ -61,19 +72,13 @@ class Runner(TorchRunner):
         return replay
 
     def _draw(self, out: torch.Tensor, draw: Noise, seed: int, first: int, source: Source) -> Any:
-        if source is not independent:  # on the host
-            return super()._draw(out, draw, seed, first, source)
-        z = Draw(seed, draw.draw + 1, first)
-        if draw.draw in self._transient:
-            return z
-        combine(self._kernels, out, [], [], [(z, 1.0)])
-        return out
+        if source is independent and draw.draw in self._transient:
+            return Draw(seed, stream_of(draw), first)
+        return super()._draw(out, draw, seed, first, source)
 
-    def _combine(self, out: torch.Tensor, parts: Sequence[Any], coefficients: Sequence[float]) -> None:
-        terms = list(zip(parts, coefficients, strict=True))
-        rows = [(p, c) for p, c in terms if not isinstance(p, Draw)]
-        draws = [(p, c) for p, c in terms if isinstance(p, Draw)]
-        combine(self._kernels, out, [p for p, _ in rows], [c for _, c in rows], draws)
+    def _combine(self, out: torch.Tensor, parts: Sequence[Any], how: Any) -> None:
+        stored, drawn = how
+        (drawn if parts and isinstance(parts[-1], Draw) else stored)(self._kernels, out, parts)
 
 
 def _number(device: torch.device) -> int:

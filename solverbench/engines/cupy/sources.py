@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 FOLDER = Path(__file__).parent / "kernels"
 OPTIONS = ("--std=c++17",)
@@ -15,8 +15,7 @@ MAX_TERMS = 12
 TYPES = {"float32": "float", "float64": "double", "float16": "f16", "bfloat16": "bf16"}
 
 
-@dataclass(frozen=True)
-class Kernel:
+class Kernel(NamedTuple):
     """One instantiation: the file that defines it and the C++ expression that names it."""
 
     file: str
@@ -48,11 +47,6 @@ def combination(dtype: str, terms: int, noise: bool) -> Kernel:
     return Kernel(f"{name}.cu", f"{name}<{TYPES[dtype]}, {terms}>")
 
 
-def online_softmax(dtype: str) -> Kernel:
-    """The kernel of one tile of a softmax; scores are float32 or float64."""
-    return Kernel("online_softmax.cu", f"online_softmax<{TYPES[dtype]}>")
-
-
 def responsibility(dtype: str) -> Kernel:
     """The kernel between the matrix products of a mixture's field; states are float32 or float64."""
     return Kernel("responsibility.cu", f"responsibility<{TYPES[dtype]}>")
@@ -71,6 +65,5 @@ def every() -> Iterator[Kernel]:
                 yield combination(dtype, terms, noise=False)
             yield combination(dtype, terms, noise=True)
     for dtype in ("float32", "float64"):
-        yield online_softmax(dtype)
         yield responsibility(dtype)
     yield law()

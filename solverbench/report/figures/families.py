@@ -31,9 +31,7 @@ def draw(wish: Wish) -> Figure:
     own = data[data["ok"] & ~data["label"].isin(list(same))].drop_duplicates("label")
     if own.empty:
         raise NothingError(f"no cell has {quantity.name}")
-    members: dict[str, list[str]] = {}
-    for name, family in zip(own["label"], own["family"].fillna("user"), strict=True):
-        members.setdefault(str(family), []).append(str(name))
+    members = {str(f): list(names) for f, names in own.groupby(own["family"].fillna("user"), sort=False)["label"]}
     parts = _parts(members)
     if len(parts) > PAGEFUL:
         remedy = "name some: solverbench figure families RUN --solver PATTERN"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 BAND = "± 2 standard errors"
 EDGES = {"x": "diverged or failed", "^": "above the panel"}
 MOST = 12
-"""Solvers that are drawn to be judged apart in one panel; the others stand behind them in grey."""
+"""Solvers that are drawn to be told apart in one panel; the others stand behind them in grey."""
 LEGEND = "best at some NFE,\nand best of each family"
 LEGEND_ROW = 0.125
 """Inches."""
@@ -241,7 +241,7 @@ def legend(figure: Figure, records: pd.DataFrame, panels: list[Axes], looks: dic
     right = max(axes.get_position().x1 for axes in panels)
     top = max(axes.get_position().y1 for axes in panels)
     every = len(looks) + len(twins(records)[0]) >= records["label"].nunique()
-    figure.legend(handles + more, labels + said, title="solvers" if every else LEGEND, loc="upper left",
+    figure.legend([*handles, *more], [*labels, *said], title="solvers" if every else LEGEND, loc="upper left",
                   bbox_to_anchor=(right + 0.01, top + 0.02), frameon=False, alignment="left",
                   title_fontproperties={"weight": "bold", "size": 6.5}, handlelength=2, labelspacing=0.35,
                   fontsize=6.5)  # fmt: skip

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ import solverbench as sb
 from solverbench.cli import main
 from solverbench.engines import devices
 from solverbench.engines.cupy import device
+from solverbench.engines.cupy.sources import law
+from solverbench.problems import base
 from solverbench.problems.base import ProblemSpec, build
 from solverbench.run import identity, suite
 from solverbench.sampling import _Cupy
@@ -29,7 +33,9 @@ def gpu(host, monkeypatch):
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
     monkeypatch.setattr(_Cupy, "home", "cpu")
-    monkeypatch.setitem(devices.HOME, "cuda", "cpu")
+    kernels = devices.runner("cuda")
+    runners = {"cuda": lambda *args: kernels(*args[:-1], "cpu"), "cpu": devices.runner("cpu")}
+    monkeypatch.setattr(base, "runner", runners.get)
     return host
 
 
@@ -37,6 +43,54 @@ def gpu(host, monkeypatch):
 def no_gpu(monkeypatch):
     """A machine without one."""
     monkeypatch.setattr(device, "why_not", lambda: "torch sees no GPU: install a driver")
+
+
+def test_launches_go_to_torch_s_stream_with_an_argument_that_is_one_opaque_value(monkeypatch):
+    """Through a cupy that only writes down what it is asked."""
+    said = []
+
+    class Stream:
+        def from_external(self):
+            said.append(("adopted", self.cuda_stream))
+            return self
+
+    class Device:
+        attributes = {"MultiProcessorCount": 3}  # noqa: RUF012
+
+        def __init__(self, index):
+            self.index = index
+
+        def __enter__(self):
+            said.append(("on", self.index))
+            return self
+
+        def __exit__(self, *_):
+            said.append("back")
+
+    class Module:
+        def __init__(self, **_):
+            pass
+
+        def get_function(self, name):
+            return lambda grid, block, args, stream: said.append((name, grid, block, *args, stream.cuda_stream))
+
+    cuda = SimpleNamespace(Device=Device, Stream=Stream)
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=cuda, RawModule=Module))
+    handle = 5
+    external = SimpleNamespace(cuda_stream=handle, __cuda_stream__=lambda: (0, handle))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda index: external)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    argument = np.ones((), [("a", "u8"), ("b", "f8")])
+    for index in (0, 1):
+        made = device.Cuda(index)
+        said.clear()
+        for _ in range(2):
+            made.launch(law(), 7, 256, argument)
+        launches = [s for s in said if s[0] == "law"]
+        assert [s for s in said if s[0] == "adopted"] == [("adopted", handle)]
+        assert said.count(("on", 1)) == said.count("back") == 2 * index
+        assert [(*s[:3], s[-1]) for s in launches] == [("law", (7,), (256,), handle)] * 2
+        assert all(s[3].tobytes() == argument.tobytes() and s[3].dtype.fields is None for s in launches)
 
 
 def test_choice_with_a_gpu(gpu):
@@ -84,7 +138,7 @@ def test_problems(gpu, monkeypatch, kind):
     assert measures["cuda"]["rmse"] == pytest.approx(measures["cpu"]["rmse"], rel=1e-4)
     assert measures["cuda"]["field_seconds"] is None
     assert measures["cpu"]["field_seconds"] > 0
-    assert asked == [{}, {"device": "cpu"} if kind == "trajectory" else {}]
+    assert asked == [{}, {"device": "cuda"} if kind == "trajectory" else {}]
 
 
 def test_suites_and_identities(gpu, tmp_path):

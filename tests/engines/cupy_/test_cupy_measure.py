@@ -28,7 +28,7 @@ def script(monkeypatch):
 def bench(script, host, monkeypatch):
     """The host as the device, and sizes that take no time."""
     small = script.Sizes(
-        samples=1, d=24, copies=(1 << 12,), data=50, features=(40, 6), budgets=(2,), solvers=9, batches=(2,), steps=4
+        samples=1, d=24, copies=(1 << 12,), features=(40, 6), budgets=(2,), solvers=9, batches=(2,), steps=4
     )
     monkeypatch.setattr(script, "sets_of", lambda size: 2)
     monkeypatch.setattr(script.page, "__defaults__", (small, None, 85.0))
@@ -47,10 +47,10 @@ def test_every_row_but_the_captured_ones(script, bench, tmp_path, monkeypatch):
     text = script.page(bench, out=out)
     assert out.read_text("utf-8") == text
     done, failed = results(text)
-    assert len(done) == 38
+    assert len(done) == 36
     assert all("captured" in row or "a step: diffusers" in row for row in failed), failed
     differences = [float(cell) for row in done if "e" in (cell := row.split("|")[-2].strip())]
-    assert len(differences) == 9
+    assert len(differences) == 7
     assert max(differences) < 1e-5
 
 

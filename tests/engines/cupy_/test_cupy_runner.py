@@ -92,6 +92,13 @@ def test_noise_that_a_field_sees_is_stored(gpu):
     np.testing.assert_allclose(got.numpy(), expected, rtol=1e-13)
 
 
+def test_noise_of_a_brownian_path_is_stored(gpu):
+    given = {"n": 5, "seed": 3, "dtype": "float64", "noise": "brownian"}
+    a, b = (sb.sample(mixture(), "ddpm", GRID, engine=e, **given).x for e in ("cupy", "numpy"))
+    np.testing.assert_allclose(a.numpy(), b, rtol=0, atol=1e-11 * (1 + np.abs(b).max()))
+    assert not any("noise" in name for name, _ in gpu.launches)
+
+
 def test_flow_map(gpu):
     field = Gaussian(np.arange(6.0).reshape(SHAPE), np.linspace(0.1, 2, 6), "edm")
     a, b = (sb.sample(field, "flow-map", GRID, n=4, engine=e, dtype="float64").x for e in ("cupy", "numpy"))

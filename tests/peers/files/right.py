@@ -26,7 +26,7 @@ def ancestral(denoise, x, sigmas, noise):
     return x
 
 
-ancestral.order, ancestral.stochastic, ancestral.evaluations = 1, True, 1
+ancestral.order, ancestral.strong, ancestral.stochastic, ancestral.evaluations = 1, 1, True, 1
 
 
 def sigmas(steps):

@@ -117,3 +117,13 @@ def raises(denoise, x, sigmas, noise):
 def sigmas(steps):
     """Its own noise levels: one of them twice."""
     return [*np.geomspace(80.0, 0.01, steps), 0.01, 0.0]
+
+
+def claims_more(denoise, x, sigmas, noise):
+    """One draw a step, and a strong order that takes two."""
+    for k, (s, t) in enumerate(pairwise(sigmas)):
+        x = x + 2 * (t - s) * (x - denoise(x, s)) / s + np.sqrt((s - t) * (s + t)) * noise(k)
+    return x
+
+
+claims_more.order, claims_more.stochastic, claims_more.strong = 1, True, 1.5

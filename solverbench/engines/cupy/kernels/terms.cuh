@@ -1,22 +1,22 @@
 // The argument of the kernels that combine states: out = bounded(sum_k c_k row_k + c_noise z).
 //
 // One structure passed by value, of eight-byte fields only, so that its layout is the same for every compiler;
-// `arguments.py` fills it. `out` may be one of the rows: an element is read before it is written, by the same thread.
+// `combine.py` fills it. `out` may be one of the rows: an element is read before it is written, by the same thread.
 #pragma once
 #include "types.cuh"
 
 template <class T, int K>
 struct Terms {
-    T* out;
+    T* out;  // what differs from launch to launch comes first
     const T* row[K > 0 ? K : 1];
-    double c[K > 0 ? K : 1];
     int64 samples, d;      // states are (samples, d)
     int64 vector;          // whether all rows allow loads of 16 bytes, and none of these straddles a thresholded sample
-    double low, high;      // the result is clipped to [low, high]
     const double* bound;   // or null; of each sample its s: the result is clipped to [-s, s] and divided by s
-    double c_noise;
     int64 first;           // number of the first sample
     uint64 seed, stream;
+    double c[K > 0 ? K : 1];
+    double low, high;      // the result is clipped to [low, high]
+    double c_noise;
 };
 
 // A 64-bit division takes a hundred instructions; numbers here are >= 0.
