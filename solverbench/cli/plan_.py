@@ -19,13 +19,8 @@ from solverbench.cli.common import json_option, resolve_solver
 @click.option("--prediction", help="What the field outputs [default: what the solver integrates].")
 @click.option("--latex", is_flag=True, help="Print a LaTeX table.")
 @click.option("--roofline", "gpu", help="Add the projected least time on a GPU: h200, h100, a100 or rtx4090.")
-@click.option(
-    "--size",
-    type=click.IntRange(1),
-    default=256 * 3072,
-    show_default=True,
-    help="Numbers in all states together, for --roofline.",
-)
+@click.option("--size", type=click.IntRange(1), default=256 * 3072, show_default=True,
+              help="Numbers in all states together, for --roofline.")
 @click.option("--dtype", default="float32", show_default=True, help="Type of the states, for --roofline.")
 @json_option
 def command(

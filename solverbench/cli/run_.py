@@ -43,11 +43,7 @@ from solverbench.errors import UsageError
 @click.option("--memory", type=click.FloatRange(0, min_open=True), help="GB a cell may take.")
 @click.option("--in-process", is_flag=True, help="No workers and no limits: for debugging.")
 @click.option(
-    "--executor",
-    "where",
-    type=click.Choice(["processes", "dask"]),
-    default="processes",
-    show_default=True,
+    "--executor", "where", type=click.Choice(["processes", "dask"]), default="processes", show_default=True,
     help="dask: on the machines of a cluster; docs/clusters.md.",
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster [default: --jobs workers on this machine].")

@@ -130,9 +130,8 @@ def _rules() -> Iterator[tuple[str, Rule]]:
         "CMStochasticIterativeScheduler", {"num_train_timesteps": 1000, "clip_denoised": False}, ALPHA["ve"],
         partial(_levels, lambda s: s), _consistency, {},
     )  # fmt: skip
-    yield (
-        "FlowMatchLCM",
-        Rule("FlowMatchLCMScheduler", {}, ALPHA["rectified"], partial(_levels, lambda s: s / (1 + s)), _flow, {}),
+    yield "FlowMatchLCM", Rule(
+        "FlowMatchLCMScheduler", {}, ALPHA["rectified"], partial(_levels, lambda s: s / (1 + s)), _flow, {}
     )
     yield "SCM", Rule("SCMScheduler", {"sigma_data": WIDTH}, lambda s: cos(atan(s / WIDTH)), _angles, _trig, {})
 
