@@ -60,3 +60,13 @@ def test_what_is_left_out_is_said_once_a_reason(tmp_path):
     assert "no figure samples-cifar10-mixture: the run has kept no images" in said
     assert {p.stem for p in paths} >= {"families-cifar10-mixture", "work-precision", "pareto", "ranks"}
     assert len(said) == len({line.partition(": ")[2] for line in said}) == 2
+
+
+def test_families_that_no_page_can_hold_are_to_be_named(tmp_path):
+    few, *_ = some("heun", problem="gaussian", budgets=[10])
+    cells = [{**few, "solver": f"s-{i}", "cell": f"{i}"} for i in range(101)]
+    run = load(write_run(tmp_path / "run", cells))
+    with pytest.raises(UsageError, match=r"101 solvers are more than a page can tell apart; .* --solver PATTERN"):
+        draw("families", Wish(run))
+    titles = [axes.get_title(loc="left") for axes in draw("families", Wish(run, solvers=("s-1*",))).axes]
+    assert titles == ["runge-kutta, 1 of 2", "runge-kutta, 2 of 2"]

@@ -43,6 +43,6 @@ def draw(wish: Wish) -> Figure:
     axes.invert_xaxis()
     for axis in (axes.xaxis, axes.yaxis):
         round_numbers(axis)
-    legend(figure, here.reset_index(), [axes], looks)
+    legend(figure, here.loc[list(looks)].reset_index(), [axes], looks)
     headline(figure, f"{problem}: error along the trajectory at NFE {budget}", run)
     return figure

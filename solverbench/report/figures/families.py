@@ -33,6 +33,9 @@ def draw(wish: Wish) -> Figure:
         raise NothingError(f"no cell has {quantity.name}")
     members = {str(f): list(names) for f, names in own.groupby(own["family"].fillna("user"), sort=False)["label"]}
     parts = _parts(members)
+    if len(parts) > PAGEFUL:
+        remedy = "name some: solverbench figure families RUN --solver PATTERN"
+        raise NothingError(f"{len(own)} solvers are more than a page can tell apart; {remedy}")
     figure, made = panels(len(parts), 2, 1.3, right=1.45, gap=(1.5, 0.36), share=True, below=0.8)
     for axes, (title, names) in zip(made, parts, strict=True):
         looks = make_looks(records, names, rainbow=True)
@@ -44,23 +47,19 @@ def draw(wish: Wish) -> Figure:
         axes.legend(handles, labels, loc="upper left", bbox_to_anchor=(1.0, 1.03), fontsize=6, handlelength=1.8,
                     labelspacing=0.35, frameon=False)  # fmt: skip
     outer(made, 2)
-    named = [name for _, names in parts for name in names]
     figure.legend(*others(records, made, ()), loc="lower center", ncols=4, frameon=False)
-    text = f"{problem}: {quantity.name} by NFE, family by family; all others in grey"
-    headline(figure, text + f"; {len(named)} of {len(own)} named" * (len(named) < len(own)), run)
+    headline(figure, f"{problem}: {quantity.name} by NFE, family by family; all others in grey", run)
     return figure
 
 
 def _parts(members: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
-    """(title, solvers) of the panels: large families in parts, families of one solver together; of many the first."""
+    """(title, solvers) of the panels: large families in parts, families of one solver together."""
     groups = {family: names for family, names in members.items() if len(names) > 1}
     alone = {family: names for family, names in members.items() if len(names) == 1}
     groups |= alone if len(alone) == 1 else {"families of one solver": [name for (name,) in alone.values()]}
-    parts: list[tuple[int, str, list[str]]] = []
+    parts = []
     for title, names in groups.items():
         chunks = [names[i : i + MOST] for i in range(0, len(names), MOST)]
         said = [f"{title}, {i} of {len(chunks)}" if len(chunks) > 1 else title for i in range(1, len(chunks) + 1)]
-        parts += list(zip(range(len(chunks)), said, chunks, strict=True))
-    if len(parts) > PAGEFUL:
-        parts.sort(key=lambda part: part[0])
-    return [(title, names) for _, title, names in parts[:PAGEFUL]]
+        parts += list(zip(said, chunks, strict=True))
+    return parts
