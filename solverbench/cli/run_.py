@@ -142,7 +142,7 @@ def select(
 
 
 def _device(asked: str, elsewhere: bool, quiet: bool) -> str:
-    """ "cuda" or "cpu". Where all that is computed is computed elsewhere, it is asked there whether there is a GPU."""
+    """The name of a device. Where all is computed elsewhere, it is asked there whether there is a GPU."""
     from solverbench.engines.devices import choose
 
     if elsewhere and asked == "cuda":

@@ -74,8 +74,10 @@ def _seconds(problem: Sampled, cells: Mapping[str, Cell], rounds: int) -> dict[s
 
 
 def _split(runs: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
-    """Medians of what was the field's and of the rest, a run at a time, as the rest is small beside what the field's
-    seconds vary by; None where they are not known apart, as on a GPU."""
+    """Medians of what was the field's and of the rest; None where they are not known apart, as on a GPU.
+
+    The rest is taken run by run, as it is small beside what the field's seconds vary by.
+    """
     pairs = [(run["sampling_seconds"], run["field_seconds"]) for run in runs]
     known = np.array([(whole, field) for whole, field in pairs if whole is not None and field is not None])
     apart = len(known) == len(runs)

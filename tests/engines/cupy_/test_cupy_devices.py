@@ -55,10 +55,8 @@ def test_launches_go_to_torch_s_stream_with_an_argument_that_is_one_opaque_value
             return self
 
     class Device:
-        attributes = {"MultiProcessorCount": 3}  # noqa: RUF012
-
         def __init__(self, index):
-            self.index = index
+            self.index, self.attributes = index, {"MultiProcessorCount": 3}
 
         def __enter__(self):
             said.append(("on", self.index))
