@@ -15,7 +15,7 @@ import click
 @click.option("--figures", default="png,pdf", show_default=True, help="Figures: png, pdf, svg, or none.")
 @click.option("--sheets/--no-sheets", default=True, help="Sheets of sample images.")
 @click.option("--only", multiple=True, metavar="NAME", help="Only these figures and sheets (patterns allowed).")
-@click.option("--slim", type=click.Path(path_type=Path), help="Write all into a copy of RUN without arrays, to keep.")
+@click.option("--slim", type=click.Path(path_type=Path), help="Write all into a small copy of RUN, to keep.")
 def command(run: Path, formats: str, figures: str, sheets: bool, only: tuple[str, ...], slim: Path | None) -> int:
     """Print the tables of the run folder RUN and write its tables, figures and sheets.
 

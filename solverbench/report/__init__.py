@@ -38,9 +38,9 @@ def render(
     """Write tables/, figures/ and sheets/ into a run's folder and return the files, also of a run that is not complete.
 
     run: the folder, or what `load` made of it. only: patterns of the names of figures and sheets, without ending.
-    slim: another folder, for a copy of the run without its arrays (`slim.records_alone`), which gets all files; tables
-    and figures are then made from the copy, as whoever has it can make them, and sheets, which need arrays, from the
-    run. say: gets a line for each reason for which there is no figure. Raises UsageError for an unknown format, a
+    slim: another folder, for a copy of the run without its arrays (`slim.copy`), which gets all files; tables and
+    figures are then made from the copy, as whoever has it can make them, and sheets, which need arrays, from the run.
+    say: gets a line for each thing that is not there, with the reason. Raises UsageError for an unknown format, a
     folder that is no run, or a copy that would replace another's.
     """
     _known("figure", figures, FIGURES)
@@ -48,9 +48,9 @@ def render(
     run = whole = load(run)
     paths = []
     if slim is not None:
-        from solverbench.report.slim import records_alone
+        from solverbench.report.slim import copy
 
-        run = load(records_alone(whole.folder, Path(slim)))
+        run = load(copy(whole, Path(slim), say))
     made = make_tables(run) if tables else []
     for form in tables:
         paths += FORMATS[form](run, made)

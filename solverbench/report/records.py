@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from solverbench.errors import UsageError
+from solverbench.report import starts
 from solverbench.report.quantities import BY_START, QUANTITIES
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from solverbench.report.quantities import Quantity
+    from solverbench.report.starts import Numbers
 
 T = TypeVar("T")
 TEXT = ("cell", "problem", "kind", "solver", "family", "status", "reason", "same_as", "grid")
@@ -157,9 +159,9 @@ def load(folder: str | Path | Run) -> Run:
     frame["stochastic"] = (
         frame["stochastic"].isin([True]).groupby(frame["solver"]).transform("any")
     )  # unknown if skipped
-    kept = _kept(folder, frame["cell"])
+    kept = _kept(folder, frame["cell"], warnings)
     for name in BY_START:
-        frame[name] = pd.Series([arrays.get(name) for arrays, _ in kept], index=frame.index, dtype=object)
+        frame[name] = pd.Series([numbers.get(name) for numbers, _ in kept], index=frame.index, dtype=object)
     frame["images"] = [images for _, images in kept]
     frame["label"] = _labels(frame)
     return Run(folder, manifest, _by_family(_filled(frame)), warnings)
@@ -180,15 +182,21 @@ def _of_archive(folder: Path, name: str, read: Callable[[Any], T]) -> T | None:
         return None
 
 
-def _kept(folder: Path, cells: Iterable[str]) -> list[tuple[dict[str, NDArray[Any]], bool]]:
-    """Of each cell what it has kept by start, and whether it has images."""
+def _kept(folder: Path, cells: Iterable[str], warnings: list[str]) -> list[tuple[Numbers, bool]]:
+    """Of each cell its numbers by start, from its arrays or a copy's one file, and whether it has images."""
 
-    def read(archive: Any) -> tuple[dict[str, NDArray[Any]], bool]:
-        return {key: np.asarray(archive[key]) for key in BY_START if key in archive.files}, "images" in archive.files
+    def read(archive: Any) -> tuple[Numbers, bool]:
+        return {k: starts.rounded(archive[k]) for k in BY_START if k in archive.files}, "images" in archive.files
 
+    copied: dict[str, Numbers] = {}
+    try:
+        copied = starts.unpacked(folder)
+    except ValueError as error:
+        warnings.append(f"{starts.NAME} is damaged and was left out: {error}")
     there = {path.stem for path in (folder / "arrays").glob("*.npz")}
-    found = (_of_archive(folder, cell, read) if cell in there else None for cell in cells)
-    return [one or ({}, False) for one in found]
+    return [
+        (_of_archive(folder, cell, read) if cell in there else None) or (copied.get(cell, {}), False) for cell in cells
+    ]
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -97,10 +97,11 @@ def measure(record, error):
 def write_run(folder, cells=None, planned=None, torn=False, images=0):
     """Write a run folder with these cells; torn cuts its last line short, images is how many each cell keeps."""
     cells = records() if cells is None else cells
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     problems = {c["problem"]: c["kind"] for c in cells}
     manifest = {
         "schema": 1, "suite": "cifar10", "title": "CIFAR-10", "suite_hash": "0", "run": folder.name,
+        "command": "solverbench run --suite cifar10",
         "cells": len(cells) if planned is None else planned, "nfe": NFE, "seed": 0,
         "problems": [{"name": name, "kind": kind} for name, kind in problems.items()],
     }  # fmt: skip
