@@ -49,8 +49,7 @@ class Changes:
         body["budget"] = [f"{b:g}" for b in changed["budget"]]
         counts = ", ".join(f"{self.count(word)} {word}" for word in WORDS.values())
         notes = [f"{counts}, of {len(self.rows)} numbers that both runs have.", *self.remarks]
-        none = pd.DataFrame(False, index=body.index, columns=body.columns)
-        return Table("changes", "What changed", body, none, self.rows, notes, 3)
+        return Table("changes", "What changed", body, self.rows, notes, 3)
 
 
 def changes(before: Run, after: Run) -> Changes:
@@ -67,7 +66,7 @@ def changes(before: Run, after: Run) -> Changes:
         elif before.manifest.get("seed") != after.manifest.get("seed") and kind != "law":
             remarks.append(f"{problem} is not compared: the seeds differ, so do the starts.")
         else:
-            rows += _of(before, after, problem, kind)
+            rows += _of(before, after, problem)
     remarks += [f"{name} is in the second run only." for name in kinds if name not in dict(before.problems)]
     for run, which in ((before, "first"), (after, "second")):
         if not run.complete:
@@ -79,9 +78,9 @@ def changes(before: Run, after: Run) -> Changes:
     return Changes(pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=list(COLUMNS)), remarks)
 
 
-def _of(before: Run, after: Run, problem: str, kind: str) -> list[pd.DataFrame]:
+def _of(before: Run, after: Run, problem: str) -> list[pd.DataFrame]:
     found = []
-    for quantity in judged(before, problem, kind):
+    for quantity in judged(before, problem):
         old, new = (with_samples(run.of(problem), quantity) for run in (before, after))
         pairs = new.merge(old, on=KEY, suffixes=("", "_b"))
         told = verdicts(pairs, quantity)

@@ -32,7 +32,7 @@ SAME = 1e-9
 
 
 def tidy(records: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
-    """One row per cell: value, standard error (0 where it is computed), `ok`, the places it can have, and `best`.
+    """One row per cell: value, its n, standard error (0 where it is computed) and method, `ok`, places, and `best`.
 
     `first` and `last` are places among the solvers of its budget that the data allow (`statistics`); the best are those
     that no other solver is better than beyond doubt. An error that the reference does not resolve is `below` what is
@@ -63,7 +63,13 @@ def _tidied(records: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
     data["quantity"] = quantity.key
     data["ok"] = (records["status"] == "ok") & np.isfinite(records[quantity.key])
     data["value"] = records[quantity.key].where(data["ok"])
-    data["se"] = records[list(quantity.error)].bfill(axis=1).iloc[:, 0].where(data["ok"]) if quantity.error else 0.0
+    data["n"] = records[quantity.n].where(data["ok"]) if quantity.n else np.nan
+    data["se"], data["method"] = 0.0, "computed"
+    if quantity.error:
+        data["se"], data["method"] = np.nan, None
+        for column, method in zip(quantity.error, quantity.methods, strict=True):
+            first = data["ok"] & data["se"].isna() & records[column].notna()
+            data.loc[first, "se"], data.loc[first, "method"] = records.loc[first, column], method
     data["below"] = False
     if quantity.resolution:
         least = RESOLVES * records[quantity.resolution].fillna(0.0)
@@ -136,6 +142,11 @@ def _different(value: NDArray[np.float64], se: NDArray[np.float64], samples: NDA
     return separated(p)[np.ix_(place, place)]
 
 
+def public(data: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a CSV: the label under the name a reader looks for, and nothing that only tests need."""
+    return data.drop(columns=["solver", "ok", "rank"], errors="ignore").rename(columns={"label": "solver"})
+
+
 def wide(data: pd.DataFrame, column: str) -> pd.DataFrame:
     """Solvers by budget, in the order of the run."""
     table = data.pivot(index="label", columns="budget", values=column)
@@ -206,15 +217,15 @@ def sampling_seconds(records: pd.DataFrame) -> pd.Series:
     return clock(records)["seconds"]
 
 
-def reach_floor(records: pd.DataFrame) -> dict[str, int]:
-    """The budget from which on a solver's Frechet distance cannot be told from that of exact samples.
+def reach_floor(records: pd.DataFrame, quantity: Quantity) -> dict[str, int]:
+    """The budget from which on a solver's distance is within two standard errors of that of exact samples.
 
     From which on: one that varies too little ends up below, and may pass the floor on its way there.
     """
-    least, spread = floor(records)
-    good = records.assign(good=(records["status"] == "ok") & ((records["fd"] - least).abs() <= 2 * spread))
+    data = tidy(records, quantity)
+    data["good"] = data["ok"] & (data["rank"] <= 2 * data["se"])
     reached = {}
-    for label, rows in good.sort_values("budget", ascending=False).groupby("label"):
+    for label, rows in data.sort_values("budget", ascending=False).groupby("label"):
         stays = rows.loc[rows["good"].cummin(), "budget"]
         if len(stays):
             reached[str(label)] = int(stays.min())

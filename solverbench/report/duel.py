@@ -30,7 +30,7 @@ JUDGED = ["ratio", "low", "high", "p", "verdict"]
 SIGN = {"wins": "+", "ties": "=", "loses": "-"}
 
 
-def judged(run: Run, problem: str, kind: str) -> list[Quantity]:
+def judged(run: Run, problem: str) -> list[Quantity]:
     """The quantities of a problem that say how sure they are: computed, or with a standard error."""
     return [q for q in run.measured(problem) if not q.error or run.of(problem)[list(q.error)].notna().any(axis=None)]
 
@@ -43,8 +43,8 @@ def duels(run: Run, mine: Collection[str]) -> pd.DataFrame:
     that has no number where the other has one loses.
     """
     found = []
-    for problem, kind in run.problems:
-        for quantity in judged(run, problem, kind):
+    for problem, _ in run.problems:
+        for quantity in judged(run, problem):
             data = with_samples(run.of(problem), quantity)
             own = data["solver"].isin(list(mine))
             for solver, rows in data[own].groupby("label", sort=False):
@@ -110,14 +110,12 @@ def tables(run: Run, mine: Collection[str]) -> list[Table]:
     rows = duels(run, mine)
     made = []
     for (problem, key, solver), found in rows.groupby(["problem", "quantity", "solver"], sort=False):
-        kind = dict(run.problems)[str(problem)]
-        quantity = next(q for q in judged(run, str(problem), kind) if q.key == key)
+        quantity = next(q for q in judged(run, str(problem)) if q.key == key)
         texts = found.assign(text=[_text(row) for row in found.to_dict("records")])
         body = texts.pivot(index="against", columns="budget", values="text")
         body = body.reindex(index=pd.unique(found["against"]), columns=sorted(body.columns)).fillna("")
         body.columns = pd.Index([f"{b:g}" for b in body.columns])
         body.insert(0, "against", body.index)
-        none = pd.DataFrame(False, index=body.index, columns=body.columns)
         notes = [
             _count(found["verdict"]),
             "Its error over the other's: below one is better. +: wins, =: ties, -: loses. In brackets: its 95 % "
@@ -129,7 +127,7 @@ def tables(run: Run, mine: Collection[str]) -> list[Table]:
         if quantity.floor:
             notes.append("Of distances from the goal, what exact samples score: below it is no better.")
         title = run.titled(f"{problem}: {quantity.name}, {solver} against others by NFE")
-        made.append(Table(f"{problem}-{key}-{solver}", title, body, none, found, notes + run.warnings))
+        made.append(Table(f"{problem}-{key}-{solver}", title, body, found, notes + run.warnings))
     return made
 
 

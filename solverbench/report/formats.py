@@ -10,8 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import pandas as pd
+
     from solverbench.report.layout import Table
     from solverbench.report.records import Run
+
+WHOLE = ("budget", "nfe", "steps", "n", "first", "last")
+"""Columns that are whole numbers, where they are known."""
 
 
 def markdown(run: Run, tables: list[Table]) -> list[Path]:
@@ -21,7 +26,7 @@ def markdown(run: Run, tables: list[Table]) -> list[Path]:
 
 def csv(run: Run, tables: list[Table]) -> list[Path]:
     """tables/<name>.csv: tidy, one cell a row, numbers that read back the same."""
-    return _each(run, tables, "csv", lambda table: table.csv())
+    return _each(run, tables, "csv", lambda table: typed(table, run).to_csv(index=False, lineterminator="\n"))
 
 
 def latex(run: Run, tables: list[Table]) -> list[Path]:
@@ -53,9 +58,16 @@ def parquet(run: Run, tables: list[Table]) -> list[Path]:
     paths = []
     for table in tables:
         path = _folder(run) / f"{table.name}.parquet"
-        table.data.to_parquet(path, engine="pyarrow", index=False)
+        typed(table, run).to_parquet(path, engine="pyarrow", index=False)
         paths.append(path)
     return paths
+
+
+def typed(table: Table, run: Run) -> pd.DataFrame:
+    """A table's data, each column in one type whatever it lacks; what titles say of a run is a column too."""
+    data = table.data.assign(caveat=run.caveat) if run.caveat else table.data
+    whole = {column: "Int64" for column in WHOLE if column in data}
+    return data.astype(whole | dict.fromkeys(data.select_dtypes(["object", "string"]), "string"))
 
 
 FORMATS: dict[str, Callable[[Run, list[Table]], list[Path]]] = {

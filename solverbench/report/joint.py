@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from solverbench.report.comparison import IDENTITY, public
 from solverbench.report.layout import Table, listed, short
+from solverbench.report.quantities import W2
 
 if TYPE_CHECKING:
     from solverbench.report.records import Run
@@ -50,9 +52,8 @@ def joint_table(run: Run, name: str) -> Table:
     body = pd.DataFrame(lines, index=pd.MultiIndex.from_tuples(keys), columns=["solver", "problem", *heads])
     first = body["solver"].duplicated()
     body.loc[first, "solver"] = ""
-    none = pd.DataFrame(False, index=body.index, columns=body.columns)
     notes = [
-        "W2: Wasserstein-2 distance of the exact output law from the data law; computed, not sampled.",
+        W2,
         "p_T: from the exact law at the first time. N_0: from the path's prior there. Numbers are budgets of NFE; "
         f"{FIRST}: the exact process, the reverse SDE for solvers that draw noise and the ODE for others, to where the "
         "grid ends.",
@@ -60,9 +61,9 @@ def joint_table(run: Run, name: str) -> Table:
         *dict.fromkeys(str(spec["about"]) for spec in specs if spec.get("about")),
         *_skipped(records),
     ]
-    data = records[["problem", "solver", "budget", "nfe", "steps", "status", *STARTS.values(), *CONTINUOUS.values()]]
+    data = public(records[[*IDENTITY, *STARTS.values(), *CONTINUOUS.values()]])
     title = run.titled(f"{run.title}, {name}: W2 by NFE and start")
-    return Table(name, title, body, none, data, notes + run.warnings, 2)
+    return Table(name, title, body, data, notes + run.warnings, 2)
 
 
 def _text(value: float) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from solverbench.report.tables import ORDER
+from solverbench.report.layout import marked
+from solverbench.report.notes import ORDER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
-    from numpy.typing import NDArray
 
     from solverbench.report.layout import Table
 
@@ -29,11 +28,12 @@ SPECIAL = {
 TIED = r"\textsuperscript{\dag}"
 WIDE = 11
 """Columns; more stand closer together."""
+ROWS = 50
+"""The most of a part: with its notes it fits a page."""
 FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
 """What would be wider than the text is made smaller."""
 MEASURED = "Claimed, measured: order of convergence, as published and as it was found for runs on smooth grids."
-POWERS = r"Columns are in units of the power of ten in their heading. A number in brackets is the standard error, "
-POWERS += "in units of the last digit; one below a thousandth of the value is left out."
+POWERS = "Columns are in units of the power of ten in their heading."
 HEAD = r"""\documentclass{article}
 \usepackage[T1]{fontenc}
 \usepackage[paperwidth=7.75in, paperheight=14in, margin=0.5in]{geometry}
@@ -43,10 +43,13 @@ HEAD = r"""\documentclass{article}
 
 
 def latex(table: Table) -> str:
-    """A floating environment with caption, label and notes, for text 6.75 in wide; it needs booktabs and graphicx."""
+    """Floating environments with caption, label and notes, for text 6.75 in wide; they need booktabs and graphicx.
+
+    What is too long for a page is several, with the notes under the last.
+    """
     body = table.body if table.precise is None else table.precise()
     words = sum(not _numeric(body[column]) for column in body) if table.precise is not None else table.text_columns
-    bold, tied = (_marks(marks, body) for marks in (table.bold, table.tied))
+    bold, tied = (marked(marks, body) for marks in (table.bold, table.tied))
     rows = [
         " & ".join(_cell(*cell) for cell in zip(texts, bolds, ties, strict=True)) + r" \\"
         for texts, bolds, ties in zip(body.to_numpy(), bold, tied, strict=True)
@@ -57,28 +60,28 @@ def latex(table: Table) -> str:
     if table.precise is not None:
         notes += [MEASURED, *([POWERS] if any(" e" in str(name) for name in body.columns) else [])]
     if tied.any():
-        notes.append(rf"{TIED}: not separable from the least value of its column.")
-    return "\n".join(
-        [
-            f"% {_comment(table.title)}; needs \\usepackage{{booktabs,graphicx}}",
+        notes.append(rf"{TIED}: not separable from the best of its column.")
+    parts = max(1, math.ceil(len(rows) / ROWS))
+    label = re.sub(r"[^A-Za-z0-9-]+", "-", table.name)
+    lines = [f"% {_comment(table.title)}; needs \\usepackage{{booktabs,graphicx}}"]
+    for i in range(parts):
+        lines += [
             r"\begin{table*}",
             rf"\centering\scriptsize\setlength{{\tabcolsep}}{{{2.5 if body.shape[1] <= WIDE else 1.4}pt}}",
-            rf"\caption{{{escape(table.title)}}}",
-            rf"\label{{tab:{re.sub(r'[^A-Za-z0-9-]+', '-', table.name)}}}",
+            rf"\caption{{{escape(table.title)}{f', part {i + 1} of {parts}' if parts > 1 else ''}}}",
+            rf"\label{{tab:{label}{f'-{i + 1}' if i else ''}}}",
             rf"{FITTED}{{\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
             r"\toprule",
             rf"{names} \\",
             r"\midrule",
-            *rows,
+            *rows[len(rows) * i // parts : len(rows) * (i + 1) // parts],
             r"\bottomrule",
             r"\end{tabular}}",
-            "",
-            r"\smallskip\raggedright",
-            *(rf"{note}\par" for note in notes),
+            *(["", r"\smallskip\raggedright", *(rf"{note}\par" for note in notes)] if i == parts - 1 else []),
             r"\end{table*}",
             "",
         ]
-    )
+    return "\n".join(lines)
 
 
 def document(tables: list[Path]) -> str:
@@ -115,14 +118,6 @@ def _name(text: str) -> str:
 
 def _numeric(column: pd.Series) -> bool:
     return bool(column.astype(str).str.fullmatch(r"-|div|fail||-?[\d.]+(\(\d+\))?(e-?\d+)?").all())
-
-
-def _marks(marks: pd.DataFrame | None, body: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which cells of the body are marked; its columns may add a unit to the names of the marks' columns."""
-    if marks is None:
-        return np.zeros(body.shape, dtype=bool)
-    names = [str(name).partition(" e")[0] for name in body.columns]
-    return marks.reindex(index=body.index, columns=names, fill_value=False).to_numpy(dtype=bool)
 
 
 def _beyond(character: str) -> str:

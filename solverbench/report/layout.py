@@ -1,4 +1,4 @@
-"""A table and its renderings: markdown for readers, CSV for programs, plain text for terminals."""
+"""A table and its renderings: markdown for readers, plain text for terminals; and how numbers are written."""
 
 from __future__ import annotations
 
@@ -8,30 +8,37 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 from tabulate import tabulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
+    from numpy.typing import NDArray
+
+
+LEAST = 1e-3
+"""Of a value, a standard error that is worth saying."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """`body` is what is printed, `bold` marks cells of it, `data` is the same and more in full precision."""
+    """`body` is what is printed, `data` is the same and more in full precision."""
 
     name: str
     title: str
     body: pd.DataFrame
-    bold: pd.DataFrame
     data: pd.DataFrame
     notes: list[str] = field(default_factory=list)
     text_columns: int = 1
     """Leading columns that are words: aligned to the left."""
-    precise: Callable[[], pd.DataFrame] | None = None
-    """Makes what is printed where there is room: with standard errors, and orders claimed and measured."""
+    bold: pd.DataFrame | None = None
+    """Marks cells of the body."""
     tied: pd.DataFrame | None = None
-    """Cells that are as good as the best of their column without being it."""
+    """Marks those that are as good as the best of their column without being it."""
+    precise: Callable[[], pd.DataFrame] | None = None
+    """Makes what is printed in papers: orders claimed and measured, and columns in units of powers of ten."""
 
     def markdown(self) -> str:
         """GitHub pipes; the marked cells in bold."""
@@ -40,10 +47,6 @@ class Table:
         table = tabulate(rows, [escape(c) for c in self._names()], "pipe", colalign=aligned, disable_numparse=True)
         notes = "".join(f"- {escape(note)}\n" for note in self.notes)
         return f"# {escape(self.title)}\n\n{table}\n\n{notes}"
-
-    def csv(self) -> str:
-        """The tidy data, one line a row; numbers in the shortest form that reads back the same."""
-        return self.data.to_csv(index=False, lineterminator="\n")
 
     def text(self, width: int) -> str:
         """For a terminal of this width: columns are left out from the middle when they do not fit, and it says so."""
@@ -65,10 +68,9 @@ class Table:
         return [str(name) for name in self.body.columns]
 
     def _rows(self, mark: str, convert: Callable[[str], str]) -> list[list[str]]:
-        marks = self.bold.reindex(index=self.body.index, columns=self.body.columns, fill_value=False).to_numpy()
         return [
             [mark.format(convert(text)) if bold else convert(text) for text, bold in zip(texts, bolds, strict=True)]
-            for texts, bolds in zip(self.body.to_numpy(), marks, strict=True)
+            for texts, bolds in zip(self.body.to_numpy(), marked(self.bold, self.body), strict=True)
         ]
 
     def _align(self) -> list[str]:
@@ -80,6 +82,14 @@ class Table:
         while len(rest) > 1 and sum(widths[i] + 2 for i in [*words, *rest]) - 2 > width:
             del rest[len(rest) // 2]
         return [*words, *rest]
+
+
+def marked(marks: pd.DataFrame | None, body: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which cells of a body are marked; its columns may add a unit to the names of the marks' columns."""
+    if marks is None:
+        return np.zeros(body.shape, dtype=bool)
+    names = [re.sub(r"(?<=\d) e-?\d+$", "", str(name)) for name in body.columns]
+    return marks.reindex(index=body.index, columns=names, fill_value=False).to_numpy(dtype=bool)
 
 
 def short(value: float) -> str:
@@ -102,9 +112,9 @@ def told(value: float, error: float, below: bool) -> str:
 def uncertain(value: float, error: float) -> str:
     """A value with its standard error in units of the last digit: 0.0214(3), 1.20(12)e-5; without, if there is none.
 
-    The error has one digit, or two if it begins with 1; one below a thousandth of the value is left out.
+    The error has one digit, or two if it begins with 1; one below `LEAST` of the value is left out.
     """
-    if not (math.isfinite(value) and math.isfinite(error) and error > max(0.0, 1e-3 * abs(value))):
+    if not (math.isfinite(value) and math.isfinite(error) and error > max(0.0, LEAST * abs(value))):
         return short(value)
     exponent = math.floor(math.log10(abs(value))) if value else math.floor(math.log10(error))
     scaled = exponent < -3 or exponent > 2
@@ -119,8 +129,8 @@ def uncertain(value: float, error: float) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that stands in a markdown table as it is."""
-    return re.sub(r"([\\|*_`<])", r"\\\1", " ".join(str(text).split()))
+    """Text that stands in a markdown table as it is: no emphasis, mathematics, markup, entity or link."""
+    return re.sub(r"[\\|*_`<~$]|&(?=#?\w+;)|(?<=\])[(\[]", r"\\\g<0>", " ".join(str(text).split()))
 
 
 def listed(names: list[str], most: int = 4) -> str:

@@ -14,6 +14,10 @@ class Quantity:
     meaning: str
     error: tuple[str, ...] = ()
     """The columns with its standard error, the first that has one counts; none for a value that is computed."""
+    methods: tuple[str, ...] = ()
+    """How each of these is found."""
+    n: str | None = None
+    """The column with the number of samples it is made of."""
     samples: str | None = None
     """The array with what it is the mean of, start by start, for paired tests; runs made before have none."""
     root: bool = False
@@ -30,6 +34,7 @@ class Quantity:
     """Whether many solvers cannot have it, and are then left out of its table."""
 
 
+JACKKNIFE = "jackknife, leaving out samples"
 PARTS = ("initialisation", "truncation", "discretisation")
 
 RMSE = Quantity(
@@ -37,6 +42,8 @@ RMSE = Quantity(
     "paired RMSE",
     "Paired RMSE: root-mean-square error per pixel against the reference trajectory from the same start.",
     error=("rmse_se",),
+    methods=("over starts, to first order",),
+    n="n_paired",
     samples="squared_errors",
     root=True,
     resolution="reference_error",
@@ -50,12 +57,17 @@ BITS = Quantity(
     partial=True,
 )
 
+W2 = (
+    "W2: Wasserstein-2 distance of the exact output law from the data law, of whole states and not per pixel; "
+    "computed, not sampled."
+)
+
 QUANTITIES = {
     "law": (
         Quantity(
             "w2",
             "W2",
-            "W2: Wasserstein-2 distance of the exact output law from the data law; computed, not sampled.",
+            W2,
             parts=True,
         ),
         Quantity(
@@ -74,6 +86,8 @@ QUANTITIES = {
             "FD_pixel: squared Frechet distance in pixel space between the outputs and the exact law "
             "(no Inception network: not comparable with FID).",
             error=("fd_se", "fd_floor_sd"),  # of exact samples, where parts of the set would cost too much
+            methods=(JACKKNIFE, "that of exact samples"),
+            n="n",
             samples="fd_by_start",
             floor="fd_floor",
             spread="fd_floor_sd",
@@ -82,6 +96,8 @@ QUANTITIES = {
             BITS,
             meaning=BITS.meaning.replace("; computed, not sampled", ""),
             error=("bits_error_se",),
+            methods=("over samples",),
+            n="n_bits",
             samples="bits_by_start",
         ),
     ),
@@ -93,6 +109,8 @@ QUANTITIES = {
             "FD_reference: squared Frechet distance in the features of cifar10-features between the outputs and the "
             "ends of reference trajectories from the same starts; 0 for a perfect solver.",
             error=("fd_reference_se",),
+            methods=(JACKKNIFE,),
+            n="n",
             samples="fd_reference_by_start",
         ),
         Quantity(
@@ -101,6 +119,8 @@ QUANTITIES = {
             "FD_data: squared Frechet distance in the features of cifar10-features between the outputs and the "
             "training images (another network than Inception: not comparable with FID).",
             error=("fd_data_se",),
+            methods=(JACKKNIFE,),
+            n="n",
             samples="fd_data_by_start",
             floor="fd_data_floor",
         ),

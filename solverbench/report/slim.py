@@ -38,9 +38,7 @@ def copy(run: Run, to: Path, say: Callable[[str], object]) -> Path:
     manifest["command"] = _without_places(manifest["command"])
     numbers = starts.packed(run.records)
     if len(numbers) > starts.LARGEST:
-        say(
-            f"numbers by start would take {len(numbers) / 1e6:.1f} MB and are left out: the copy tests by standard errors"
-        )
+        say(f"{starts.NAME} would take {len(numbers) / 1e6:.1f} MB and is left out: tables test by standard errors")
         numbers = b""
     try:
         to.mkdir(parents=True, exist_ok=True)

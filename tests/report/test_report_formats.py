@@ -14,7 +14,7 @@ from synthetic import records, write_run
 
 from solverbench.errors import UsageError
 from solverbench.report import load, render
-from solverbench.report.latex import SPECIAL, escape, latex
+from solverbench.report.latex import ROWS, SPECIAL, escape, latex
 from solverbench.report.layout import uncertain
 from solverbench.report.quantities import QUANTITIES
 from solverbench.report.tables import error_table, tables
@@ -95,6 +95,32 @@ def test_columns_have_one_unit(tmp_path):
     assert r"b & -- & -- & 500 \\" in text
 
 
+def test_a_value_of_nothing_sets_no_unit(tmp_path):
+    cells = [
+        {"cell": k, "problem": "p", "kind": "law", "solver": k, "budget": 10, "nfe": 10, "steps": 10, "status": "ok",
+         "w2": v} for k, v in {"exact": 7e-15, "a": 0.021, "b": 0.26, "c": 0.27}.items()
+    ]  # fmt: skip
+    text = latex(error_table(load(write_run(tmp_path / "run", cells)), "p", W2))
+    assert r"a & -- & -- & 2.10 \\" in text
+    assert r"exact & -- & -- & \textbf{7.00e\(-\)13} \\" in text
+
+
+def test_what_is_longer_than_a_page_is_several_floats(tmp_path):
+    cells = [
+        {"cell": str(k), "problem": "p", "kind": "law", "solver": f"s{k}", "budget": 10, "nfe": 10, "steps": 10,
+         "status": "ok", "w2": 1.0 + k} for k in range(101)
+    ]  # fmt: skip
+    text = latex(error_table(load(write_run(tmp_path / "run", cells)), "p", W2))
+    parts = [r"\begin{table*}" + part for part in text.split(r"\begin{table*}")[1:]]
+    rows = [re.findall(r"^s(\d+) &", part, flags=re.M) for part in parts]
+    assert [k for part in rows for k in part] == [str(k) for k in range(101)]
+    assert max(map(len, rows)) <= ROWS
+    assert [f"part {i} of 3" in part for i, part in enumerate(parts, 1)] == [True] * 3
+    assert [r"\smallskip" in part for part in parts] == [False, False, True]
+    assert re.findall(r"\\label{(.*?)}", text) == ["tab:p-w2", "tab:p-w2-2", "tab:p-w2-3"]
+    assert all(balanced(part) for part in parts)
+
+
 def test_names_are_printed_as_they_are():
     assert escape("a_b 50% {x} & #1 \\n") == r"a\_b 50\% \{x\} \& \#1 \textbackslash{}n"
     assert escape("中") == r"\texttt{U+4E2D}"
@@ -124,6 +150,7 @@ def test_all_tables_compile(odd):
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
     assert b"Overfull" not in done.stdout
+    assert b"Float too large" not in done.stdout
 
 
 def test_parquet_is_the_csv_with_types(small_run):
@@ -132,8 +159,10 @@ def test_parquet_is_the_csv_with_types(small_run):
     for path in (p for p in paths if p.suffix == ".parquet"):
         read, text = pd.read_parquet(path), pd.read_csv(path.with_suffix(".csv"))
         assert list(read) == list(text)
-        assert read["stochastic"].dtype == bool
-        np.testing.assert_array_equal(read["budget"], text["budget"])
+        assert not set(read.dtypes.astype(str)) - {"Int64", "float64", "int64", "bool", "string", "str"}
+        for column in read:
+            assert read[column].isna().tolist() == text[column].isna().tolist()
+            assert read[column].dropna().tolist() == text[column].dropna().tolist(), column
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pyarrow") is not None, reason="pyarrow is there")

@@ -11,8 +11,9 @@ from synthetic import records, write_run
 
 from solverbench.report import load, summary
 from solverbench.report.comparison import tidy, twins
+from solverbench.report.formats import typed
 from solverbench.report.latex import latex
-from solverbench.report.layout import short
+from solverbench.report.layout import escape, short, uncertain
 from solverbench.report.quantities import QUANTITIES
 from solverbench.report.tables import best_table, compute_frame, compute_table, error_table, split_table, tables
 
@@ -58,9 +59,9 @@ def test_words_for_cells_without_a_number(big):
 
 def test_numbers_are_the_records(big):
     text = error_table(big, "cifar10-mixture", RMSE).markdown()
-    expected = big.of("cifar10-mixture").set_index("cell")["rmse"]["cifar10-mixture.heun.20"]
+    expected = big.of("cifar10-mixture").set_index("cell").loc["cifar10-mixture.heun.20"]
     assert row(text, "heun")[:2] == ["heun", "2"]
-    assert row(text, "heun")[7] == short(expected)
+    assert row(text, "heun")[7] == uncertain(expected["rmse"], expected["rmse_se"])
 
 
 def test_best_of_a_computed_value_is_alone(big):
@@ -81,8 +82,8 @@ def test_ties_of_a_sampled_value(tmp_path):
     assert data["first"].to_dict() == {"a": 1, "b": 1, "c": 2, "d": 1, "e": 1}
     assert data["last"].to_dict() == {"a": 4, "b": 5, "c": 5, "d": 5, "e": 5}
     text = error_table(run, "p", RMSE).markdown()
-    assert row(text, "b")[2] == "**1.35**"
-    assert row(text, "c")[2] == "1.41"
+    assert row(text, "b")[2] == "**1.35(10)**"
+    assert row(text, "c")[2] == "1.41(10)"
 
 
 def test_errors_that_the_reference_does_not_resolve_are_not_told(tmp_path):
@@ -94,7 +95,7 @@ def test_errors_that_the_reference_does_not_resolve_are_not_told(tmp_path):
     assert list(data["value"]) == pytest.approx([0.1, 0.1, 0.2])
     assert list(data["below"]) == [True, True, False]
     table = error_table(run, "p", RMSE)
-    assert [row(table.markdown(), k)[2] for k in "abc"] == [r"**\<0.100**", r"**\<0.100**", "0.200"]
+    assert [row(table.markdown(), k)[2] for k in "abc"] == [r"**\<0.100**", r"**\<0.100**", "0.2000(10)"]
     assert "less than 100 times that is not resolved" in table.markdown()
     assert r"\textbf{\textless{}0.100}" in latex(table)
     from solverbench.report.sheets import _caption
@@ -114,7 +115,9 @@ def test_distances_of_sets_are_shown_with_their_standard_errors(tmp_path):
         assert [row(made.markdown(), k)[2].strip("*") for k in "abcd"] == [
             "101(2)", "104(3)", "106.0(10)", "130",
         ]  # fmt: skip
-        assert "Standard errors are by leaving out samples (jackknife)" in made.markdown()
+        assert "n = 64; values at other n are not comparable; in brackets: the standard error (jackknife, leaving out "
+        assert "samples or that of exact samples), in units of the last digit." in made.markdown()
+        assert "two standard errors" in made.markdown() or made.name == "p-fd"
 
 
 def test_diverged_cells_win_nothing(tmp_path):
@@ -166,6 +169,18 @@ def test_stochastic_solvers_carry_a_dagger(big):
     assert "†: stochastic" in text
 
 
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("a|b", r"a\|b"), ("x*y_z`<b>", r"x\*y\_z\`\<b>"), ("$y^2$", r"\$y^2\$"), ("~~no~~", r"\~\~no\~\~"),
+        ("&lt;b&#62;", r"\&lt;b\&#62;"), ("Pierret & Galerne", "Pierret & Galerne"), ("[a](b)", r"[a]\(b)"),
+        ("[a][b]", r"[a]\[b]"), ("unipc-2[variant=bh1]", "unipc-2[variant=bh1]"), ("two\nlines", "two lines"),
+    ],
+)  # fmt: skip
+def test_markdown_shows_names_as_they_are(text, escaped):
+    assert escape(text) == escaped
+
+
 def test_pipes_and_brackets_are_escaped(tmp_path):
     text = error_table(load_cells(tmp_path, [cell("a|b[x=*]", rmse=1.0)]), "p", RMSE).markdown()
     assert r"| a\|b[x=\*]" in text
@@ -182,14 +197,50 @@ def test_split_shows_cancellation(tmp_path):
     table = split_table(load_cells(tmp_path, cells), "p", W2)
     assert "no merit: a." in table.markdown()
     assert list(table.body.columns[2:6]) == ["total", "initialisation", "truncation", "discretisation"]
+    assert list(table.body.columns[6:]) == ["mean off", "std off min", "std off max"]
+    assert "Off: error of the output's mean" in table.markdown()
 
 
 def test_csv_round_trip(big):
     for table in tables(big):
-        back = pd.read_csv(io.StringIO(table.csv()))
+        back = pd.read_csv(io.StringIO(typed(table, big).to_csv(index=False)))
         assert len(back) == len(table.data)
         for column in table.data.select_dtypes("number"):
             np.testing.assert_array_equal(back[column].to_numpy(float), table.data[column].to_numpy(float))
+
+
+def test_every_sampled_number_of_the_data_has_its_n_error_and_method(big):
+    for table in tables(big):
+        data = typed(table, big)
+        if "method" in data and "value" in data:
+            told = data[data["value"].notna() & ~data["below"]]
+            drawn = told[told["method"] != "computed"]
+            assert drawn["n"].notna().all()
+            assert (drawn["se"] > 0).all()
+            assert (told.loc[told["method"] == "computed", "se"] == 0).all()
+            assert set(drawn["method"]) <= {"over starts, to first order", "that of exact samples"}
+            assert len(drawn) or not table.name.startswith("cifar10-mixture-")
+
+
+def test_columns_have_one_type_whatever_is_missing_and_say_that_the_run_is_not_complete(big, tmp_path):
+    whole = load(write_run(tmp_path / "run"))
+    for run in (big, whole, load_cells(tmp_path / "few", [cell("a", status="failed", nfe=None, steps=None)])):
+        for table in tables(run):
+            data = typed(table, run)
+            types = {str(data[c].dtype) for c in ("budget", "nfe", "steps", "n", "first", "last") if c in data}
+            assert types <= {"Int64"}
+            for column in data.select_dtypes(["object", "string"]):
+                assert data[column].dtype == "string"
+            assert ("caveat" in data) == (not run.complete)
+            assert run is not big or set(data["caveat"]) == {"incomplete: 665 of 666 cells"}
+
+
+def test_a_distance_reaches_the_floor_by_its_own_standard_error(tmp_path):
+    """Two standard errors are 1.8 of its own, or 0.4 by those of eight sets of exact samples."""
+    common = {"fd_floor": 100.0, "fd_floor_sd": 0.2, "n": 64}
+    cells = [cell("a", fd=101.5, fd_se=0.9, **common), cell("b", fd=101.5, **common)]
+    text = compute_table(load_cells(tmp_path, cells), "p").markdown()
+    assert [row(text, name)[-1] for name in "ab"] == ["10", "-"]
 
 
 def test_compute(big):
@@ -229,7 +280,7 @@ def test_summary_keeps_to_the_width(big, width):
     text = summary(big, width)
     assert max(len(line) for line in text.split("\n")) <= max(width, 78)  # a title is one line
     assert " ".join(text.split()).count(big.warnings[0]) == 1
-    assert ("for want of width" in text) == (width < 100)
+    assert ("for want of width" in text) == (width < 150)
 
 
 def test_problems_of_records_only(tmp_path):
@@ -262,10 +313,13 @@ def test_a_trained_field_has_its_distances_and_their_goal(tmp_path):
     made = {table.name: table.markdown() for table in tables(run)}
     assert set(made) == {"p-rmse", "p-fd_reference", "p-fd_data", "p-compute", "p-best"}
     assert row(made["p-compute"], "a")[2:6] == ["4.00(10)", "10", "0.200", "2.00"]
-    assert row(made["p-rmse"], "a")[2] == "**0.100**"
+    assert row(made["p-rmse"], "a")[2] == "**0.1000(10)**"
     assert row(made["p-fd_reference"], "b")[2] == "**3.00(10)**"
     assert row(made["p-fd_data"], "b")[2] == "**12.90(10)**"  # half a unit below the goal, the others are further above
-    assert "n = 64 samples" in made["p-fd_data"]
+    assert "FD\\_data: n = 64; values at other n are not comparable; in brackets" in made["p-fd_data"]
+    assert "Paired RMSE: n = 24; in brackets: the standard error (over starts" in made["p-rmse"]
+    for key in ("Paired RMSE: n = 24", "FD\\_reference: n = 64", "FD\\_data: n = 64"):
+        assert key in made["p-best"]
     assert "Paired RMSE of these references: 3.00e-4." in made["p-fd_reference"]
     assert "Goal, the score of the reference trajectories' ends: 13.4." in made["p-fd_data"]
     assert "no solver is nearer to the goal" in made["p-fd_data"]
@@ -299,5 +353,6 @@ def test_likelihoods_are_of_those_that_have_them(tmp_path):
     assert table.precise is not None
     assert table.precise()["10"].iloc[0] == "0.100(2)"
     assert "Solvers without such a number are left out." in table.notes
-    assert "n = 16 exact samples." in table.notes
+    (note,) = (note for note in table.notes if "n = 16" in note)
+    assert note.endswith("in brackets: the standard error (over samples), in units of the last digit.")
     assert not any("computed, not sampled" in note for note in table.notes)

@@ -23,6 +23,7 @@ from solverbench.report.excerpt import excerpt
 from solverbench.report.html.charts import chart_data
 from solverbench.report.html.pictures import pictures_of
 from solverbench.report.html.subjects import subjects_of
+from solverbench.report.layout import marked
 from solverbench.report.records import load
 from solverbench.report.tables import best_table, tables
 
@@ -84,7 +85,7 @@ def facts(manifest: dict[str, Any]) -> list[tuple[str, str]]:
 
 def rows(table: Table) -> list[tuple[str, list[tuple[str, bool]]]]:
     """Of each row its label, and its texts with whether they are bold."""
-    marks = table.bold.reindex(index=table.body.index, columns=table.body.columns, fill_value=False).to_numpy()
+    marks = marked(table.bold, table.body)
     return [
         (str(label), [(str(text), bool(bold)) for text, bold in zip(texts, bolds, strict=True)])
         for label, texts, bolds in zip(table.body.index, table.body.to_numpy(), marks, strict=True)
