@@ -107,6 +107,7 @@ def _solvers(
     from solverbench.contract.twins import same_program
     from solverbench.methods import SOLVERS
     from solverbench.report.duel import duels, summary, tables
+    from solverbench.report.formats import csv, markdown
     from solverbench.run.runner import run
     from solverbench.run.store import RunFolder
 
@@ -124,21 +125,14 @@ def _solvers(
         click.echo(_json(rows))
     else:
         width = shutil.get_terminal_size((120, 24)).columns
-        found = tables(loaded, labels)
-        click.echo("\n\n".join([*(table.text(width) for table in found), "\n".join(summary(loaded, labels))]))
-        _write(folder.path, found)
+        found = tables(loaded, rows)
+        click.echo("\n\n".join([*(table.text(width) for table in found), "\n".join(summary(rows))]))
+        for form in (markdown, csv):
+            form(loaded, found, "compare")
     if not outcome.interrupted:
         report.render(folder.path)
     watch.say(f"{outcome.finished - outcome.reused} cells run, {outcome.reused} reused: {folder.path}")
     return outcome.exit_code
-
-
-def _write(folder: Path, found: list[Any]) -> None:
-    (folder / "compare").mkdir(exist_ok=True)
-    for table in found:
-        stem = re.sub(r"[^\w.+-]", "_", table.name)
-        (folder / "compare" / f"{stem}.md").write_text(table.markdown(), "utf-8")
-        (folder / "compare" / f"{stem}.csv").write_text(table.csv(), "utf-8")
 
 
 def _runs(before: Path, after: Path, as_json: bool) -> int:

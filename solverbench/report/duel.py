@@ -15,6 +15,7 @@ import pandas as pd
 
 from solverbench.report.comparison import SAME, unpaired, with_samples
 from solverbench.report.layout import Table, short
+from solverbench.report.notes import counted
 from solverbench.report.statistics import LEVEL, holm, normal_p, normal_ratio, paired_ratio, zero_mean_p
 
 if TYPE_CHECKING:
@@ -105,9 +106,8 @@ def _independent(a: float, a_se: float, b: float, b_se: float) -> tuple[float, f
     return a / b, *normal_ratio(a, a_se, b, b_se), p
 
 
-def tables(run: Run, mine: Collection[str]) -> list[Table]:
-    """For each problem and quantity the ratios by opponent and budget, with a sign for the verdict."""
-    rows = duels(run, mine)
+def tables(run: Run, rows: pd.DataFrame) -> list[Table]:
+    """For each problem and quantity of `duels` the ratios by opponent and budget, with a sign for the verdict."""
     made = []
     for (problem, key, solver), found in rows.groupby(["problem", "quantity", "solver"], sort=False):
         quantity = next(q for q in judged(run, str(problem)) if q.key == key)
@@ -122,6 +122,7 @@ def tables(run: Run, mine: Collection[str]) -> list[Table]:
             "interval; a single number is computed, not sampled. Signs are corrected for the number of comparisons in "
             "the table (Holm), so an interval may leave out one beside a tie.",
             quantity.meaning,
+            *counted(run.of(str(problem)), quantity),
             *unpaired(run.of(str(problem)), quantity),
         ]
         if quantity.floor:
@@ -145,10 +146,9 @@ def _count(verdicts: pd.Series) -> str:
     return ", ".join(f"{word} {int((verdicts == word).sum())}" for word in SIGN) + f" of {len(verdicts)}."
 
 
-def summary(run: Run, mine: Collection[str]) -> list[str]:
-    """A line for each solver, problem and quantity: where it is better than all, and against whom it loses."""
+def summary(rows: pd.DataFrame) -> list[str]:
+    """A line for each solver, problem and quantity of `duels`: the counts, and where it is better or worse than all."""
     lines = []
-    rows = duels(run, mine)
     for (problem, key, solver), found in rows.groupby(["problem", "quantity", "solver"], sort=False):
         words = [f"{solver} on {problem} by {key}: {_count(found['verdict'])}"]
         for verdict, told in (("wins", "Better"), ("loses", "Worse")):

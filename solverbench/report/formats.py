@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from solverbench.errors import UsageError
@@ -19,14 +20,14 @@ WHOLE = ("budget", "nfe", "steps", "n", "first", "last")
 """Columns that are whole numbers, where they are known."""
 
 
-def markdown(run: Run, tables: list[Table]) -> list[Path]:
-    """tables/<name>.md, as GitHub renders it."""
-    return _each(run, tables, "md", lambda table: table.markdown())
+def markdown(run: Run, tables: list[Table], folder: str = "tables") -> list[Path]:
+    """<folder>/<name>.md, as GitHub renders it."""
+    return _each(run, tables, "md", lambda table: table.markdown(), folder)
 
 
-def csv(run: Run, tables: list[Table]) -> list[Path]:
-    """tables/<name>.csv: tidy, one cell a row, numbers that read back the same."""
-    return _each(run, tables, "csv", lambda table: typed(table, run).to_csv(index=False, lineterminator="\n"))
+def csv(run: Run, tables: list[Table], folder: str = "tables") -> list[Path]:
+    """<folder>/<name>.csv: tidy, one cell a row, numbers that read back the same."""
+    return _each(run, tables, "csv", lambda table: typed(table, run).to_csv(index=False, lineterminator="\n"), folder)
 
 
 def latex(run: Run, tables: list[Table]) -> list[Path]:
@@ -57,7 +58,7 @@ def parquet(run: Run, tables: list[Table]) -> list[Path]:
         raise UsageError("format 'parquet' needs pyarrow: pip install 'solverbench[parquet]'") from None
     paths = []
     for table in tables:
-        path = _folder(run) / f"{table.name}.parquet"
+        path = _path(run, table, "parquet")
         typed(table, run).to_parquet(path, engine="pyarrow", index=False)
         paths.append(path)
     return paths
@@ -79,16 +80,16 @@ FORMATS: dict[str, Callable[[Run, list[Table]], list[Path]]] = {
 }
 
 
-def _each(run: Run, tables: list[Table], suffix: str, render: Callable[[Table], str]) -> list[Path]:
-    paths = []
-    for table in tables:
-        path = _folder(run) / f"{table.name}.{suffix}"
+def _each(
+    run: Run, tables: list[Table], suffix: str, render: Callable[[Table], str], folder: str = "tables"
+) -> list[Path]:
+    paths = [_path(run, table, suffix, folder) for table in tables]
+    for path, table in zip(paths, tables, strict=True):
         path.write_text(render(table), encoding="utf-8")
-        paths.append(path)
     return paths
 
 
-def _folder(run: Run) -> Path:
-    folder = run.folder / "tables"
-    folder.mkdir(exist_ok=True)
-    return folder
+def _path(run: Run, table: Table, suffix: str, folder: str = "tables") -> Path:
+    """The file of a table, whatever is in its name."""
+    (run.folder / folder).mkdir(exist_ok=True)
+    return run.folder / folder / (re.sub(r"[^\w.+=-]", "_", table.name) + f".{suffix}")

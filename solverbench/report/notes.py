@@ -21,20 +21,27 @@ ORDER = "Order: as claimed."
 WORDS = {"diverged": "div", "failed": "fail", "skipped": "-"}
 
 
+def counted(records: pd.DataFrame, quantity: Quantity) -> list[str]:
+    """The number of samples; nothing of what is computed."""
+    if not quantity.error:
+        return []
+    n = [f"{one:g}" for one in sorted(tidy(records, quantity)["n"].dropna().unique())]
+    name = quantity.name[0].upper() + quantity.name[1:]
+    return [f"{name}: n {'= ' + ' or '.join(n) if n else 'is not known'}."]
+
+
 def sampled(records: pd.DataFrame, quantity: Quantity) -> list[str]:
     """The number of samples, the standard errors and how these were found; nothing of what is computed."""
     data = tidy(records, quantity)
-    if not quantity.error or not data["ok"].any():
+    told = [text.removesuffix(".") for text in counted(records, quantity)]
+    if not told or not data["ok"].any():
         return []
-    n = sorted(data["n"].dropna().unique())
-    methods = data["method"].dropna().unique()
-    told = [f"n = {' or '.join(f'{one:g}' for one in n)}" if n else "n is not known"]
     told += ["values at other n are not comparable"] * quantity.key.startswith("fd")
-    if len(methods):
+    if len(methods := data["method"].dropna().unique()):
         told.append(f"in brackets: the standard error ({' or '.join(methods)}), in units of the last digit")
     if (data["se"].between(0, LEAST * data["value"], inclusive="neither")).any():
         told.append("below a thousandth of the value it is left out")
-    return [f"{quantity.name[0].upper()}{quantity.name[1:]}: {'; '.join(told)}."]
+    return [f"{'; '.join(told)}."]
 
 
 def context(records: pd.DataFrame, quantity: Quantity) -> list[str]:

@@ -220,7 +220,7 @@ def test_distances_of_sets_are_compared_start_by_start(tmp_path, n):
     assert row["low"] < worse / 20.0 < row["high"]
     assert row["low"] < row["ratio"] < row["high"]
     assert row["high"] - row["low"] < 0.3 * (careful["high"] - careful["low"])
-    told = ["\n".join(error_table(run, "p", FD).notes) + "\n".join(duel_tables(run, ["s1"])[0].notes)
+    told = ["\n".join(error_table(run, "p", FD).notes) + "\n".join(duel_tables(run, duels(run, ["s1"]))[0].notes)
             for run in (bare, kept)]  # fmt: skip
     assert [text.count("did not keep numbers by start") for text in told] == [2, 0]
     assert ["start by start" in text for text in told] == [False, True]
