@@ -165,6 +165,14 @@ def test_parquet_is_the_csv_with_types(small_run):
             assert read[column].dropna().tolist() == text[column].dropna().tolist(), column
 
 
+def test_every_form_says_that_the_run_is_not_complete(tmp_path):
+    folder = write_run(tmp_path / "part", [c for c in records() if c["solver"] == "heun"], planned=180)
+    paths = render(folder, figures=(), tables=["md", "csv", "latex", "html"], sheets=False)
+    assert {path.suffix for path in paths} == {".md", ".csv", ".tex", ".html"}
+    for path in paths:
+        assert path.name == "all.tex" or "incomplete: 18 of 180 cells" in path.read_text("utf-8"), path.name
+
+
 @pytest.mark.skipif(importlib.util.find_spec("pyarrow") is not None, reason="pyarrow is there")
 def test_parquet_says_what_it_needs(small_run):
     with pytest.raises(UsageError, match=r"needs pyarrow: pip install 'solverbench\[parquet\]'"):

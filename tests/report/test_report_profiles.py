@@ -1,6 +1,8 @@
-"""Comparisons over problems, by hand."""
+"""Comparisons over problems: by hand, and against their definitions written out, on runs with ties and failures."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pandas as pd
@@ -73,3 +75,88 @@ def test_errors_are_of_distinct_programs(big):
     assert set(errors(big)["quantity"]) == {"w2", "rmse"}
     with pytest.raises(KeyError):
         errors(big)["squared_errors"]
+
+
+@pytest.fixture(params=range(6))
+def drawn(request):
+    """{problem: {budget: {solver: (nfe, error)}}} of small whole errors, so that many tie; an eighth are failures."""
+    rng = np.random.default_rng(request.param)
+
+    def error():
+        return math.nan if rng.random() < 1 / 8 else float(rng.integers(1, 6))
+
+    return {p: {b: {s: (b - int(rng.integers(2)), error()) for s in "abcdefg"} for b in (5, 10, 20)} for p in "pqr"}
+
+
+def tidied(drawn):
+    return pd.concat([cells({p: at[b] for p, at in drawn.items()}, b) for b in (5, 10, 20)], ignore_index=True)
+
+
+def test_profiles_are_those_of_dolan_and_more(drawn):
+    """rho_s(tau) is the share of instances whose error is at most tau times the least of any solver (2002, eq. 2.1).
+
+    A cell that is not there counts as one that failed.
+    """
+    factors, data = np.array([1.0, 1.25, 2.0, 5.0]), tidied(drawn)
+    found = profile(ratios(data), factors)
+    pd.testing.assert_frame_equal(profile(ratios(data[data["ok"]]), factors), found)
+    instances = [at[b] for at in drawn.values() for b in at]
+    for solver in "abcdefg":
+        for tau in factors:
+            within = [table[solver][1] <= tau * np.nanmin([e for _, e in table.values()]) for table in instances]
+            assert found.loc[solver, tau] == pytest.approx(sum(within) / len(within))
+    assert (found[1.0] > 0).sum() > 1
+
+
+def beats(one, other):
+    return all(x <= y for x, y in zip(one, other, strict=True)) and one != other
+
+
+def test_the_pareto_front_is_what_nothing_beats(drawn):
+    costs = {}
+    for budget in (5, 10, 20):
+        for solver in "abcdefg":
+            errors_there = [drawn[p][budget][solver][1] for p in "pqr"]
+            spent = [drawn[p][budget][solver][0] for p in "pqr"]
+            if not np.isnan(errors_there).any():  # what it spends at most, and its errors
+                costs[solver, budget] = (max(spent), *errors_there)
+    expected = {key for key, own in costs.items() if not any(beats(other, own) for other in costs.values())}
+    front = pareto(tidied(drawn))
+    assert set(zip(front["label"], front["budget"], strict=True)) == expected
+    assert 1 < len(expected) < len(costs)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 4])
+def test_undominated_is_its_definition(columns):
+    rng = np.random.default_rng(columns)
+    for _ in range(30):
+        costs = rng.integers(0, 5, (40, columns)).astype(float)
+        costs[rng.random(costs.shape) < 0.03] = np.inf
+        finite = [tuple(row) for row in costs if np.isfinite(row).all()]
+        expected = [np.isfinite(row).all() and not any(beats(other, tuple(row)) for other in finite) for row in costs]
+        assert undominated(costs).tolist() == expected
+
+
+def test_places_are_means_over_budgets(drawn):
+    """A failure is one behind all that have a number, first and last; the order is by the mean share of the field."""
+    found = places(tidied(drawn))
+    shares = {}
+    for solver in "abcdefg":
+        of_problem = []
+        for p, at in drawn.items():
+            ends = []
+            for table in at.values():
+                others = [e for _, e in table.values() if not math.isnan(e)]
+                own = table[solver][1]
+                failed = math.isnan(own)
+                first = len(others) + 1 if failed else 1 + sum(e < own for e in others)
+                last = len(others) + 1 if failed else sum(e <= own for e in others)
+                ends.append((first, last, len(others)))
+            first, last, field = np.mean(ends, axis=0)
+            if not all(math.isnan(table[solver][1]) for table in at.values()):
+                assert found.loc[solver, (p, "first")] == pytest.approx(first)
+                assert found.loc[solver, (p, "last")] == pytest.approx(last)
+                of_problem.append((first + last) / 2 / field)
+        shares[solver] = np.mean(of_problem)
+    ordered = [shares[solver] for solver in found.index]
+    assert ordered == pytest.approx(sorted(shares.values()))

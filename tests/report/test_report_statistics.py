@@ -34,6 +34,16 @@ def test_holm_by_hand():
     assert holm(np.array([])).size == 0
 
 
+def test_holm_is_the_closed_test_of_bonferroni_s():
+    """A hypothesis is rejected at a level if each set of hypotheses that has it is, by its least p times its size."""
+    rng = np.random.default_rng(5)
+    for _ in range(40):
+        p = rng.integers(1, 12, 6) / 60  # ties among them
+        sets = [s for size in range(1, 7) for s in itertools.combinations(range(6), size)]
+        closed = [min(1.0, max(len(s) * min(p[list(s)]) for s in sets if i in s)) for i in range(6)]
+        assert holm(p) == pytest.approx(closed)
+
+
 def test_normal_p_is_the_tail_of_the_normal_law():
     p = normal_p(np.array([0.0, 1.96]), np.array([0.6, 0.8]))
     assert p[0, 1] == pytest.approx(0.05, abs=1e-4)
@@ -120,6 +130,38 @@ def test_ranks_count_what_is_beyond_doubt():
     first, last = ranks(values, different)
     assert first.tolist() == [1, 1, 2]
     assert last.tolist() == [2, 3, 3]
+
+
+def test_places_are_what_is_left_by_those_beyond_doubt():
+    rng = np.random.default_rng(6)
+    for _ in range(40):
+        values = rng.integers(0, 6, 8).astype(float)
+        different = np.triu(rng.random((8, 8)) < 0.5, 1)
+        different = (different | different.T) & (values[:, None] != values)
+        first, last = ranks(values, different)
+        for i, own in enumerate(values):
+            better = [j for j in range(8) if different[i, j] and values[j] < own]
+            worse = [j for j in range(8) if different[i, j] and values[j] > own]
+            assert (first[i], last[i]) == (1 + len(better), 8 - len(worse))
+
+
+def test_planted_ties_share_their_places_in_tables(tmp_path):
+    """Of two groups that tie inside and one alone, start by start: places, bold, and the mark of a tie."""
+    e = squared_errors(np.random.default_rng(3), 64, [1.0, 1.0, 1.0, 1.3, 1.3, 2.0])
+    cells = [
+        {"cell": f"s{i}", "problem": "p", "kind": "paired", "solver": f"s{i}", "budget": 10, "nfe": 10, "steps": 10,
+         "status": "ok", "rmse": math.sqrt(own.mean()), "rmse_se": 0.1, "n_paired": 64} for i, own in enumerate(e.T)
+    ]  # fmt: skip
+    folder = write_run(tmp_path / "run", cells)
+    (folder / "arrays").mkdir()
+    for i, own in enumerate(e.T):
+        np.savez(folder / "arrays" / f"s{i}.npz", squared_errors=own)
+    table = error_table(load(folder), "p", RMSE)
+    assert table.data["first"].tolist() == [1, 1, 1, 4, 4, 6]
+    assert table.data["last"].tolist() == [3, 3, 3, 5, 5, 6]
+    assert table.bold["10"].tolist() == [True] * 3 + [False] * 3
+    assert table.tied["10"].sum() == 2
+    assert not table.tied["10"].iloc[int(np.argmin(e.mean(0)))]
 
 
 def test_errors_by_start_are_read_from_the_run(tmp_path):

@@ -103,6 +103,12 @@ def test_errors_that_the_reference_does_not_resolve_are_not_told(tmp_path):
     assert _caption(run.records.iloc[1].to_dict())[-1] == "rmse <0.100"
 
 
+def test_a_standard_error_that_is_left_out_is_said_to_be(tmp_path):
+    for name, se, said in (("small", 9e-4, True), ("enough", 2e-3, False), ("none", 0.0, False)):
+        run = load_cells(tmp_path / name, [cell("a", rmse=1.0, rmse_se=se, n_paired=8)])
+        assert ("below a thousandth of the value it is left out" in error_table(run, "p", RMSE).markdown()) == said
+
+
 def test_distances_of_sets_are_shown_with_their_standard_errors(tmp_path):
     errors = {"a": {"fd_se": 2.0}, "b": {"fd_se": 3.0}, "c": {"fd_se": None}, "d": {"fd_se": None, "fd_floor_sd": None}}
     values = zip(errors.items(), (101.0, 104.5, 106.0, 130.0), strict=True)
