@@ -1,4 +1,4 @@
-"""The forms a run's tables are written in, by name. A new form is a function of run, tables and folder, and a line."""
+"""The forms a run's tables are written in, by name. A new form is a function of both, and a line."""
 
 from __future__ import annotations
 

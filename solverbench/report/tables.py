@@ -19,6 +19,7 @@ from solverbench.report.quantities import DISTANCE, PARTS, Quantity
 
 if TYPE_CHECKING:
     from solverbench.report.records import Run
+
 NOTHING = 1e-4
 """Of the median of a column, what sets no unit: it is rounding, or exact."""
 
