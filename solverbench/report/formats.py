@@ -1,11 +1,11 @@
-"""The forms a run's tables are written in, by name. A new form is a function of both, and a line."""
+"""The forms a run's tables are written in, by name. A new form is a function of the two and a line."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from solverbench.errors import UsageError
+from solverbench.report.layout import stem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,4 +92,4 @@ def _each(
 def _path(run: Run, table: Table, suffix: str, folder: str = "tables") -> Path:
     """The file of a table, whatever is in its name."""
     (run.folder / folder).mkdir(exist_ok=True)
-    return run.folder / folder / (re.sub(r"[^\w.+=-]", "_", table.name) + f".{suffix}")
+    return run.folder / folder / f"{stem(table.name)}.{suffix}"

@@ -133,6 +133,11 @@ def escape(text: str) -> str:
     return re.sub(r"[\\|*_`<~$]|&(?=#?\w+;)|(?<=\])[(\[]", r"\\\g<0>", " ".join(str(text).split()))
 
 
+def stem(name: str) -> str:
+    """A file's name without its ending for anything that has a name."""
+    return re.sub(r"[^A-Za-z0-9+._=-]+", "-", name).strip("-")
+
+
 def listed(names: list[str], most: int = 4) -> str:
     """'a, b, c' or 'a, b, c, d and 7 more'."""
     names = list(dict.fromkeys(names))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from solverbench.measures.paired import RESOLVES
-from solverbench.report.layout import told
+from solverbench.report.layout import stem, told
 from solverbench.report.records import array
 
 if TYPE_CHECKING:
@@ -100,8 +99,7 @@ def kept_images(folder: Path, name: str) -> NDArray[np.uint8] | None:
 
 def _free(folder: Path, name: str, taken: list[Path]) -> Path:
     """A file name for this solver that no other one has got."""
-    stem = re.sub(r"[^A-Za-z0-9+._=-]+", "-", name).strip("-")
-    path, n = folder / f"{stem}.png", 2
+    path, n = folder / f"{stem(name)}.png", 2
     while path in taken:
-        path, n = folder / f"{stem}-{n}.png", n + 1
+        path, n = folder / f"{stem(name)}-{n}.png", n + 1
     return path

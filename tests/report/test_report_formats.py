@@ -165,6 +165,13 @@ def test_parquet_is_the_csv_with_types(small_run):
             assert read[column].dropna().tolist() == text[column].dropna().tolist(), column
 
 
+def test_a_table_s_file_is_in_its_folder_whatever_the_problem_is_called(tmp_path):
+    folder = write_run(tmp_path / "run", [{**records()[0], "problem": "../a b|c"}])
+    paths = render(folder, figures=(), tables=["md"], sheets=False)
+    assert {path.parent for path in paths} == {folder / "tables"}
+    assert "..-a-b-c-w2.md" in {path.name for path in paths}
+
+
 def test_every_form_says_that_the_run_is_not_complete(tmp_path):
     folder = write_run(tmp_path / "part", [c for c in records() if c["solver"] == "heun"], planned=180)
     paths = render(folder, figures=(), tables=["md", "csv", "latex", "html"], sheets=False)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from solverbench.report.comparison import tidy, usual_budget
+from solverbench.report.layout import stem
 from solverbench.report.sheets import sheets
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _places(run: Run) -> dict[str, int]:
         data = tidy(records, run.primary(problem))
         ranked = data[data["budget"] == usual_budget(records)].sort_values("rank", kind="stable")
         for place, label in enumerate(ranked["label"]):
-            places[re.sub(r"[^A-Za-z0-9+._=-]+", "-", f"{problem}-{label}").strip("-")] = place
+            places[stem(f"{problem}-{label}")] = place
     return places
 
 
