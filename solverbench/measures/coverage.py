@@ -60,7 +60,7 @@ def share(values: Any) -> Estimate:
     """A mean with its standard error."""
     v = np.asarray(values, np.float64)
     se = float(v.std(ddof=1)) / np.sqrt(len(v)) if len(v) > 1 else float("nan")
-    return Estimate(float(v.mean()), len(v), float(se), "mean of samples")
+    return Estimate(float(v.mean()), len(v), float(se), "mean of samples", len(v) - 1)
 
 
 def _reach(z: Array, k: int) -> Array:

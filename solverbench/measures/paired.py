@@ -42,14 +42,17 @@ def errors(x: Any, reference: Any, reference_error: float = 0.0, peak: float = P
         )
     relative = mean / float(size.mean()) if size.any() else math.inf
     psnr = 10 * math.log10(peak**2 / mean) if mean else math.inf
-    method = "paired, over starts"
+
+    def over_starts(value: float, se: float) -> Estimate:
+        return Estimate(value, n, se, "paired, over starts", n - 1)
+
     return {
-        "rmse": Estimate(rmse, n, _se(square) / (2 * rmse) if rmse else 0.0, method),
+        "rmse": over_starts(rmse, _se(square) / (2 * rmse) if rmse else 0.0),
         "max": Estimate(math.sqrt(float(square.max())), n, math.nan, "worst start"),
-        "relative": Estimate(
-            math.sqrt(relative), n, _relative_se(square, size, relative) if 0 < relative < math.inf else 0.0, method
+        "relative": over_starts(
+            math.sqrt(relative), _relative_se(square, size, relative) if 0 < relative < math.inf else 0.0
         ),
-        "psnr": Estimate(psnr, n, 10 / math.log(10) * _se(square) / mean if mean else 0.0, method),
+        "psnr": over_starts(psnr, 10 / math.log(10) * _se(square) / mean if mean else 0.0),
     }
 
 

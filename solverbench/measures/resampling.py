@@ -24,7 +24,7 @@ def halves(statistic: Statistic, n: int, splits: int = 16, seed: int = 0) -> Est
     """The statistic of n samples with its bias of order 1/n taken out, and its standard error, by halves.
 
     statistic(index) is of the samples numbered `index`. At a quadratic statistic's null the standard error is up to
-    sqrt 3 too large, never too small. Raises UsageError for fewer than four samples.
+    sqrt 3 too large on average, but small where the value is. Raises UsageError for fewer than four samples.
     """
     if n < 4:
         raise UsageError(f"a standard error by halves needs four samples or more, got {n}")

@@ -3,6 +3,9 @@
 Along a direction W2 compares quantiles. A mixture's projections are one-dimensional mixtures, so its quantiles are
 exact and only the samples are noisy. Of Rabin et al. (2011, SSVM, section 2). Directions depend on the seed alone: all
 samples are seen along the same ones, and what the choice of directions adds is not in the standard error.
+
+Samples too many by sqrt n in one of two modes go all the way to the other, which adds to the square in the order
+1/sqrt n rather than 1/n: of that bias halves leave 2 - sqrt 2.
 """
 
 from __future__ import annotations

@@ -9,13 +9,15 @@ about sigma_s, D = sum_k D^(k) (sigma - sigma_s)^k/k!, the integral is (1 - r) D
 
     w_k = int_{sigma_t}^{sigma_s} (phi_t/phi(sigma) - 1) (sigma - sigma_s)^{k-1}/(k-1)! dsigma.
 
-The authors sum w_k over 100 or 200 points; here it is a Gauss-Legendre rule in log sigma, exact to rounding.
+The authors sum w_k over 100 or 200 points; here it is a Gauss-Legendre rule in log sigma, between the levels where a
+strength in pieces changes: exact to rounding.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 from solverbench.errors import UsageError, nearest
 from solverbench.eta import Eta
@@ -37,17 +39,18 @@ SCALES: dict[str, Callable[[Number], Number]] = {
 """phi by the names of the authors' code, where sde-5 is the default."""
 
 
-def scale_of(name: str) -> Callable[[Number], Number]:
-    """phi by its name or, from a strength in the spelling of `Eta`, sigma~ exp int eta^2 dlog sigma~.
+def scale_of(name: str) -> tuple[Callable[[Number], Number], list[float]]:
+    """phi by its name or, from a strength in the spelling of `Eta`, sigma~ exp int eta^2 dlog sigma~; and its edges.
 
     Raises UsageError for what is neither.
     """
     if name in SCALES:
-        return SCALES[name]
+        return SCALES[name], []
     if not name[:1].isdigit():
         raise UsageError(f"er-sde: unknown scale {name!r}{nearest(name, SCALES)}; or a strength eta: 0.5, 1@0.05:50")
     pieces = Eta.of(name).pieces
-    return lambda u: u * math.prod(min(max(u, p.low), p.high) ** (p.value * p.value) for p in pieces)
+    edges = sorted({level for p in pieces for level in (p.low, p.high)})
+    return lambda u: u * math.prod(min(max(u, p.low), p.high) ** (p.value * p.value) for p in pieces), edges
 
 
 EVEN = 1e-13
@@ -60,7 +63,7 @@ def er_sde(x: State, path: Path, grid: Grid, derivatives: int, scale: str, inter
 
     Raises UsageError for an unknown scale, or one whose phi/sigma~ decreases in a step.
     """
-    phi = scale_of(scale)
+    phi, edges = scale_of(scale)
     past: list[tuple[Number, State]] = []
     d_old: State | None = None
     for s, t in grid.steps:
@@ -75,7 +78,7 @@ def er_sde(x: State, path: Path, grid: Grid, derivatives: int, scale: str, inter
             if d_old is not None and len(past) > 2:
                 dd = 2 * (d - d_old) / (sigma_s - past[2][0])
                 terms = [d + (sigma_s - sigma_1) / 2 * dd if interpolate else d, dd]
-            weights = _moments(phi, sigma_s, sigma_t, len(terms))
+            weights = _moments(phi, edges, sigma_s, sigma_t, len(terms))
             x_t = x_t + sum(w_k * D_k for w_k, D_k in zip(weights, terms, strict=True))
             d_old = d
         x = path.alpha(t) * x_t
@@ -87,16 +90,19 @@ def er_sde(x: State, path: Path, grid: Grid, derivatives: int, scale: str, inter
     return x
 
 
-def _moments(phi: Callable[[Number], Number], sigma_s: Number, sigma_t: Number, n: int) -> list[Number]:
+def _moments(
+    phi: Callable[[Number], Number], edges: list[float], sigma_s: Number, sigma_t: Number, n: int
+) -> list[Number]:
     """w_1 .. w_n of the formula above, n <= 2, where (k - 1)! is 1."""
     node, weight = gauss_legendre(32, sigma_t)
-    half = log(sigma_t / sigma_s) / 2  # < 0: the integral runs from sigma_t up to sigma_s
-    total = [half * 0] * n
-    for y, q in zip(node, weight, strict=True):
-        sigma = sigma_s * exp(half * (1 + y))
-        integrand = -half * q * sigma * (phi(sigma_t) / phi(sigma) - 1)
-        for k in range(n):
-            total[k] = total[k] + integrand * (sigma - sigma_s) ** k
+    total = [sigma_t * 0] * n
+    for low, high in pairwise([sigma_t, *(sigma_t * 0 + e for e in edges if sigma_t < e < sigma_s), sigma_s]):
+        half = log(high / low) / 2
+        for y, q in zip(node, weight, strict=True):
+            sigma = low * exp(half * (1 + y))
+            integrand = half * q * sigma * (phi(sigma_t) / phi(sigma) - 1)
+            for k in range(n):
+                total[k] = total[k] + integrand * (sigma - sigma_s) ** k
     return total
 
 

@@ -30,7 +30,7 @@ from solverbench.problems.reference import Reference, reference_solution
 from solverbench.problems.sampled import PICTURES, Sampled, distance_measures, paired_measures
 
 FLOOR_DRAWS = 8
-START_SEED, FLOOR_SEED, LIKELIHOOD_SEED = 1, 2, 3  # added to 1000 x the run's seed: none are the same draws
+START_SEED, FLOOR_SEED, LIKELIHOOD_SEED = 1, 2, 3  # added to 1000 x the run's seed: starts are drawn as nothing else is
 LIKELIHOODS = 16
 """Samples whose likelihoods are computed. All errors of a solver are much alike, so few are enough."""
 

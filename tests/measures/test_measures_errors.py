@@ -50,6 +50,13 @@ def test_the_distance_without_bias_is_covered(rng, n, d, draws):
     assert abs(np.mean([e.value for e in estimates]) - truth) < 0.5 * (raw - truth)
 
 
+@pytest.mark.parametrize("n", [5, 40])
+def test_without_bias_the_distance_to_a_point_is_a_mean(rng, n):
+    """|m|^2 + tr C exceeds E |x|^2 by tr C/n, all of which goes."""
+    x, point = 0.3 + rng.normal(size=(n, 6)), Normal(np.zeros(6), factor=np.zeros((6, 1)))
+    assert unbiased(ToLaw(x, point)).value == pytest.approx(np.mean(np.sum(x * x, 1)), rel=1e-9)
+
+
 @DRAWS
 def test_below_full_rank_it_is_the_mean_of_such_sets_that_is_covered(rng, draws):
     law = target(64)

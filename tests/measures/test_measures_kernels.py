@@ -90,6 +90,12 @@ def test_kernel_distances_are_unbiased_and_their_errors_hold(measure):
     assert found == pytest.approx(spread, rel=3 / math.sqrt(2 * 59))  # three standard errors of a spread of 60 draws
 
 
+def test_at_equal_laws_the_standard_error_is_a_quarter_too_large():
+    found = [kernels.mmd(line().sample(60, seed), line()) for seed in range(160)]
+    stated, spread = math.sqrt(np.mean([e.se**2 for e in found])), np.std([e.value for e in found])
+    assert stated / spread == pytest.approx(1.25, rel=0.2)
+
+
 def test_mmd_is_the_integral_for_known_laws():
     """Of N(1, 1/4) samples to N(0, 1), Gaussian kernel: three normal densities."""
     field = Mixture([1.0], [[0.0]], variances=[1.0], path="edm")
@@ -134,6 +140,18 @@ def test_sliced_distances_of_a_normal_law_moved_and_widened():
     assert np.mean([e.value for e in estimates]) == pytest.approx(truth, rel=0.05)
     assert covered(estimates, truth) >= 0.87
     assert law.quantiles(1)[0] == pytest.approx(0, abs=1e-9)
+
+
+def test_samples_of_a_law_of_distant_modes_are_seldom_said_to_be_of_another():
+    """What too many samples in one mode cost is of order 1/sqrt n: half of that bias stays, and intervals err below."""
+    field = Mixture([0.3, 0.7], [[-1.5], [1.5]], variances=[0.05, 0.05], path="edm")
+    law, n = SlicedLaw(field, 1), 64
+    sets = [field.sample(n, seed) for seed in range(200)]
+    found = [sliced_w2(x, law) for x in sets]
+    raw = [np.mean((np.sort(x @ law.directions[0]) - law.quantiles(n)[:, 0]) ** 2) for x in sets]
+    assert np.mean([e.value for e in found]) == pytest.approx(0.5 * np.mean(raw), rel=0.3)
+    assert 0.7 < covered(found, 0) < 0.9
+    assert np.mean([e.interval()[0] > 0 for e in found]) <= 0.05
 
 
 def test_quantiles_of_projections_are_where_the_distribution_functions_say():
@@ -190,7 +208,7 @@ def test_modes_have_their_weights_and_losing_one_is_seen():
     kept = [modes(field.sample(300, seed), field) for seed in range(200)]
     for k in range(2):
         assert 0.9 <= covered([m.shares[k] for m in kept], field.weights[k]) <= 0.99
-    assert 0.01 <= np.mean([m.p_value < 0.05 for m in kept]) <= 0.1
+    assert stats.kstest([m.p_value for m in kept], "uniform").pvalue > 0.01
     x = field.sample(3000, 1)
     lost = modes(x[field.responsibilities(x, 0.0)[:, 0] > 0.5], field)
     assert lost.p_value < 1e-6

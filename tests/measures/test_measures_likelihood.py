@@ -94,12 +94,17 @@ def test_the_error_has_the_order_of_the_solver(solver, order, kind):
     assert math.log2(error(n) / error(2 * n)) == pytest.approx(order, abs=0.25)
 
 
-def test_the_prior_instead_of_the_exact_law():
-    made, grid = field("gaussian"), sb.grid("uniform", "vp-linear", 50, t_min=0.1, zero=False)
+@pytest.mark.parametrize(("path", "T", "std"), [("vp-linear", 1.0, 1.0), ("edm", 20.0, 20.0)])
+def test_the_prior_instead_of_the_exact_law(path, T, std):
+    made, grid = field("gaussian", path), sb.grid("log-snr", path, 50, t_min=0.1, t_max=T, zero=False)
     x = made.sample(4, seed=0, t=0.1)
     prior, exact = (sb.log_likelihood(made, x, "rk4", grid, start=s) for s in ("prior", "exact"))
-    normal = -(prior.x**2).sum(1) / 2 - 1.5 * math.log(2 * math.pi)
-    np.testing.assert_allclose(prior.log_p - exact.log_p, normal - made.log_density(prior.x, 1.0), rtol=1e-8)
+    normal = -(prior.x**2).sum(1) / (2 * std**2) - 1.5 * math.log(2 * math.pi * std**2)
+    np.testing.assert_allclose(prior.log_p - exact.log_p, normal - made.log_density(prior.x, T), rtol=1e-8)
+    by_prior, by_exact = (mean_bits(made, SOLVERS["rk4"], grid, s)[0] for s in ("prior", "exact"))
+    mean, V = made.moments(T)  # of the exact law, which rk4 all but keeps: KL to the prior
+    kl = 0.5 * np.sum(V / std**2 - 1 - np.log(V / std**2) + (mean / std) ** 2)
+    assert by_prior - by_exact == pytest.approx(bits(-kl, 3), rel=1e-3)
 
 
 @pytest.mark.parametrize("solver", ["euler", "heun", "dpmpp-2m", "unipc-2", "rk4"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction as Q
 
 import mpmath as mp
@@ -270,13 +271,18 @@ def test_a_scale_that_would_ask_for_negative_noise_is_refused():
         sb.plan("er-sde-1[scale=sde-4]", "edm", [9000.0, 3000.0])
 
 
-@pytest.mark.parametrize("scale", ["ode", "sde", "sde-1", "sde-2", "sde-3", "sde-4", "sde-5"])
+PIECES = "1@0.5:0.9;0.5@2:"
+
+
+@pytest.mark.parametrize("scale", ["ode", "sde", "sde-1", "sde-2", "sde-3", "sde-4", "sde-5", PIECES])
 @pytest.mark.parametrize(
     ("solver", "degree"), [("er-sde-1", 0), ("er-sde-2", 1), ("er-sde-3", 1), ("er-sde-3-newton", 2)]
 )
 def test_data_predictions_polynomial_in_sigma(solver, degree, scale):
-    """x~ relaxes to D = P(sigma) under d log phi, whatever phi: by quadrature. er-sde-3 as published misses k = 2."""
-    phi_of = {name: (lambda u, f=f: f(mp.mpf(u))) for name, f in er_sde.SCALES.items()}[scale]
+    """x~ relaxes to D = P(sigma) under d log phi, whatever phi, in a step across edges too: by quadrature. er-sde-3 as
+    published misses k = 2."""
+    scales = er_sde.SCALES | {PIECES: lambda u: u * min(max(u, 0.5), 0.9) * max(u, 2) ** 0.25}
+    phi_of = {name: (lambda u, f=f: f(mp.mpf(u))) for name, f in scales.items()}[scale]
     s, t = UNEVEN[-2:]
     ratio = phi_of(t) / phi_of(s)
 
@@ -288,9 +294,10 @@ def test_data_predictions_polynomial_in_sigma(solver, degree, scale):
         z = {} if scale == "ode" else {"noise": lambda _: np.zeros((1, 1))}
         return float(engine.run(plan, lambda x, u: field(x, u, k), np.ones((1, 1)), *z.values())[0, 0])
 
+    edges = [t, 0.5, 0.9, s]
     for k in range(degree + 2):
         before, after = end(UNEVEN[:-1], k), end(UNEVEN, k)
-        integral = mp.quad(lambda u, k=k: phi_of(t) * mp.diff(phi_of, u) / phi_of(u) ** 2 * mp.mpf(u) ** k, [t, s])
+        integral = mp.quad(lambda u, k=k: phi_of(t) * mp.diff(phi_of, u) / phi_of(u) ** 2 * mp.mpf(u) ** k, edges)
         exact = float(ratio * before + integral)
         assert (after == pytest.approx(exact, rel=1e-11)) == (k <= degree)
 
@@ -335,6 +342,19 @@ def test_predictions_polynomial_in_lambda_with_noise(solver, predicts, degree, e
     if predicts == "noise":  # its state keeps all of x, so the same strength spreads further
         expected = g * path.sigma(t) ** 2 * np.expm1(2 * h)
     assert spread**2 == pytest.approx(expected, rel=1e-11)
+
+
+@pytest.mark.parametrize("path", ["edm", "vp-linear", "vp-cosine", "rectified", "trig"])
+@pytest.mark.parametrize(("start", "stop"), [(80.0, 0.002), (5.0, 0.01), (0.01, 0.002)])
+def test_a_frozen_score_is_integrated_exactly_on_every_path(path, start, stop):
+    """x_t - q x_s = alpha_t int alpha d(sigma~^2) score / 2 for the ODE, by adaptive quadrature, in long steps too."""
+    path = sb.path(path)
+    s, t = (path.inverse_sigma_tilde(level) for level in (start, stop))
+    plan = sb.plan("exp-score[eta=0]", path, [s, t], prediction="score")
+    found = engine.run(plan, lambda x, u: 0 * x + 1, np.zeros((1, 1)))[0, 0]
+    edges = np.linspace(math.log(stop), math.log(start), 5).tolist()
+    integral = mp.quad(lambda y: path.alpha(path.inverse_sigma_tilde(mp.exp(y))) * 2 * mp.exp(2 * y), edges)
+    assert found == pytest.approx(float(path.alpha(t) * integral / 2), rel=1e-11)
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])

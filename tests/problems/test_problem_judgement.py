@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import solverbench as sb
 from solverbench.errors import UsageError
@@ -122,7 +123,10 @@ def test_the_likelihood_on_samples_is_that_of_the_law(problem):
     field = Mixture([1.0], mean, variances=[variance], path="edm")
     made = problem("paired", field=field, paired=0, likelihood=True)
     for name, nfe in (("ddim", 8), ("heun", 30)):
-        found = judge(made, name, nfe).measures
+        judged = judge(made, name, nfe)
+        found, terms = judged.measures, judged.by_start["bits_by_start"]
+        assert found["bits_error"] == pytest.approx(terms.mean())
+        assert found["bits_error_se"] == pytest.approx(stats.sem(terms))
         grid = plan_within(SOLVERS[name], made.field.path, made.grid, nfe).grid
         by_solver, exact = mean_bits(Gaussian(mean[0].ravel(), variance, "edm"), SOLVERS[name], grid)
         assert found["bits_error"] == pytest.approx(abs(by_solver - exact), abs=4 * found["bits_error_se"])
