@@ -156,8 +156,7 @@ def slope_guide(axes: Axes, orders: Sequence[int] = (1, 2, 3)) -> None:
     """Directions of errors that fall like 1/NFE^k, as a fan in log-log axes, where no line crosses it."""
     import numpy as np
 
-    (left, right), (bottom, top) = np.log10(axes.get_xlim()), np.log10(axes.get_ylim())
-    wide, tall = right - left, top - bottom
+    (left, wide), (bottom, tall) = ((a, b - a) for a, b in np.log10([axes.get_xlim(), axes.get_ylim()]))
     depths = {width: min(FAN_DEPTH, width * wide / tall * max(orders)) for width in FAN}
     free = ((width, place) for width, depth in depths.items() if (place := _free(axes, width, depth)))
     if (found := next(free, None)) is None:
@@ -165,15 +164,17 @@ def slope_guide(axes: Axes, orders: Sequence[int] = (1, 2, 3)) -> None:
     width, place = found
     x, y = left + place[0] * wide, bottom + place[1] * tall
     letter = FAN_NUMBER * axes.figure.dpi / axes.bbox.height * tall
-    end = y + letter
+    ends: dict[int, tuple[float, float]] = {}
     for k in orders:
         run = min(width * wide, FAN_DEPTH * tall / k)
-        if end - (y - k * run) < letter:  # its number would stand on the one before
-            continue
-        end = y - k * run
-        axes.plot(10 ** np.array([x, x + run]), 10 ** np.array([y, end]), color=DARK, lw=0.6, zorder=1)
+        if not ends or min(at for _, at in ends.values()) - (y - k * run) >= letter:  # else a number on another
+            ends[k] = x + run, y - k * run
+    if len(ends) == 1:  # all budgets are next to each other
+        return
+    for k, (right, low) in ends.items():
+        axes.plot(10 ** np.array([x, right]), 10 ** np.array([y, low]), color=DARK, lw=0.6, zorder=1)
         axes.annotate(
-            str(k), (10 ** (x + run), 10**end), xytext=(2, -1), textcoords="offset points",
+            str(k), (10**right, 10**low), xytext=(2, -1), textcoords="offset points",
             fontsize=6, color=DARK, va="center", ha="left",
         )  # fmt: skip
     axes.annotate(

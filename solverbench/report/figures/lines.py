@@ -133,8 +133,11 @@ def lines(
         axes.plot(rows[x], rows["value"], zorder=3, **look.line())
     if good["stochastic"].any():
         axes.plot([], [], color=GREY, lw=0.8, ls="--", label=DASHED)
+    if len(good):
+        first, last = good[x].min(), good[x].max()
+        margin = max(1.1, (last / first) ** 0.06)
+        axes.set_xlim(first / margin, last * margin)
     axes.set_xscale("log")
-    axes.autoscale_view()
     limits(axes, data, tall)
     edges(axes, distinct, x, {name: look.colour for name, look in looks.items()})
 

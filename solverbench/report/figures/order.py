@@ -33,7 +33,7 @@ def draw(wish: Wish) -> Figure:
         measured = slope(errors, SIZES)
         claimed = "-" if solver.order is None else str(solver.order)
         number = f"{measured.order:.1f}" if measured.window else measured.remark or "exact"
-        lines.append((np.sqrt(np.mean(errors**2, axis=1)), f"{solver}: {number} ({claimed})", look))
+        lines.append((np.sqrt(np.mean(errors**2, axis=1)), f"{solver}: {number}\u00a0({claimed})", look))
     figure, (axes,) = panels(1, 1, 2.4, width=COLUMN, right=beside(name for _, name, _ in lines), above=0.38)
     for error, _, look in lines:
         axes.plot(SIZES, error, **look)

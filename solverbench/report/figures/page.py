@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from solverbench.errors import UsageError
@@ -100,7 +101,7 @@ def folded(name: str, most: int) -> list[str]:
         if lines[-1] and len(lines[-1] + part.rstrip()) > most:
             lines.append("")
         lines[-1] += part
-    return [line[i : i + most].strip() for line in lines for i in range(0, len(line), most)]
+    return [part for line in lines for part in textwrap.wrap(line, most)]
 
 
 def beside(names: Iterable[str]) -> float:

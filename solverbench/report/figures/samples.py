@@ -40,7 +40,7 @@ def draw(wish: Wish) -> Figure:
     if reference is None:
         raise NothingError("the run has kept no images")
     goal = _picture(reference[0])
-    names = leaders(records, quantity, ROWS)
+    names = leaders(records, quantity, ROWS) or [str(name) for name in records["label"].unique()[:ROWS]]
     every = sorted({int(b) for b in records["budget"]})
     shown = sorted({every[round(i)] for i in np.linspace(0, len(every) - 1, BUDGETS)})
     data = tidy(records, quantity)

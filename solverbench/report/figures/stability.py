@@ -36,7 +36,7 @@ BOX = (-3.7, 0.9, -3.4, 3.4)
 FINE = 181
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (8, 2)))
 """By which regions are told apart without colours."""
-NAME = 16
+NAME = 17
 """Letters of a line of the legend, at most."""
 
 
