@@ -141,7 +141,7 @@ def round_between(low: float, high: float, apart: float = 1.0) -> list[float]:
     if len(found) < 2:  # within less than a factor of two
         from matplotlib.ticker import MaxNLocator
 
-        found = [float(t) for t in MaxNLocator(3).tick_values(low, high) if low <= t <= high]
+        found = [float(t) for t in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= t <= high]
     return found
 
 
