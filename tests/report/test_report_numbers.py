@@ -112,8 +112,9 @@ def test_the_fan_has_the_slopes_that_it_names(run, kind):
     figure = draw(kind, Wish(run, solvers=("heun", "rk4")))
     orders = []
     for axes in figure.axes:
+        drawn = [line for line in axes.lines if len(line.get_xydata())]
         for text in (t for t in axes.texts if t.get_text().isdigit()):
-            (line,) = [line for line in axes.lines if len(at := line.get_xydata()) and np.allclose(at[-1], text.xy, atol=0)]
+            (line,) = [line for line in drawn if np.allclose(line.get_xydata()[-1], text.xy, atol=0)]
             (x0, x1), (y0, y1) = np.log(line.get_xydata()).T
             assert (y1 - y0) / (x1 - x0) == pytest.approx(-int(text.get_text()))
             orders.append(int(text.get_text()))
