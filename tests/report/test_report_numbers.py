@@ -13,8 +13,8 @@ from synthetic import records, write_run
 
 from solverbench.report import load
 from solverbench.report.figures import Wish, draw
-from solverbench.report.figures.page import folded
-from solverbench.report.style import GREY, hues, round_between
+from solverbench.report.figures.page import folded, panels
+from solverbench.report.style import GREY, hues, round_between, round_numbers, style
 
 SOME = ("euler", "heun", "rk4", "dpmpp-2m", "unipc-3", "ddpm")
 
@@ -239,6 +239,16 @@ def test_ticks_are_round_and_apart(low, high, apart, ticks):
     assert all(b / a >= apart for a, b in pairwise(found))
     if ticks:
         np.testing.assert_allclose(found, ticks)
+
+
+def test_numbers_at_ticks_stand_apart_in_a_narrow_panel():
+    with style():
+        figure, (axes,) = panels(1, 1, 0.6, width=2.0)
+        axes.set(xscale="log", yscale="log", xlim=(0.015, 0.085), ylim=(0.015, 0.085))
+        for axis in (axes.xaxis, axes.yaxis):
+            round_numbers(axis)
+        assert complaints(figure) == []
+    assert len(axes.get_xticks()) > 1 < len(axes.get_yticks())
 
 
 DEUTAN = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
