@@ -58,10 +58,10 @@ def _sheet(title: str, rows: pd.DataFrame, folder: Path, exact: NDArray[np.uint8
     for images, row in zip(kept, rows.to_dict("records"), strict=True):
         strips.append((_caption(row), images))
     count, height, width = min(len(first), COLUMNS), first.shape[2] * SCALE, first.shape[3] * SCALE
-    size = MARGIN + count * (width + GAP) + SIDE, HEADER + len(strips) * (height + GAP) + SIDE
-    sheet = Image.new("RGB", size, "white")
-    draw = ImageDraw.Draw(sheet)
     plain, bold = ImageFont.load_default(11), ImageFont.load_default(14)
+    wide = max(MARGIN + count * (width + GAP) + SIDE, 2 * SIDE + round(bold.getlength(title)))
+    sheet = Image.new("RGB", (wide, HEADER + len(strips) * (height + GAP) + SIDE), "white")
+    draw = ImageDraw.Draw(sheet)
     draw.text((SIDE, 5), title, fill="black", font=bold)
     for i, (caption, images) in enumerate(strips):
         top = HEADER + i * (height + GAP)

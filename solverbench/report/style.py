@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
@@ -19,12 +20,18 @@ ACCENT = "#0173b2"
 DARK = "#444444"
 MARKERS = "osD^vP*Xph<>"
 TICKS = 6
-"""Numbers on a logarithmic axis."""
+"""Numbers on a logarithmic axis, at most."""
+APART = 0.3, 0.13
+"""And the inches that two of them need, beside and above each other."""
+FAN, FAN_DEPTH, FAN_NUMBER = (0.27, 0.2), 0.25, 0.09
+"""Widths of a fan of orders and its depth, as fractions of the panel, and the inches that a number at it needs."""
 FAMILIES = (
     "runge-kutta", "unipc", "dpm-solver++", "deis", "exponential", "dpm-solver", "ddim", "sde", "edm", "flow-map",
     "pndm",
 )  # fmt: skip
 """The order in which families take colours, so that two runs agree; others follow in the order of the run."""
+MORE = ((0.6, 0.6, 0.2), (0.2, 0.13, 0.53), (0.58, 0.2, 0.95), (0.53, 0.13, 0.33), (0.33, 0.25, 0.08))
+"""Colours besides seaborn's, as far from them, from grey and from black as the colour-blind can see."""
 RULES: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -77,15 +84,8 @@ def hues(families: Iterable[str]) -> dict[str, tuple[float, float, float]]:
     import seaborn as sns
 
     order = list(dict.fromkeys([*FAMILIES, *families]))
-    bright = sns.color_palette("colorblind", 10)
-    own = [
-        (0.6, 0.6, 0.2),
-        (0.2, 0.13, 0.53),
-        (0.15, 0.15, 0.15),
-        (0.53, 0.13, 0.33),
-        (0.27, 0.67, 0.6),
-    ]  # its yellow is pale, its grey is for the others
-    palette = [*(bright[i] for i in (0, 1, 2, 4, 9, 3, 5)), *own]
+    bright = sns.color_palette("colorblind", 10)  # its yellow is pale, its grey is for the others
+    palette = [*(bright[i] for i in (0, 1, 2, 4, 9, 3, 5)), *MORE]
     return {family: palette[i % len(palette)] for i, family in enumerate(order)}
 
 
@@ -94,6 +94,13 @@ def shade(colour: tuple[float, float, float], step: int) -> tuple[float, float, 
     amount, towards = ((0.0, 0.0), (0.45, 0.0), (0.4, 1.0), (0.7, 0.0))[step % 4]
     red, green, blue = (c + (towards - c) * amount for c in colour)
     return red, green, blue
+
+
+def stroke(colour: Any, marker: str, dashed: bool = False) -> dict[str, Any]:
+    """Properties of a line with marks, and of its entry in a legend."""
+    size = 4.5 if marker == "*" else 3.0
+    look = {"color": colour, "marker": marker, "ms": size, "ls": "--" if dashed else "-"}
+    return {**look, "mew": 0.4, "mec": "white", "lw": 1.1}
 
 
 def nfe_axis(axes: Axes, values: Iterable[float]) -> None:
@@ -112,21 +119,29 @@ def nfe_axis(axes: Axes, values: Iterable[float]) -> None:
 def round_numbers(axis: Axis) -> None:
     """Ticks of a logarithmic axis, once its limits are set: numbers, or powers of ten where some would be long."""
     low, high = sorted(axis.get_view_interval())
-    ticks = round_between(low, high)
+    across = axis is axis.axes.xaxis
+    extent = axis.axes.bbox.width if across else axis.axes.bbox.height
+    apart = APART[0 if across else 1] * axis.axes.figure.dpi / extent
+    ticks = round_between(low, high, (high / low) ** apart)
     powers = bool(ticks) and not 1e-3 <= min(ticks) <= max(ticks) < 1e4
     axis.set_ticks(ticks, labels=[power(t) if powers else f"{t:g}" for t in ticks])
     axis.set_ticks([], minor=True)
 
 
-def round_between(low: float, high: float) -> list[float]:
-    """Round numbers from low to high, both positive: of the usual sets the finest that has no more than `TICKS`."""
+def round_between(low: float, high: float, apart: float = 1.0) -> list[float]:
+    """Round numbers from low to high, both positive: of the usual sets the finest that has no more than `TICKS`, none
+    less than the factor `apart` from the next."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     coarse = [((1,), every) for every in range(1, last - first + 1)]
     for leading, every in ((1, 2, 3, 4, 5, 6, 8), 1), ((1, 2, 5), 1), *coarse:
         exponents = range(first - first % every, last + 1, every)
         found = [v for k in exponents for n in leading if low <= (v := float(f"{n}e{k}")) <= high]
-        if len(found) <= TICKS:
+        if len(found) <= TICKS and all(b / a >= apart for a, b in pairwise(found)):
             break
+    if len(found) < 2:  # within less than a factor of two
+        from matplotlib.ticker import MaxNLocator
+
+        found = [float(t) for t in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= t <= high]
     return found
 
 
@@ -137,24 +152,29 @@ def power(value: float) -> str:
     return f"10{raised}" if leading == "1" else f"{leading}·10{raised}"
 
 
-def slope_guide(axes: Axes, orders: Iterable[int] = (1, 2, 3)) -> None:
+def slope_guide(axes: Axes, orders: Sequence[int] = (1, 2, 3)) -> None:
     """Directions of errors that fall like 1/NFE^k, as a fan in log-log axes, where no line crosses it."""
     import numpy as np
 
-    (left, right), (bottom, top) = np.log10(axes.get_xlim()), np.log10(axes.get_ylim())
-    if (place := _free(axes)) is None:
+    (left, wide), (bottom, tall) = ((a, b - a) for a, b in np.log10([axes.get_xlim(), axes.get_ylim()]))
+    depths = {width: min(FAN_DEPTH, width * wide / tall * max(orders)) for width in FAN}
+    free = ((width, place) for width, depth in depths.items() if (place := _free(axes, width, depth)))
+    if (found := next(free, None)) is None:
         return
-    x, y = left + place[0] * (right - left), bottom + place[1] * (top - bottom)
-    longest, deepest = 0.2 * (right - left), 0.25 * (top - bottom)
-    labelled = 0.0
+    width, place = found
+    x, y = left + place[0] * wide, bottom + place[1] * tall
+    letter = FAN_NUMBER * axes.figure.dpi / axes.bbox.height * tall
+    ends: dict[int, tuple[float, float]] = {}
     for k in orders:
-        run = min(longest, deepest / k)
-        if k * run - labelled < 0.035 * (top - bottom):  # its number would stand on the one before
-            continue
-        labelled = k * run
-        axes.plot(10 ** np.array([x, x + run]), 10 ** np.array([y, y - k * run]), color=DARK, lw=0.6, zorder=1)
+        run = min(width * wide, FAN_DEPTH * tall / k)
+        if not ends or min(at for _, at in ends.values()) - (y - k * run) >= letter:  # else a number on another
+            ends[k] = x + run, y - k * run
+    if len(ends) == 1:  # all budgets are next to each other
+        return
+    for k, (right, low) in ends.items():
+        axes.plot(10 ** np.array([x, right]), 10 ** np.array([y, low]), color=DARK, lw=0.6, zorder=1)
         axes.annotate(
-            str(k), (10 ** (x + run), 10 ** (y - k * run)), xytext=(2, -1), textcoords="offset points",
+            str(k), (10**right, 10**low), xytext=(2, -1), textcoords="offset points",
             fontsize=6, color=DARK, va="center", ha="left",
         )  # fmt: skip
     axes.annotate(
@@ -162,20 +182,26 @@ def slope_guide(axes: Axes, orders: Iterable[int] = (1, 2, 3)) -> None:
     )
 
 
-def _free(axes: Axes) -> tuple[float, float] | None:
-    """Of some places for a fan, as fractions of the axes, the first that no line comes near."""
+def _free(axes: Axes, width: float, depth: float) -> tuple[float, float] | None:
+    """Of some places for a fan of that size, all in fractions of the axes, the first that no line or mark is near."""
     import numpy as np
-    from matplotlib.collections import LineCollection
+    from matplotlib.collections import LineCollection, PathCollection
 
-    drawn: list[Any] = [np.asarray(line.get_xydata()) for line in axes.lines]
-    drawn += [p.vertices for c in axes.collections if isinstance(c, LineCollection) for p in c.get_paths()]
-    to_axes = axes.transData + axes.transAxes.inverted()
+    lines: list[tuple[Any, Any]] = [(line.get_transform(), np.asarray(line.get_xydata())) for line in axes.lines]
+    marks = []
+    for c in axes.collections:
+        if isinstance(c, LineCollection):
+            lines += [(c.get_transform(), path.vertices) for path in c.get_paths()]
+        elif isinstance(c, PathCollection):
+            marks.append((c.get_offset_transform(), np.asarray(c.get_offsets())))
+    to_axes = axes.transAxes.inverted()
     part = np.linspace(0, 1, 24)[:, None, None]
-    points = [np.empty((0, 2))]
-    for line in drawn:
-        at = to_axes.transform(line)
+    points = [np.empty((0, 2)), *(to_axes.transform(where.transform(at)) for where, at in marks)]
+    for where, line in lines:
+        at = to_axes.transform(where.transform(line))
         points.append((at[:-1] + part * np.diff(at, axis=0)).reshape(-1, 2))
     x, y = np.concatenate(points).T
-    places = [(x0, y0) for y0 in (0.34, 0.9, 0.62, 0.48, 0.76) for x0 in (0.05, 0.72)]
-    met = [np.any((x > x0 - 0.04) & (x < x0 + 0.27) & (y > y0 - 0.3) & (y < y0 + 0.09)) for x0, y0 in places]
+    right, below = width + 0.05, depth + 0.05
+    places = [(x0, y0) for y0 in (0.34, 0.9, depth + 0.08, 0.62, 0.48, 0.76) for x0 in (0.05, 0.98 - right)]
+    met = [np.any((x > x0 - 0.04) & (x < x0 + right) & (y > y0 - below) & (y < y0 + 0.09)) for x0, y0 in places]
     return next((place for place, crossed in zip(places, met, strict=True) if not crossed), None)

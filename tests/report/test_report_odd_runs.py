@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from synthetic import records, write_run
 
@@ -60,6 +62,16 @@ def test_what_is_left_out_is_said_once_a_reason(tmp_path):
     assert "no figure samples-cifar10-mixture: the run has kept no images" in said
     assert {p.stem for p in paths} >= {"families-cifar10-mixture", "work-precision", "pareto", "ranks"}
     assert len(said) == len({line.partition(": ")[2] for line in said}) == 2
+
+
+def test_a_run_whose_problems_share_a_table_says_so(tmp_path):
+    folder = write_run(tmp_path / "run", RUNS["one problem"])
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["problems"][0]["table"] = "joint"
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    said = []
+    assert save(load(folder), tmp_path, ["svg"], say=said.append) == []
+    assert said == ["no figure: all problems share a table"]
 
 
 def test_families_that_no_page_can_hold_are_to_be_named(tmp_path):

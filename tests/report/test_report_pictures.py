@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from seen import complaints, unseen
 from synthetic import records, write_run
 
 from solverbench.errors import UsageError
@@ -61,27 +62,9 @@ def test_every_program_is_in_the_family_figure(drawn, big):
     assert all(name in labels for name in big.records["solver"].unique())
 
 
-@pytest.mark.parametrize("name", ["work-precision", "fd-compute-cifar10-mixture", "families-cifar10-gaussian"])
-def test_text_does_not_overlap_or_leave_the_figure(drawn, name):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.text import Text
-
-    figure = drawn[name]
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer = canvas.get_renderer()
-    shown = [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()]
-    boxes = {t: t.get_window_extent(renderer) for t in shown}
-    width, height = figure.get_size_inches() * figure.dpi
-    in_axes = [t for axes in figure.axes for t in (*axes.get_xticklabels(), *axes.get_yticklabels())]
-    inside = {t: b for t, b in boxes.items() if t not in in_axes}
-    for box in inside.values():
-        assert box.x0 >= 0
-        assert box.y0 >= 0
-        assert box.x1 <= width
-        assert box.y1 <= height
-    items = list(inside.values())
-    assert not any(a.overlaps(b) for i, a in enumerate(items) for b in items[i + 1 :])
+def test_text_can_be_read_and_legends_name_what_is_drawn(drawn):
+    for name, figure in drawn.items():
+        assert complaints(figure) + unseen(figure) == [], name
 
 
 def test_leaders_are_the_winners_then_the_best_of_each_family(big):
@@ -120,8 +103,10 @@ def test_sheets(small, tmp_path):
     assert len(paths) == 6
     assert tmp_path / "cifar10-mixture-unipc-2-variant=bh1.png" in paths
     with Image.open(tmp_path / "cifar10-mixture-deis-tab3.png") as sheet:
-        assert sheet.size == (86 + 3 * 66 + 8, 26 + 10 * 66 + 8)
+        assert sheet.height == 26 + 10 * 66 + 8
+        assert sheet.width > 86 + 3 * 66 + 8  # its title is longer than the pictures beside each other
         pixels = np.asarray(sheet)
+    assert (pixels[:, -4:] == 255).all()
     with np.load(small.folder / "arrays" / "reference-cifar10-mixture.npz") as archive:
         exact = archive["images"][1].transpose(1, 2, 0)
     np.testing.assert_array_equal(pixels[26 : 26 + 64 : 2, 86 + 66 : 86 + 130 : 2], exact)

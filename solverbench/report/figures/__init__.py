@@ -61,7 +61,7 @@ KINDS = {
     "ranks": Kind("rank_table", "run", "places of the solvers on every problem, as far as the data tell them apart"),
     "profile": Kind("profile", "run", "performance profile: how often within a factor of the best (Dolan-More)"),
     "families": Kind("families", "problem", "error by model evaluations, a panel per family"),
-    "fd-compute": Kind("compute", "problem", "FD_pixel by evaluations, operations, seconds", ("paired",)),
+    "fd-compute": Kind("compute", "problem", "FD_pixel by evaluations and seconds", ("paired",)),
     "split": Kind("split", "problem", "the parts of the error", ("law",)),
     "samples": Kind("samples", "problem", "what solvers make of one noise, and how far off", SAMPLED),
     "along-paired": Kind("along_paired", "problem", "paired error at every time of the grid", SAMPLED),
@@ -150,6 +150,8 @@ def save(
     each reason for which there is nothing to draw a figure from.
     """
     paths = []
+    if run.problems and not run.alone:
+        say("no figure: all problems share a table")
     unsaid: dict[str, list[str]] = {}
     for name, make in figures(thinned(run, BUDGETS)).items():
         if not any(fnmatchcase(name, pattern) for pattern in only):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from solverbench.report.figures.page import COLUMN, headline, label_ends, panels
+from solverbench.report.figures.page import COLUMN, beside, headline, label_ends, panels
 from solverbench.report.figures.solvers import chosen, gaussian, plan_on
-from solverbench.report.style import MARKERS, round_numbers
+from solverbench.report.style import round_numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,9 +27,10 @@ def draw(wish: Wish) -> Figure:
     from solverbench.measures.law import law_of
 
     field, nfe = gaussian(), wish.nfe or 10
-    figure, (axes,) = panels(1, 1, 2.2, width=COLUMN, right=0.75, above=0.45)
+    solvers = chosen(wish.solvers or DEFAULT)
+    figure, (axes,) = panels(1, 1, 2.2, width=COLUMN, right=beside(str(s) for s, _ in solvers), above=0.45)
     ends = []
-    for (solver, colour), marker in zip(chosen(wish.solvers or DEFAULT), MARKERS, strict=False):
+    for solver, look in solvers:
         times = [t for t in plan_on(solver, field, nfe).grid.times if t > 0]
         laws = [
             law_of(
@@ -39,9 +40,8 @@ def draw(wish: Wish) -> Figure:
         ]
         w2 = np.array([law.w2 for law in laws]) / np.sqrt(field.moments(0.0)[0].size)
         sigma = [float(field.path.sigma_tilde(t)) for t in times[1:]]
-        axes.plot(sigma, w2, color=colour, lw=1.1, marker=marker, ms=3, mec="white", mew=0.4,
-                  ls="--" if solver.stochastic else "-")  # fmt: skip
-        ends.append((sigma[-1], w2[-1], str(solver), colour))
+        axes.plot(sigma, w2, **look)
+        ends.append((sigma[-1], w2[-1], str(solver), look["color"]))
     axes.set(xscale="log", yscale="log", xlabel="noise level σ/α", ylabel="W2 per pixel to the exact marginal")
     axes.invert_xaxis()
     for axis in (axes.xaxis, axes.yaxis):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from solverbench.measures.paired import RESOLVES
 from solverbench.report.comparison import usual_budget
-from solverbench.report.figures.lines import BAND, leaders, legend, make_looks
+from solverbench.report.figures.lines import BAND, height_beside, leaders, legend, make_looks
 from solverbench.report.figures.page import NothingError, headline, panels
 from solverbench.report.records import array
 from solverbench.report.style import round_numbers
@@ -34,7 +34,7 @@ def draw(wish: Wish) -> Figure:
     told = {name: found[found[:, 1] >= RESOLVES * found[:, 3]].T for name, found in kept.items() if found is not None}
     if not any(found.size for found in told.values()):
         raise NothingError(f"no solver of the ODE has kept errors along the trajectory at NFE {budget}")
-    figure, (axes,) = panels(1, 1, 2.6, width=5.2, right=1.72, above=0.42)
+    figure, (axes,) = panels(1, 1, height_beside(looks, 2.6), right=1.72, above=0.42)
     for name, (sigma, error, se, _) in told.items():
         low = (error - 2 * se).clip(min=LEAST * error)
         axes.fill_between(sigma, low, error + 2 * se, color=looks[name].colour, alpha=0.2, lw=0, label=BAND)
@@ -43,6 +43,6 @@ def draw(wish: Wish) -> Figure:
     axes.invert_xaxis()
     for axis in (axes.xaxis, axes.yaxis):
         round_numbers(axis)
-    legend(figure, here.loc[list(looks)].reset_index(), [axes], looks)
-    headline(figure, f"{problem}: error along the trajectory at NFE {budget}", run)
+    legend(figure, [axes], looks)
+    headline(figure, f"error along the trajectory at NFE {budget}", problem, run)
     return figure

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +10,10 @@ import pandas as pd
 
 from solverbench.measures.paired import RESOLVES
 from solverbench.report.comparison import floor, tidy, twins, usual_budget
-from solverbench.report.figures.page import NothingError
-from solverbench.report.layout import short
-from solverbench.report.style import DARK, GREY, MARKERS, hues, round_numbers, shade, slope_guide
+from solverbench.report.figures.page import NothingError, folded
+from solverbench.report.style import DARK, GREY, MARKERS, hues, round_numbers, shade, slope_guide, stroke
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -25,17 +21,20 @@ if TYPE_CHECKING:
     from solverbench.report.quantities import Quantity
     from solverbench.report.records import Run
 
+OTHERS, DASHED = "other solvers", "stochastic (dashed)"
 BAND = "± 2 standard errors"
-EDGES = {"x": "diverged or failed", "^": "above the panel"}
+EDGES = {"x": "diverged or failed", "^": "above the panel", "v": "below the panel"}
 MOST = 12
 """Solvers that are drawn to be told apart in one panel; the others stand behind them in grey."""
 LEGEND = "best at some NFE,\nand best of each family"
 LEGEND_ROW = 0.125
 """Inches."""
-NEAR = 30.0
-"""A reference that resolves less than the smallest error by more than this factor is named, not shown."""
-TALL = 40.0
-"""Errors above this many times the median at the smallest budget are drawn at the edge, as arrows."""
+LETTERS = 23
+"""Of a line of the legend, at most."""
+NEAR = 10.0
+"""A floor that is below the panel by more than this factor is not drawn."""
+TALL, DEEP = 40.0, 1e4
+"""Factors over the median error at the smallest budget, and under that at the largest; what is beyond is an arrow."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,8 @@ class Look:
 
     def line(self) -> dict[str, Any]:
         """Properties of its line, and of its entry in the legend."""
-        size = 4.5 if self.marker == "*" else 3.0
-        look = {"color": self.colour, "marker": self.marker, "ms": size, "ls": "--" if self.dashed else "-"}
-        return {**look, "mew": 0.4, "mec": "white", "lw": 2.0 if self.own else 1.1}
+        look = stroke(self.colour, self.marker, self.dashed)
+        return {**look, "lw": 2.0} if self.own else look
 
 
 def judged(run: Run, column: str = "") -> list[str]:
@@ -75,11 +73,11 @@ def leaders(records: pd.DataFrame, quantity: Quantity, most: int = MOST) -> list
     Of identical programs the first stands for all; where solvers are few, they all lead.
     """
     same = twins(records)[0]
-    names = [str(n) for n in pd.unique(records["label"]) if n not in same]
-    if len(names) <= most:
-        return names
     data = tidy(records, quantity)
     data = data[data["ok"] & ~data["label"].isin(list(same))]
+    names = [str(n) for n in pd.unique(data["label"])]
+    if len(names) <= most:
+        return names
     wins = data.loc[data.groupby("budget")["rank"].idxmin(), "label"].value_counts(sort=False)
     winners = sorted((str(n) for n in wins.index), key=lambda n: (-wins[n], names.index(n)))
     usual = data[data["budget"] == usual_budget(records)].sort_values("rank", kind="stable")
@@ -89,17 +87,19 @@ def leaders(records: pd.DataFrame, quantity: Quantity, most: int = MOST) -> list
 
 
 def make_looks(records: pd.DataFrame, names: list[str], rainbow: bool = False) -> dict[str, Look]:
-    """A family has one hue and its members shades of it; `rainbow`, for a family alone, gives each its own."""
+    """A family has one hue and its members shades of it, also where two families share it; `rainbow`, for a family
+    alone, gives each its own."""
     same = twins(records)[0]
     known = records.drop_duplicates("label").set_index("label")
     palette = hues(known["family"].fillna("user"))
     every = list(hues(()).values())
-    seen: dict[str, int] = {}
+    seen: dict[tuple[float, float, float], int] = {}
     looks = {}
     for i, name in enumerate(dict.fromkeys(names)):
         family = known["family"][name] or "user"
-        step = seen[family] = seen.get(family, -1) + 1
-        colour = every[i % len(every)] if rainbow else shade(palette[family], step)
+        hue = palette[family]
+        step = seen[hue] = seen.get(hue, -1) + 1
+        colour = every[i % len(every)] if rainbow else shade(hue, step)
         alike = [name, *(twin for twin, root in same.items() if root == name)]
         every_name = rainbow or len(alike) < 4  # the figure of families names them all
         joint = " = ".join(alike) if every_name else f"{name} and {len(alike) - 1} twins"
@@ -109,16 +109,20 @@ def make_looks(records: pd.DataFrame, names: list[str], rainbow: bool = False) -
     return looks
 
 
-def lines(axes: Axes, records: pd.DataFrame, data: pd.DataFrame, looks: dict[str, Look], x: str) -> None:
-    """One line per distinct program: those with a look in it, the rest thin and grey."""
+def lines(
+    axes: Axes, records: pd.DataFrame, data: pd.DataFrame, looks: dict[str, Look], x: str, tall: float = TALL
+) -> None:
+    """One line per distinct program: those with a look in it, the rest thin and grey; tall: see `limits`."""
     from matplotlib.collections import LineCollection
 
-    same = twins(records)[0]
-    good = data[data["ok"] & (data[x] > 0)].drop_duplicates(["label", "nfe"])
-    for stochastic, rows in good[~good["label"].isin([*looks, *same])].groupby("stochastic"):
+    distinct = data[~data["label"].isin(list(twins(records)[0]))]
+    good = distinct[distinct["ok"] & (distinct[x] > 0)].drop_duplicates(["label", "nfe"])
+    for stochastic, rows in good[~good["label"].isin(list(looks))].groupby("stochastic"):
         points, new = rows[[x, "value"]].to_numpy(dtype=float), rows["label"] != rows["label"].shift()
         each = np.split(points, np.flatnonzero(new)[1:])
-        axes.add_collection(LineCollection(each, colors=GREY, lw=0.6, ls="--" if stochastic else "-", zorder=2))
+        axes.add_collection(
+            LineCollection(each, colors=GREY, lw=0.6, ls="--" if stochastic else "-", zorder=2, label=OTHERS)
+        )
     for name, rows in good[good["label"].isin(list(looks))].groupby("label", sort=False):
         look = looks[str(name)]
         low, high = (rows["value"] + side * rows["se"] for side in (-2, 2))
@@ -127,10 +131,15 @@ def lines(axes: Axes, records: pd.DataFrame, data: pd.DataFrame, looks: dict[str
                 rows[x], low.where(low > 0), high, color=look.colour, alpha=0.2, lw=0, zorder=2.5, label=BAND
             )
         axes.plot(rows[x], rows["value"], zorder=3, **look.line())
+    if good["stochastic"].any():
+        axes.plot([], [], color=GREY, lw=0.8, ls="--", label=DASHED)
+    if len(good):
+        first, last = good[x].min(), good[x].max()
+        margin = max(1.1, (last / first) ** 0.06)
+        axes.set_xlim(first / margin, last * margin)
     axes.set_xscale("log")
-    axes.autoscale_view()
-    limits(axes, data)
-    _edge(axes, data[~data["label"].isin(list(same))], looks, x)
+    limits(axes, data, tall)
+    edges(axes, distinct, x, {name: look.colour for name, look in looks.items()})
 
 
 def budgets(records: pd.DataFrame) -> list[float]:
@@ -139,31 +148,35 @@ def budgets(records: pd.DataFrame) -> list[float]:
 
 
 def limits(axes: Axes, data: pd.DataFrame, tall: float = TALL) -> None:
-    """Let the ordinary errors fill the panel: a few enormous ones, tall times the usual, may not flatten it."""
+    """Let the ordinary errors fill the panel: a few enormous ones, tall times the usual, may not flatten it, nor a few
+    that are nothing but rounding."""
     good = data[data["ok"] & (data["value"] > 0)]
     if good.empty:
         return
-    first = good[good["budget"] == good["budget"].min()]["value"]
-    top = min(good["value"].max() * 1.6, float(first.median()) * tall)
-    bottom, top = good["value"].min() / 1.6, max(top, good["value"].min() * 4)
-    axes.set_ylim(bottom, top)
+    ends = good["budget"].min(), good["budget"].max()
+    first, last = (float(good[good["budget"] == budget]["value"].median()) for budget in ends)
+    bottom = max(good["value"].min() / 1.6, last / DEEP)
+    axes.set_ylim(bottom, max(min(good["value"].max() * 1.6, first * tall), bottom * 6.4))
     axes.set_yscale("log")
     round_numbers(axes.yaxis)
 
 
-def _edge(axes: Axes, data: pd.DataFrame, looks: dict[str, Look], x: str) -> None:
-    """At the upper edge: a cross for a cell that diverged or failed, an arrow for one that is off the panel."""
-    if x != "nfe":
-        return
-    top = axes.get_ylim()[1]
-    for marker, height, rows in (
-        ("x", 0.97, data[data["status"].isin(["diverged", "failed"])]),
-        ("^", 0.93, data[data["ok"] & (data["value"] > top)]),
-    ):
-        where = rows["nfe"].fillna(rows["budget"])
-        colours = [looks[n].colour if n in looks else GREY for n in rows["label"]]
+def edges(axes: Axes, data: pd.DataFrame, x: str, colours: dict[str, Any]) -> None:
+    """An arrow at the edge for a cell that is off the panel, and a cross for one that diverged or failed.
+
+    colours: of solvers that are not grey.
+    """
+    bottom, top = axes.get_ylim()
+    data = data.iloc[np.argsort(data["label"].isin(list(colours)), kind="stable")]  # colours over grey
+    above, below = (data[data["ok"] & off] for off in (data["value"] > top, data["value"] < bottom))
+    marks = [("^", 0.93, above), ("v", 0.04, below)]
+    if x == "nfe":
+        lost = data[data["status"].isin(["diverged", "failed"])]
+        marks.append(("x", 0.97, lost.assign(nfe=lost["nfe"].fillna(lost["budget"]))))
+    for marker, height, rows in marks:
         if len(rows):
-            axes.scatter(where, np.full(len(rows), height), c=colours, marker=marker, s=9, lw=0.7, zorder=4,
+            own = [colours.get(name, GREY) for name in rows["label"]]
+            axes.scatter(rows[x], np.full(len(rows), height), c=own, marker=marker, s=9, lw=0.7, zorder=4,
                          transform=axes.get_xaxis_transform(), label=EDGES[marker])  # fmt: skip
 
 
@@ -182,66 +195,69 @@ def directions(axes: Axes, quantity: Quantity) -> None:
 
 
 def error_axes(axes: Axes, records: pd.DataFrame, quantity: Quantity, title: str) -> None:
-    if quantity.key == "fd":
-        floor_band(axes, records)
+    """Names, and the floors that are near the panel: what a solver without error leaves, and what can be told."""
     axes.set_ylabel(quantity.name)
     axes.set_title(title)
-    truncation, own = (records[c].median() for c in ("rmse_truncation", "reference_error"))
-    if quantity.key == "rmse" and truncation > 0:
-        axes.axhline(truncation, color="black", lw=0.8, ls="-.", zorder=1, label="truncation: a perfect solver")
-    own *= RESOLVES
-    if quantity.key == "rmse" and own > 0:
-        bottom, top = axes.get_ylim()
-        label = f"{RESOLVES} × reference's error"
-        if own > bottom / NEAR:
-            axes.axhline(own, color="black", lw=0.8, ls=":", zorder=1, label=label)
-            axes.set_ylim(min(bottom, own / 1.6), top)
-            round_numbers(axes.yaxis)
-        else:
-            axes.plot([], [], color="black", lw=0.8, ls=":", label=f"{label},\n{short(own)}, is below\n{title}")
+    if quantity.key == "fd":
+        floor_band(axes, records)
+    perfect = "rmse_truncation" if quantity.resolution else f"{quantity.key}_initialisation_truncation"
+    bottom, top = axes.get_ylim()
+    least = bottom
+    for label, style, column, factor in (
+        ("a perfect solver of the ODE", "-.", perfect, 1),
+        (f"{RESOLVES} × reference's error", ":", quantity.resolution, RESOLVES),
+    ):
+        level = factor * records.loc[~records["stochastic"], column].median() if column in records else np.nan
+        if bottom / NEAR < level < top:
+            axes.axhline(level, color="black", lw=0.8, ls=style, zorder=1, label=label)
+            least = min(least, level / 1.6)
+    if least < bottom:
+        axes.set_ylim(least, top)
+        round_numbers(axes.yaxis)
+
+
+def seconds_label(records: pd.DataFrame) -> str:
+    """What an axis of seconds shows, and how they were taken."""
+    rounds = records["timed_rounds"].median()
+    how = f"{rounds:g} rounds" if rounds > 0 else "once"
+    return f"seconds ({records['n'].median():g} samples, {how})"
 
 
 def entries(looks: dict[str, Look]) -> tuple[list[Artist], list[str]]:
     from matplotlib.lines import Line2D
 
     handles: list[Artist] = [Line2D([], [], **look.line()) for look in looks.values()]
-    return handles, [_wrapped(k.name) for k in looks.values()]
+    return handles, ["\n".join(folded(look.name, LETTERS)) for look in looks.values()]
 
 
-def height_beside(looks: dict[str, Look], rows: int, gap: float, least: float = 1.9) -> float:
+def height_beside(looks: dict[str, Look], least: float, rows: int = 1, gap: float = 0.0) -> float:
     """Height of panels in so many rows beside a legend of these solvers and what else it explains, in inches."""
-    return max(least, (LEGEND_ROW * (len(looks) + 9) - (rows - 1) * gap) / rows)
+    lines = 9 + sum(len(folded(look.name, LETTERS)) for look in looks.values())
+    return max(least, (LEGEND_ROW * lines - (rows - 1) * gap) / rows)
 
 
-def _wrapped(name: str) -> str:
-    return "\n".join(textwrap.wrap(name.replace(" = ", " =\u00a0"), 25, break_long_words=False, break_on_hyphens=False))
-
-
-def others(records: pd.DataFrame, panels: list[Axes], looks: Collection[str]) -> tuple[list[Artist], list[str]]:
+def others(panels: list[Axes]) -> tuple[list[Artist], list[str]]:
     """What panels hold beside the solvers with a look."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    found: dict[str, Artist] = {}
-    if records["label"].nunique() - len(twins(records)[0]) > len(looks):
-        found["other solvers"] = Line2D([], [], color=GREY, lw=0.8)
-    if records["stochastic"].any():
-        found["stochastic (dashed)"] = Line2D([], [], color=GREY, lw=0.8, ls="--")
+    usual: dict[str, Artist] = {
+        text: Line2D([], [], color=GREY, lw=0.8, ls=dash) for text, dash in ((OTHERS, "-"), (DASHED, "--"))
+    }
+    usual |= {text: Line2D([], [], color=DARK, marker=mark, ms=4, mew=0.9, ls="") for mark, text in EDGES.items()}
+    usual[BAND] = Patch(color=GREY, alpha=0.5, lw=0)
     drawn = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    marks = {text: Line2D([], [], color=DARK, marker=mark, ms=4, mew=0.9, ls="") for mark, text in EDGES.items()}
-    usual = {**marks, BAND: Patch(color=GREY, alpha=0.5, lw=0)}
-    found |= {label: usual.get(label, handle) for label, handle in drawn.items()}
+    found = {label: usual.get(label, drawn[label]) for label in [*usual, *drawn] if label in drawn}
     return list(found.values()), list(found)
 
 
-def legend(figure: Figure, records: pd.DataFrame, panels: list[Axes], looks: dict[str, Look]) -> None:
-    """To the right of the panels: the solvers in colour, then what else is drawn."""
+def legend(figure: Figure, panels: list[Axes], looks: dict[str, Look], title: str = LEGEND) -> None:
+    """To the right of the panels: the solvers in colour, then what else is drawn; title: unless that is all solvers."""
     handles, labels = entries(looks)
-    more, said = others(records, panels, looks)
+    more, said = others(panels)
     right = max(axes.get_position().x1 for axes in panels)
     top = max(axes.get_position().y1 for axes in panels)
-    every = len(looks) + len(twins(records)[0]) >= records["label"].nunique()
-    figure.legend([*handles, *more], [*labels, *said], title="solvers" if every else LEGEND, loc="upper left",
+    figure.legend([*handles, *more], [*labels, *said], title=title if OTHERS in said else "solvers", loc="upper left",
                   bbox_to_anchor=(right + 0.01, top + 0.02), frameon=False, alignment="left",
                   title_fontproperties={"weight": "bold", "size": 6.5}, handlelength=2, labelspacing=0.35,
                   fontsize=6.5)  # fmt: skip

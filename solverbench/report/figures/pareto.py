@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from solverbench.report.figures.lines import budgets, floor_band, judged, limits
-from solverbench.report.figures.page import headline, panels
-from solverbench.report.layout import listed
+from solverbench.report.figures.lines import budgets, edges, floor_band, judged, limits, others
+from solverbench.report.figures.page import folded, headline, panels
 from solverbench.report.profiles import common, errors, pareto, undominated
 from solverbench.report.style import ACCENT, DARK, GREY, nfe_axis
 
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 
 LIST, ROWS = 1.3, 16
 """Width of the list beside a panel in inches, and how many lines it may have."""
+LETTERS, RING = 17, 45
+"""Of a line of the list, and of the legend, at most."""
 MANY = 2000
 """Points from which on they are a picture in a vector file."""
 
@@ -35,7 +36,7 @@ def draw(wish: Wish) -> Figure:
     shared = common(data)[0]
     joint = len(shared) > 1
     overall = set(pareto(data)[["label", "budget"]].itertuples(index=False, name=None))
-    figure, made = panels(len(problems), 2, 2.0, right=LIST, below=0.62, gap=(LIST + 0.6, 0.55))
+    figure, made = panels(len(problems), 2, 2.0, right=LIST, below=0.76, gap=(LIST + 0.6, 0.55))
     for axes, problem in zip(made, problems, strict=True):
         rows = data[(data["problem"] == problem) & data["ok"] & (data["rank"] > 0)]
         front = rows[undominated(rows[["nfe", "rank"]].to_numpy(dtype=float))].sort_values("nfe").drop_duplicates("nfe")
@@ -46,6 +47,8 @@ def draw(wish: Wish) -> Figure:
         ringed = rows[chosen.isin(overall) & (joint and problem in shared)]
         axes.scatter(ringed["nfe"], ringed["value"], s=26, facecolors="none", edgecolors=DARK, lw=0.7, zorder=3.5)
         limits(axes, data[data["problem"] == problem])
+        edges(axes, rows.drop(front.index), "nfe", {})
+        edges(axes, front, "nfe", dict.fromkeys(front["label"], ACCENT))
         if run.primary(problem).floor:
             floor_band(axes, run.of(problem))
         nfe_axis(axes, budgets(run.of(problem)))
@@ -56,12 +59,11 @@ def draw(wish: Wish) -> Figure:
         "all other choices": Line2D([], [], ls="", marker="o", ms=2.5, color=GREY),
     }
     if joint:
-        ring = f"undominated on {listed(shared, 2)} together"
-        marks[ring] = Line2D([], [], ls="", marker="o", ms=5, mfc="none", mec=DARK, mew=0.7)
-    for axes in made:
-        marks |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(marks.values(), marks.keys(), loc="lower center", ncols=3, frameon=False)
-    headline(figure, f"{run.title}: Pareto fronts", run)
+        ring = f"undominated on {' and '.join(shared) if len(shared) == 2 else f'{len(shared)} problems'} together"
+        marks["\n".join(folded(ring, RING))] = Line2D([], [], ls="", marker="o", ms=5, mfc="none", mec=DARK, mew=0.7)
+    more, said = others(made)
+    figure.legend([*marks.values(), *more], [*marks, *said], loc="lower center", ncols=3, frameon=False)
+    headline(figure, "Pareto fronts", run.title, run)
     return figure
 
 
@@ -72,8 +74,8 @@ def _listed(axes: Axes, front: pd.DataFrame) -> None:
     for _, rows in front.groupby(run):
         first, last = rows["nfe"].iloc[0], rows["nfe"].iloc[-1]
         numbers.append(f"{first:g}" if first == last else f"{first:g}–{last:g}")
-        head, bracket, options = str(rows["label"].iloc[0]).partition("[")
-        names += [head + bracket + options] if len(head + options) < 18 else [head, f"  [{options}"]
+        name, *options = folded(str(rows["label"].iloc[0]), LETTERS)
+        names += [name, *(f"  {line}" for line in options)]
         numbers += [""] * (len(names) - len(numbers))
     if len(names) > ROWS:
         names[ROWS - 1 :] = ["and more"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from solverbench.report.comparison import tidy, twins
 from solverbench.report.figures.lines import leaders
-from solverbench.report.figures.page import PAGE, NothingError, headline
+from solverbench.report.figures.page import PAGE, NothingError, folded, headline
 from solverbench.report.layout import told
 from solverbench.report.sheets import kept_images
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 ROWS, BUDGETS = 8, 4
 GAIN = 4
 """Differences are shown enlarged by this factor, grey where there is none."""
-NAME, GAP, ABOVE = 1.05, 0.03, 0.62
-"""Inches."""
+NAME, GAP, ABOVE, ABOUT, LARGEST = 1.05, 0.03, 0.66, 2.0, 0.75
+"""Inches: names, between pictures, height of the headings, width of the note on differences, a picture."""
+LETTERS = 18
+"""Of a line of a name, at most."""
 
 
 def draw(wish: Wish) -> Figure:
@@ -38,20 +40,19 @@ def draw(wish: Wish) -> Figure:
     if reference is None:
         raise NothingError("the run has kept no images")
     goal = _picture(reference[0])
-    names = leaders(records, quantity, ROWS)
+    names = leaders(records, quantity, ROWS) or [str(name) for name in records["label"].unique()[:ROWS]]
     every = sorted({int(b) for b in records["budget"]})
     shown = sorted({every[round(i)] for i in np.linspace(0, len(every) - 1, BUDGETS)})
     data = tidy(records, quantity)
     columns = 1 + 2 * len(shown)
-    tile = (PAGE - NAME - GAP * columns) / (1 + 2 * BUDGETS)
+    tile = min(LARGEST, (PAGE - NAME) / columns - GAP)
     height = ABOVE + len(names) * (tile + GAP)
     figure = Figure(figsize=(NAME + columns * (tile + GAP), height))
     width = figure.get_figwidth()
     for i, name in enumerate(names):
         bottom = height - ABOVE - i * (tile + GAP) - tile
-        figure.text(
-            0.06 / width, (bottom + tile / 2) / height, str(name).replace("[", "\n["), va="center", fontsize=6.5
-        )
+        label = "\n".join(folded(name, LETTERS))
+        figure.text(0.06 / width, (bottom + tile / 2) / height, label, va="center", fontsize=6.5)
         for j, (picture, text) in enumerate(_row(run.folder, records, data[data["label"] == name], shown, goal)):
             left = NAME + j * (tile + GAP)
             axes = figure.add_axes((left / width, bottom / height, tile / width, tile / height))
@@ -60,13 +61,14 @@ def draw(wish: Wish) -> Figure:
                 axes.imshow(picture, interpolation="nearest")
             axes.text(0.04, 0.04, text, transform=axes.transAxes, fontsize=6, va="bottom",
                       bbox={"facecolor": "white", "alpha": 0.75 * bool(text), "lw": 0, "pad": 0.6})  # fmt: skip
-    headings = ["reference", *(f"NFE {b}" for b in shown), *(f"NFE {b}" for b in shown)]
+    headings = ["reference", *2 * [f"NFE ≤ {b}" for b in shown]]
     for j, text in enumerate(headings):
         x = (NAME + j * (tile + GAP) + tile / 2) / width
         figure.text(x, 1 - (ABOVE - 0.05) / height, text, ha="center", va="bottom", fontsize=6)
-    x = (NAME + (1 + len(shown)) * (tile + GAP)) / width
-    figure.text(x, 1 - (ABOVE - 0.2) / height, f"difference to the reference, × {GAIN}", va="bottom", fontsize=6)
-    headline(figure, f"{problem}: one noise, many solvers; numbers: {quantity.name} of the whole set", run)
+    x = min((NAME + (1 + len(shown)) * (tile + GAP)) / width, 1 - ABOUT / width)
+    about = f"difference × {GAIN}, grey where there is none;\n{quantity.name} of all samples"
+    figure.text(x, 1 - (ABOVE - 0.16) / height, about, va="bottom", fontsize=6, linespacing=1.05)
+    headline(figure, "one noise, many solvers", problem, run)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""What the figures of solvers share: who is drawn in which colour, and on what."""
+"""What the figures of solvers share: who is drawn how, and on what."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from solverbench.errors import UsageError
 from solverbench.methods import SOLVERS
-from solverbench.report.style import hues
+from solverbench.report.style import MARKERS, hues, stroke
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from solverbench.plans import Plan
 
 MOST = 10
-Colour = tuple[float, float, float]
 
 
-def chosen(names: Sequence[str]) -> list[tuple[Solver, Colour]]:
-    """Solvers with a colour each. Raises UsageError for unknown names and for more than can be told apart."""
-    if len(names) > MOST:
-        raise UsageError(f"{len(names)} solvers in one figure cannot be told apart: name at most {MOST}")
-    return list(zip((SOLVERS[name] for name in names), hues(()).values(), strict=False))
+def chosen(names: Sequence[str], most: int = MOST) -> list[tuple[Solver, dict[str, Any]]]:
+    """Solvers with the properties of their lines. Raises UsageError for unknown names and for more than so many."""
+    if len(names) > most:
+        raise UsageError(f"{len(names)} solvers are more than this figure can show: name at most {most}")
+    solvers, looks = (SOLVERS[name] for name in names), zip(hues(()).values(), MARKERS, strict=False)
+    return [(solver, stroke(*look, solver.stochastic)) for solver, look in zip(solvers, looks, strict=False)]
 
 
-def without_noise(names: Sequence[str], what: str) -> list[tuple[Solver, Colour]]:
+def without_noise(names: Sequence[str], what: str, most: int = MOST) -> list[tuple[Solver, dict[str, Any]]]:
     """The same, of solvers that draw none. Raises UsageError for one that does."""
-    found = chosen(names)
+    found = chosen(names, most)
     for solver, _ in found:
         if solver.stochastic or solver.integrates == "flow map":
             raise UsageError(f"{what} is of solvers of the ODE, {solver} is none: name others")

@@ -9,11 +9,12 @@ variance v have zeta = -sigma^2/(v + sigma^2), between -1 and 0: the bar on the 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from solverbench.report.figures.page import COLUMN, headline, panels
+from solverbench.report.figures.page import COLUMN, folded, headline, panels
 from solverbench.report.figures.solvers import without_noise
 from solverbench.report.style import DARK, GREY
 
@@ -31,8 +32,12 @@ FIRST = 50.0
 """Noise level of the start, so that the end is not mistaken for data."""
 LONG = 28
 """Steps, of which the second half is looked at: by then the start of a multistep method is forgotten."""
-BOX = (-3.6, 1.6, -2.6, 2.6)
-FINE = 141
+BOX = (-3.7, 0.9, -3.4, 3.4)
+FINE = 181
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (8, 2)))
+"""By which regions are told apart without colours."""
+NAME = 17
+"""Letters of a line of the legend, at most."""
 
 
 def draw(wish: Wish) -> Figure:
@@ -41,18 +46,20 @@ def draw(wish: Wish) -> Figure:
 
     real, imaginary = np.linspace(*BOX[:2], FINE), np.linspace(*BOX[2:], FINE)
     z = real + 1j * imaginary[:, None]
-    figure, (axes,) = panels(1, 1, 1.85, width=COLUMN, left=0.42, right=0.98, above=0.38)
+    solvers = without_noise(wish.solvers or DEFAULT, "stability")
+    figure, (axes,) = panels(1, 1, 2.2, width=COLUMN, left=0.42, right=1.25, above=0.45)
     handles = []
-    for solver, colour in without_noise(wish.solvers or DEFAULT, "stability"):
-        size = amplification(solver, z)
-        axes.contour(real, imaginary, size, levels=[1.0], colors=[colour], linewidths=1.2)
+    for (solver, look), dash in zip(solvers, cycle(DASHES), strict=False):
+        size, colour = amplification(solver, z), look["color"]
+        axes.contour(real, imaginary, size, levels=[1.0], colors=[colour], linewidths=1.2, linestyles=[dash])
         axes.contourf(real, imaginary, size, levels=[0, 1.0], colors=[colour], alpha=0.07)
-        handles.append(Line2D([], [], color=colour, lw=1.2, label=str(solver)))
+        handles.append(Line2D([], [], color=colour, lw=1.2, ls=dash, label="\n".join(folded(str(solver), NAME))))
     axes.axvline(0, color=GREY, lw=0.6, zorder=0)
     axes.plot([-STEP, 0], [0, 0], color=DARK, lw=2.5, solid_capstyle="butt", zorder=3)
     handles.append(Line2D([], [], color=DARK, lw=2.5, label="Gaussian data"))
     axes.set(xlabel="Re hζ", ylabel="Im hζ", xlim=BOX[:2], ylim=BOX[2:], aspect="equal")
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.03), frameon=False, handlelength=1.4)
+    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.03), frameon=False, handlelength=2)
+    axes.set_title("shaded: stable", weight="normal", fontsize=6.5)
     headline(figure, f"Absolute stability, steps of {STEP:g} in λ")
     return figure
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from solverbench.report.comparison import tidy
+from solverbench.report.comparison import sampling_seconds, tidy
 from solverbench.report.figures.lines import (
     budgets,
     directions,
@@ -20,27 +20,40 @@ from solverbench.report.figures.page import headline, panels
 from solverbench.report.style import nfe_axis
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from solverbench.report.figures import Wish
+    from solverbench.report.records import Run
 
 
 def draw(wish: Wish) -> Figure:
     """The best of each budget stand out, slopes show orders, horizontal lines what no solver can undercut."""
-    run = wish.run
-    assert run is not None
-    problems = judged(run)
-    chosen = {p: leaders(run.of(p), run.primary(p)) for p in problems}
-    looks = make_looks(run.records, [name for names in chosen.values() for name in names])
-    height = height_beside(looks, -(-len(problems) // 2), 0.55)
-    figure, made = panels(len(problems), 2, height, right=1.72, gap=(0.6, 0.55))
+    assert wish.run is not None
+    return error_by(wish.run, "nfe", judged(wish.run), "error by model evaluations", _evaluations)
+
+
+def error_by(run: Run, x: str, problems: list[str], what: str, work: Callable[[Axes, pd.DataFrame], None]) -> Figure:
+    """Error against "nfe" or "seconds" on these problems; work: makes an axis of it, of the records of a problem."""
+    looks = make_looks(run.records, [name for p in problems for name in leaders(run.of(p), run.primary(p))])
+    gap = 0.62
+    height = height_beside(looks, 1.9, -(-len(problems) // 2), gap)
+    figure, made = panels(len(problems), 2, height, right=1.72, gap=(0.6, gap))
     for axes, problem in zip(made, problems, strict=True):
         quantity, records = run.primary(problem), run.of(problem)
-        lines(axes, records, tidy(records, quantity), looks, "nfe")
+        data = tidy(records, quantity).assign(seconds=sampling_seconds(records))
+        lines(axes, records, data, looks, x)
         error_axes(axes, records, quantity, problem)
-        nfe_axis(axes, budgets(records))
-        axes.set_xlabel("NFE")
+        work(axes, records)
         directions(axes, quantity)
-    legend(figure, run.records, made, looks)
-    headline(figure, f"{run.title}: error by model evaluations", run)
+    legend(figure, made, looks)
+    headline(figure, what, run.title, run)
     return figure
+
+
+def _evaluations(axes: Axes, records: pd.DataFrame) -> None:
+    nfe_axis(axes, budgets(records))
+    axes.set_xlabel("NFE")
