@@ -117,6 +117,24 @@ def test_leaving_out_each_sample_is_what_the_others_score(rng, n, d):
     assert np.ptp(contributions(ToPartners(x, x))) < 1e-10 * np.sum(x * x)
 
 
+@pytest.mark.parametrize(("n", "d"), [(40, 6), (12, 30)])
+def test_leaving_out_works_by_rows(rng, monkeypatch, n, d):
+    """However few are at work at a time, and for a law that has directions without spread."""
+    law = Normal(np.zeros(d), np.diag([0.0, 0.0, *1 / np.arange(1.0, d - 1)]))
+    distances = ToLaw(x := rng.normal(size=(n, d)), law), ToPartners(x, rng.normal(size=(n, d)))
+    whole = [distance.without() for distance in distances]
+    for module in ("deleted", "subsets"):
+        monkeypatch.setattr(f"solverbench.measures.{module}.ROWS", 5)
+    for distance, expected in zip(distances, whole, strict=True):
+        np.testing.assert_allclose(distance.without(), expected, rtol=1e-9)
+
+
+def test_points_are_far_from_a_law_by_what_they_are(rng):
+    for law in (target(3), Normal(np.zeros(3), np.zeros((3, 3)))):
+        found = at_n(ToLaw(np.ones((20, 3)), law))
+        assert (found.value, found.se) == pytest.approx((3 + law.trace, 0))
+
+
 @DRAWS
 def test_the_extrapolation_to_many_samples_is_covered(rng, draws):
     law = target(4)

@@ -124,6 +124,28 @@ def test_kid_is_unbiased_and_its_blocks_hold(rng, draws):
         assert abs(covered(estimates, true) - 0.95) <= slack
 
 
+def test_blocks_of_kernels_are_of_no_consequence(rng, monkeypatch):
+    """Not for the mean over all pairs: by hand, and whatever the number of rows at work."""
+    field, x, n = line(), rng.normal(size=(23, 1)), 23
+    whole = kernels.energy(x, field)
+    h = (expectations.distance_to_data(field, x)[:, None] + expectations.distance_to_data(field, x)
+         - expectations.distance_within_data(field) - np.abs(x - x.T))  # fmt: skip
+    pairs = h[~np.eye(n, dtype=bool)]
+    assert whole.value == pytest.approx(pairs.mean())
+    monkeypatch.setattr(kernels, "_ROWS", 7)
+    parted = kernels.energy(x, field)
+    assert (parted.value, parted.se) == pytest.approx((whole.value, whole.se))
+
+
+def test_kid_says_how_many_samples_it_is_of(rng):
+    x, y = rng.normal(size=(2, 65, 4))
+    assert kernels.kid(x, y, block=20).n == 60
+    assert kernels.kid(x, y, block=20).method == "unbiased, 3 blocks of 20"
+    assert kernels.kid(x, y[:50], block=20).n == 40
+    with pytest.raises(UsageError, match="two blocks of two samples or more, got 65 samples in blocks of 40"):
+        kernels.kid(x, y, block=40)
+
+
 def test_sliced_distances_of_a_normal_law_moved_and_widened():
     """Along every direction N(0, 1) against N(0.5 theta_1, 1.2^2): |mean|^2/d + (1.2 - 1)^2 on average."""
     field = Mixture([1.0], np.zeros((1, 2)), variances=[1.0], path="edm")
@@ -177,6 +199,20 @@ def test_density_and_coverage_by_hand():
     assert found["coverage"].value == pytest.approx(3 / 4)  # the last's nearest sample is 7.5 away
 
 
+def test_errors_of_coverage_are_of_both_sets(rng):
+    """Those of the judged samples alone, sqrt(v (1 - v)/n), are half of what coverage varies by here."""
+    found = [coverage(rng.normal(size=(120, 2)) + 0.5, rng.normal(size=(120, 2)), seed=seed) for seed in range(80)]
+    for name in found[0]:
+        told = np.sqrt(np.mean([f[name].se ** 2 for f in found]))
+        seen = np.std([f[name].value for f in found], ddof=1)
+        assert 0.75 * seen < told < 1.5 * seen, name
+    value = np.mean([f["coverage"].value for f in found])
+    assert math.sqrt(value * (1 - value) / 120) < 0.65 * np.std([f["coverage"].value for f in found], ddof=1)
+    few = coverage(rng.normal(size=(11, 2)), rng.normal(size=(30, 2)))
+    assert all(math.isnan(e.se) for e in few.values())  # no six in a half
+    assert [few[name].n for name in ("precision", "recall", "density", "coverage")] == [11, 30, 11, 30]
+
+
 def test_copies_of_training_data_have_a_neighbour_at_zero(rng):
     training = rng.normal(size=(50, 3, 2))
     assert nearest(training[:7], training).value == pytest.approx(0, abs=1e-6)
@@ -191,8 +227,12 @@ def test_modes_have_their_weights_and_losing_one_is_seen():
     for k in range(2):
         assert 0.9 <= covered([m.shares[k] for m in kept], field.weights[k]) <= 0.99
     assert 0.01 <= np.mean([m.p_value < 0.05 for m in kept]) <= 0.1
+    assert np.mean([modes(field.sample(6, seed), field).p_value < 0.05 for seed in range(200)]) <= 0.12
     x = field.sample(3000, 1)
     lost = modes(x[field.responsibilities(x, 0.0)[:, 0] > 0.5], field)
     assert lost.p_value < 1e-6
-    assert lost.distance == pytest.approx(0.4, abs=0.08)
+    assert lost.distance.value == pytest.approx(0.4, abs=0.08)
+    assert lost.distance.se == pytest.approx(lost.shares[0].se)  # with two components they are one number
+    with pytest.raises(UsageError, match="two samples or more, got 1"):
+        modes(x[:1], field)
     assert sum(s.value for s in lost.shares) == pytest.approx(1)
