@@ -66,7 +66,7 @@ def _measured(
         law = Normal.of(y)
     for name in chosen:
         if name == "fd":
-            yield distance_name(extract.key, len(x)), at_n(ToLaw(x, law))
+            yield distance_name(extract.key, min(len(x), law.n or len(x))), at_n(ToLaw(x, law))
             continue
         data: Any = y
         if name == "kid":

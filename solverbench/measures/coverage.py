@@ -1,8 +1,8 @@
 """Fidelity and diversity by nearest neighbours: precision, recall, density, coverage.
 
 A set's manifold is the union of balls around its samples that reach to their k-th neighbours in the set. Precision and
-recall are of Kynkaanniemi et al. (2019, arXiv 1904.06991, equations 1-3), density and coverage of Naeem et al. (2020,
-arXiv 2002.09797, equations 3-4).
+recall are of Kynkaanniemi et al. (2019, arXiv 1904.06991, equations 1 and 2), density and coverage of Naeem et al.
+(2020, arXiv 2002.09797, section 3).
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def _to_law(kernel: Callable[[slice], Array], cross: Array, within: float) -> Es
 
     kernel(rows) is k of these samples and all (m, n), a block at a time. The variance is
     4(n-2)/n(n-1) z1 + 2/n(n-1) z2, z1 the variance of E h(x, X'), z2 that of h: the first vanishes where the laws are
-    equal, the second is what is left (Hoeffding 1948, equation 5.18). At equal laws the standard error is a quarter
+    equal, the second is what is left (Hoeffding 1948, section 5). At equal laws the standard error is a quarter
     too large; where the value is only one or two of them the law is skewed, and 95 % intervals cover some 88 %.
     """
     n, means, squares = len(cross), [], 0.0

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from solverbench.errors import UsageError
-from solverbench.measures.estimate import Estimate
+from solverbench.measures.estimate import Estimate, mean_of
 from solverbench.measures.frechet import frechet
 from solverbench.measures.moments import Normal
 from solverbench.measures.null import null
@@ -194,6 +194,7 @@ def test_halves_take_the_whole_set_once(rng):
 
 
 def test_intervals_are_students():
+    assert mean_of([1.0, 2.0, 6.0]) == Estimate(3.0, 3, pytest.approx(math.sqrt(7 / 3)), "mean of samples", 2)
     assert Estimate(1.0, 9, 0.5, "m").interval() == pytest.approx((1 - 0.98, 1 + 0.98), abs=1e-4)
     assert Estimate(0.0, 9, 1.0, "m", degrees=3).interval(0.95)[1] == pytest.approx(3.182, abs=1e-3)
     assert Estimate(0.0, 1, math.nan, "m").interval() == (-math.inf, math.inf)

@@ -122,6 +122,8 @@ def test_kid_is_unbiased_and_its_blocks_hold(rng, draws):
         ), m
         slack = 0.03 if draws > 100 else 0.09
         assert abs(covered(estimates, true) - 0.95) <= slack
+        spread = np.std([e.value for e in estimates], ddof=1)
+        assert math.sqrt(np.mean([e.se**2 for e in estimates])) == pytest.approx(spread, rel=4 / math.sqrt(2 * draws))
 
 
 def test_blocks_of_kernels_are_of_no_consequence(rng, monkeypatch):
@@ -132,6 +134,10 @@ def test_blocks_of_kernels_are_of_no_consequence(rng, monkeypatch):
          - expectations.distance_within_data(field) - np.abs(x - x.T))  # fmt: skip
     pairs = h[~np.eye(n, dtype=bool)]
     assert whole.value == pytest.approx(pairs.mean())
+    rows = (h.sum(1) - np.diag(h)) / (n - 1)
+    z2 = pairs.var()
+    z1 = ((n - 1) * rows.var(ddof=1) - z2) / (n - 2)
+    assert whole.se**2 == pytest.approx((2 * z2 + 4 * (n - 2) * max(z1, 0)) / (n * (n - 1)))
     monkeypatch.setattr(kernels, "_ROWS", 7)
     parted = kernels.energy(x, field)
     assert (parted.value, parted.se) == pytest.approx((whole.value, whole.se))
@@ -173,6 +179,7 @@ def test_sliced_distances_of_sets(rng):
     assert abs(same.value) < 3 * same.se
     assert moved.value == pytest.approx(1, rel=0.2)
     assert sliced_w2_of_sets(x, x, paired=True).value == 0
+    assert moved.se < 1e-9 < 0.01 < sliced_w2_of_sets(x, x + 1).se  # the shift of the same starts is known exactly
     with pytest.raises(UsageError, match="one shape"):
         sliced_w2_of_sets(x, x[1:])
 
@@ -197,6 +204,11 @@ def test_density_and_coverage_by_hand():
     assert found["density"].value == pytest.approx((2 + 1 + 0) / 3)  # 0.5 in two balls, 2.5 in that of 3
     assert found["precision"].value == pytest.approx(2 / 3)
     assert found["coverage"].value == pytest.approx(3 / 4)  # the last's nearest sample is 7.5 away
+    assert found["recall"].value == 1  # balls to the nearest neighbour among the samples: 2, 2, 37.5
+    wider = coverage(np.array([[0.5], [2.5], [40.0]]), data, k=2)  # balls to the second: 3, 2, 3, 9
+    assert wider["density"].value == pytest.approx((3 + 4 + 0) / 3 / 2)
+    narrow = coverage(np.array([[0.4], [0.5], [0.6]]), data, k=1)  # balls of 0.1, none of which has any of the data
+    assert [narrow[name].value for name in ("precision", "recall", "coverage")] == [1, 0, 0.5]
 
 
 def test_errors_of_coverage_are_of_both_sets(rng):
@@ -227,7 +239,9 @@ def test_modes_have_their_weights_and_losing_one_is_seen():
     for k in range(2):
         assert 0.9 <= covered([m.shares[k] for m in kept], field.weights[k]) <= 0.99
     assert 0.01 <= np.mean([m.p_value < 0.05 for m in kept]) <= 0.1
-    assert np.mean([modes(field.sample(6, seed), field).p_value < 0.05 for seed in range(200)]) <= 0.12
+    few = field.sample(6, 1)
+    shares = np.asarray(field.responsibilities(few, 0.0))[:, 0]
+    assert modes(few, field).p_value == pytest.approx(stats.ttest_1samp(shares, field.weights[0]).pvalue)
     x = field.sample(3000, 1)
     lost = modes(x[field.responsibilities(x, 0.0)[:, 0] > 0.5], field)
     assert lost.p_value < 1e-6
