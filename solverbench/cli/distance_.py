@@ -33,7 +33,8 @@ def command(samples: str, reference: str, measure: tuple[str, ...], extractor: s
     """Print distances of the pictures SAMPLES to the pictures REFERENCE, in features.
 
     Each is a folder of pictures of one size, or a .npy or .npz file of bytes (n, h, w, 3) or (n, 3, h, w). For fd alone
-    REFERENCE may be a file of statistics that this package wrote.
+    REFERENCE may be a file of statistics that this package wrote, or another tool's (mu and sigma), which is taken to
+    be of the same extractor.
     """
     from solverbench.measures.extractors import extractor as find
 
@@ -66,7 +67,7 @@ def _measured(
         law = Normal.of(y)
     for name in chosen:
         if name == "fd":
-            yield distance_name(extract.key, len(x)), at_n(ToLaw(x, law))
+            yield distance_name(extract.key, min(len(x), law.n or len(x))), at_n(ToLaw(x, law))
             continue
         data: Any = y
         if name == "kid":

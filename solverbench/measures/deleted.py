@@ -18,39 +18,43 @@ where row i of N = U diag(sigma) V^T and column i go, and with b = 1, c = 0 wher
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 
 from solverbench.measures.moments import Array
 
+Rows: TypeAlias = Callable[[slice], Array]
+
 _STEP, _BELOW, _ABOVE = 0.3, 36.0, 9.0
 """Of the trapezoidal rule in log s, whose error is e^(-pi^2/step): its step and ends, from the largest sigma on."""
 _ROUNDING = 1e-15
-_CHUNK = 4096
+ROWS = 4096
+"""Of U and V that are at work at a time: what is in memory does not grow with n."""
 
 
-def lost(sigma: Array, U: Array, V: Array | None = None) -> Array:
-    """What the sum of the singular values sigma (r,) of centred samples loses with each sample (n,).
+def lost(n: int, sigma: Array, U: Rows, V: Rows | None = None) -> Array:
+    """What the sum of the singular values sigma (r,) of n centred samples loses with each sample (n,).
 
-    U (n, r), with V (n, r) where N has a column for each sample as well. Centred samples without one are not centred:
-    taking sample i out of n and centring again takes out the direction of row i in the n - 1 that are left by centring,
-    where it has the square length 1 - 1/n; so U^2 and the others count n/(n - 1) fold. Of sigma what is rounding is
-    taken for zero: of n values at least one is.
+    U(rows), a slice of U (n, r), with V where N has a column for each sample as well. Centred samples without one are
+    not centred: taking sample i out of n and centring again takes out the direction of row i in the n - 1 that are left
+    by centring, where it has the square length 1 - 1/n; so U^2 and the others count n/(n - 1) fold. Of sigma what is
+    rounding is taken for zero: of n values at least one is.
     """
-    top = float(sigma.max())
+    top = float(sigma.max(initial=0))
     if not top:
-        return np.zeros(len(U))
-    real = sigma > len(U) * _ROUNDING * top
-    sigma, U, V = sigma[real], U[:, real], None if V is None else V[:, real]
+        return np.zeros(n)
+    real = sigma > n * _ROUNDING * top
     s = top * np.exp(np.arange(-_BELOW, _ABOVE, _STEP))
     weights = _STEP * s
     weights[-1] += _STEP * s[-1] / math.expm1(_STEP)  # of the rule beyond, where the logarithm is as s^-2
-    parts = [slice(i, i + _CHUNK) for i in range(0, len(U), _CHUNK)]
-    logs = [_logarithm(sigma, s, len(U), U[part], None if V is None else V[part]) for part in parts]
-    return np.asarray(np.concatenate(logs) @ weights / -math.pi)
+    parts = (slice(i, i + ROWS) for i in range(0, n, ROWS))
+    logs = (_logarithm(n, sigma[real], s, *(W(part)[:, real] for W in (U, V) if W)) for part in parts)
+    return np.concatenate([part @ weights / -math.pi for part in logs])
 
 
-def _logarithm(sigma: Array, s: Array, n: int, U: Array, V: Array | None) -> Array:
+def _logarithm(n: int, sigma: Array, s: Array, U: Array, V: Array | None = None) -> Array:
     """log(a b + c^2) for each row (m,) and s; a and b as sums of what is positive, since they vanish with s."""
     kept = s**2 / (sigma[:, None] ** 2 + s**2)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -26,3 +29,14 @@ class Estimate:
 
     def __str__(self) -> str:
         return f"{self.value:.4g} +- {self.se:.2g} (n = {self.n}, {self.method})"
+
+
+def mean_of(terms: Any, method: str = "mean of samples") -> Estimate:
+    """The mean of terms (n,), with its standard error; of one term that is nan."""
+    values = np.asarray(terms, np.float64)
+    return Estimate(float(values.mean()), len(values), standard_error(values), method, len(values) - 1)
+
+
+def standard_error(terms: Any) -> float:
+    """Of the mean of terms (n,)."""
+    return float(np.std(terms, ddof=1)) / math.sqrt(len(terms)) if len(terms) > 1 else math.nan

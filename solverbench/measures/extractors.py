@@ -9,7 +9,8 @@
     inception-torch   the same with torch's
     FILE.py:FUNCTION  yours, for example around DINOv2 or CLIP
 
-An extractor is a function of pictures, bytes (n, 3, h, w), that returns features (n, d).
+An extractor is a function of pictures, bytes (n, 3, h, w), that returns features (n, d). Yours may say by attributes
+what its file does not show: `weights`, a checksum of what it loads, and `resize`, how it brings pictures to size.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from solverbench.errors import ArtifactError, UsageError, nearest
+from solverbench.errors import ArtifactError, UsageError, in_words, nearest
 from solverbench.measures.moments import Array
 
 Pictures: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
@@ -35,7 +36,7 @@ class Key:
 
     extractor: str
     weights: str
-    """Checksum of the parameters, or of the program that makes them; "none" where there are none."""
+    """Checksum of the parameters, of the program that makes them, or of both; "none" where there are none."""
     resize: str
     """How pictures are brought to the network's size: the same network after another resize is another extractor."""
     dtype: str = "float32"
@@ -137,8 +138,16 @@ def _users(name: str) -> Extractor:
     found = getattr(module, function, None)
     if not callable(found):
         raise UsageError(f"{path.name} has no function {function!r}{nearest(function, vars(module))}")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Extractor(Key(f"{path.name}:{function}", digest, "its own"), found)
+
+    def features(pictures: Pictures) -> Any:
+        try:
+            return found(pictures)
+        except Exception as error:
+            raise UsageError(f"{path.name}:{function} failed: {in_words(error)}") from error
+
+    says = {name: str(getattr(found, name, "")) for name in ("weights", "resize")}
+    digest = hashlib.sha256(path.read_bytes() + says["weights"].encode()).hexdigest()
+    return Extractor(Key(f"{path.name}:{function}", digest, says["resize"] or "its own"), features)
 
 
 EXTRACTORS: dict[str, Callable[[], Extractor]] = {
@@ -156,7 +165,7 @@ def distance_name(key: Key, n: int) -> str:
     """What a squared Frechet distance in these features may be called.
 
     Plain FID only with the Inception weights of 2015, TensorFlow 1's resize and 50,000 samples or more; with fewer the
-    number is in the name, another resize is in the name, and another network makes no FID.
+    number is in the name, another resize is in the name, and another network makes no FID. n: of the smaller set.
     """
     if key.extractor != "inception":
         return f"FD_{key.extractor}"

@@ -42,7 +42,7 @@ def _overlap(law: Normal, reference: Normal) -> float:
         squares = np.linalg.eigvalsh(_congruent(law.covariance, L))
         error = 2 * _EPS * max(squares[-1], 0.0)
         roots = np.sqrt(np.maximum(squares, error))
-        if np.sum(error / roots) / 2 <= LOST * (law.trace + reference.trace):
+        if error and np.sum(error / roots) / 2 <= LOST * (law.trace + reference.trace):
             return float(roots.sum())
     return float(np.linalg.svd(law.factor.T @ L, compute_uv=False).sum())
 

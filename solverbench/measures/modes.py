@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from solverbench.measures.coverage import share
-from solverbench.measures.estimate import Estimate
+from solverbench.errors import UsageError
+from solverbench.measures.estimate import Estimate, mean_of
 from solverbench.measures.moments import Array
 
 if TYPE_CHECKING:
@@ -22,21 +23,28 @@ class Modes:
     shares: tuple[Estimate, ...]
     weights: Array
     p_value: float
-    """Of the shares under exact sampling (Wald, chi-squared with as many degrees as the shares can vary in)."""
+    """Of the shares under exact sampling, by Hotelling's T^2 in the directions that shares can vary in; nan for no more
+    samples than these."""
 
-    @property
-    def distance(self) -> float:
-        """Total variation between shares and weights."""
-        return float(np.abs(np.array([s.value for s in self.shares]) - self.weights).sum() / 2)
+    distance: Estimate
+    """Total variation between shares and weights. Never negative, so where weights are right it is some errors large:
+    whether they are is what the p-value says."""
 
 
 def modes(x: Any, field: Mixture) -> Modes:
-    """Shares of the components in samples x (n, *shape): E r_k(X) is the weight w_k exactly, if X follows the law."""
-    from scipy.stats import chi2
+    """Shares of the components in samples x (n, *shape): E r_k(X) is the weight w_k exactly, if X follows the law.
+
+    Raises UsageError for fewer than two samples.
+    """
+    from scipy.stats import f
 
     r = np.asarray(field.responsibilities(np.asarray(x, np.float64), 0.0), np.float64)
-    excess, C = r.mean(0) - field.weights, np.atleast_2d(np.cov(r.T)) / len(r)
+    if (n := len(r)) < 2:
+        raise UsageError(f"shares with a standard error need two samples or more, got {n}")
+    excess, C = r.mean(0) - field.weights, np.atleast_2d(np.cov(r.T)) / n
     values, vectors = np.linalg.eigh(C)
     kept = values > 1e-10 * max(values[-1], 1e-300)
-    wald = float(np.sum((vectors[:, kept].T @ excess) ** 2 / values[kept]))
-    return Modes(tuple(share(column) for column in r.T), field.weights, float(chi2.sf(wald, int(kept.sum()))))
+    squared, p = float(np.sum((vectors[:, kept].T @ excess) ** 2 / values[kept])), int(kept.sum())
+    p_value = float(f.sf(squared * (n - p) / (p * (n - 1)), p, n - p)) if n > p > 0 else math.nan
+    distance = mean_of((r - field.weights) @ np.sign(excess) / 2)
+    return Modes(tuple(mean_of(column) for column in r.T), field.weights, p_value, distance)

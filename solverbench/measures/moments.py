@@ -15,6 +15,8 @@ from solverbench.errors import UsageError
 from solverbench.threads import blas_for
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+_ERRONEOUS = 1e-6
+"""What a covariance may be wrong by, relative to its size: it may have been kept in single precision."""
 
 
 def contrasts(x: Array) -> Array:
@@ -31,8 +33,8 @@ def contrasts(x: Array) -> Array:
 class Normal:
     """A law's mean (d,) and covariance (d, d), the latter given as itself or as a factor (d, r) with C = F F^T.
 
-    n: the samples they were taken from, None for a law that is known. Raises UsageError for shapes that do not fit
-    and for numbers that are not finite.
+    n: the samples they were taken from, None for a law that is known. Raises UsageError for shapes that do not fit,
+    numbers that are not finite and what is no covariance: not symmetric or, once it is factored, not positive.
     """
 
     def __init__(self, mean: Any, covariance: Any = None, *, factor: Any = None, n: int | None = None) -> None:
@@ -45,6 +47,8 @@ class Normal:
         if not (np.isfinite(self.mean).all() and np.isfinite(given).all()):
             raise UsageError("mean and covariance must be finite: some samples are not")
         self.low_rank = covariance is None
+        if not self.low_rank and np.abs(given - given.T).max(initial=0) > _ERRONEOUS * np.abs(given).max(initial=0):
+            raise UsageError("a covariance is symmetric, this one is not")
         self.__dict__["factor" if self.low_rank else "covariance"] = given
 
     @classmethod
@@ -90,6 +94,11 @@ class Normal:
             except np.linalg.LinAlgError:
                 pass
             values, vectors = np.linalg.eigh(C)
+        if values[0] < -_ERRONEOUS * np.abs(values).max():
+            raise UsageError(
+                "a covariance is positive semidefinite, this one has an eigenvalue of "
+                f"{values[0]:.3g}, the largest being {values[-1]:.3g}"
+            )
         kept = values > rounding * max(values[-1], 0.0)
         root: Array = vectors[:, kept] * np.sqrt(values[kept])
         return root

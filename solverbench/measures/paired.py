@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from solverbench.errors import UsageError
-from solverbench.measures.estimate import Estimate
+from solverbench.measures.estimate import Estimate, standard_error
 from solverbench.measures.moments import Array
 
 RESOLVES = 100
@@ -42,17 +42,12 @@ def errors(x: Any, reference: Any, reference_error: float = 0.0, peak: float = P
         )
     relative = mean / float(size.mean()) if size.any() else math.inf
     psnr = 10 * math.log10(peak**2 / mean) if mean else math.inf
-
-    def over_starts(value: float, se: float) -> Estimate:
-        return Estimate(value, n, se, "paired, over starts", n - 1)
-
+    method = "paired, over starts"
     return {
-        "rmse": over_starts(rmse, _se(square) / (2 * rmse) if rmse else 0.0),
+        "rmse": Estimate(rmse, n, standard_error(square) / (2 * rmse) if rmse else 0.0, method, n - 1),
         "max": Estimate(math.sqrt(float(square.max())), n, math.nan, "worst start"),
-        "relative": over_starts(
-            math.sqrt(relative), _relative_se(square, size, relative) if 0 < relative < math.inf else 0.0
-        ),
-        "psnr": over_starts(psnr, 10 / math.log(10) * _se(square) / mean if mean else 0.0),
+        "relative": Estimate(math.sqrt(relative), n, _relative_se(square, size, relative), method, n - 1),
+        "psnr": Estimate(psnr, n, 10 / math.log(10) * standard_error(square) / mean if mean else 0.0, method, n - 1),
     }
 
 
@@ -61,10 +56,8 @@ def squared_errors(x: Array, reference: Array | float) -> Array:
     return np.asarray(((x - reference) ** 2).reshape(len(x), -1).mean(axis=1))
 
 
-def _se(values: Array) -> float:
-    return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-
-
 def _relative_se(square: Array, size: Array, ratio: float) -> float:
     """Of the square root of a ratio of means."""
-    return _se((square - ratio * size) / float(size.mean())) / (2 * math.sqrt(ratio))
+    if not 0 < ratio < math.inf:
+        return 0.0
+    return standard_error((square - ratio * size) / float(size.mean())) / (2 * math.sqrt(ratio))

@@ -28,11 +28,25 @@ def halves(statistic: Statistic, n: int, splits: int = 16, seed: int = 0) -> Est
     """
     if n < 4:
         raise UsageError(f"a standard error by halves needs four samples or more, got {n}")
-    rng, h = np.random.default_rng(seed), n // 2
-    values = np.empty((splits, 2))
-    for pair in values:
-        order = rng.permutation(n)
-        pair[:] = statistic(np.sort(order[:h])), statistic(np.sort(order[h : 2 * h]))
+    h, pairs = n // 2, _pairs(n, splits, np.random.default_rng(seed))
+    values = np.array([[statistic(index) for index in pair] for pair in pairs])
     variance = float(np.mean((values[:, 0] - values[:, 1]) ** 2)) * h / (2 * n)
     value = (n * statistic(np.arange(n)) - h * values.mean()) / (n - h)
     return Estimate(float(value), n, variance**0.5, f"half-sample jackknife, {splits} splits", splits)
+
+
+def spread(statistic: Callable[[Index, Index], Any], n: int, m: int, splits: int = 8, seed: int = 0) -> Any:
+    """Standard errors of statistics of two sets, of n and m samples, by halves of both; their bias is let be.
+
+    statistic(index, other) is a number or an array of them, of the samples of either set that have these numbers.
+    """
+    rng = np.random.default_rng(seed)
+    both = zip(_pairs(n, splits, rng), _pairs(m, splits, rng), strict=True)
+    apart = [statistic(a, b) - statistic(c, d) for (a, c), (b, d) in both]
+    return np.sqrt(np.mean(np.square(apart), axis=0)) / 2
+
+
+def _pairs(n: int, splits: int, rng: np.random.Generator) -> list[tuple[Index, Index]]:
+    """Halves of n samples, of one size: numbers in ascending order."""
+    orders = (rng.permutation(n) for _ in range(splits))
+    return [(np.sort(order[: n // 2]), np.sort(order[n // 2 : 2 * (n // 2)])) for order in orders]

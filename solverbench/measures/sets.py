@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -24,7 +23,7 @@ def read_pictures(place: str | Path) -> Pictures:
         with place.open("rb") as file:
             held = np.load(file, allow_pickle=False)
             arrays = [held] if isinstance(held, np.ndarray) else [held[name] for name in held.files]
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except Exception as error:  # damage comes as errors of many kinds
         raise UsageError(f"{place} is not a readable .npy or .npz file of numbers: {error}") from None
     pictures = [a for a in arrays if a.ndim == 4 and a.dtype == np.uint8 and 3 in (a.shape[1], a.shape[3])]
     if len(pictures) != 1:

@@ -30,31 +30,39 @@ def load(path: str | Path, assume: Key | None = None) -> tuple[Normal, Key]:
     """Statistics and their key; `assume` is the key of a file with `mu` and `sigma` alone.
 
     Raises UsageError for a file without a key where none is assumed, or of another one, and ArtifactError for what is
-    no statistics file.
+    no statistics file, or holds what is no mean and covariance.
     """
     path = Path(path)
+    held = _read(path)
+    theirs = {"mu", "sigma"} <= held.keys()
+    if theirs and assume is None:
+        raise UsageError(f"{path} does not say which features it is of: state the extractor by hand (assume=)")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            held = dict(archive)
-    except FileNotFoundError:
-        raise UsageError(f"there is no statistics file {str(path)!r}") from None
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise ArtifactError(f"{path} is not a readable .npz file of numbers: {error}") from None
-    if {"mu", "sigma"} <= held.keys():
-        if assume is None:
-            raise UsageError(f"{path} does not say which features it is of: state the extractor by hand (assume=)")
-        return Normal(held["mu"], held["sigma"]), assume
-    try:
-        about: dict[str, Any] = json.loads(str(held["about"]))
-        n = about.pop("n")
-        key = Key(**about)
-        factor, covariance = held.get("factor"), held.get("covariance")
-        law = Normal(held["mean"], covariance, factor=factor, n=n)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path} is no file of feature statistics: {error!r}") from None
+        law, key = (Normal(held["mu"], held["sigma"]), assume) if theirs and assume else _ours(held)
+        _ = law.factor  # there is none of what is no covariance
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path} is no file of feature statistics: {error}") from None
     if assume is not None:
         check_alike(assume, key, str(path))
     return law, key
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return dict(archive)
+    except FileNotFoundError:
+        raise UsageError(f"there is no statistics file {str(path)!r}") from None
+    except Exception as error:  # damage comes as errors of many kinds
+        raise ArtifactError(f"{path} is not a readable .npz file of numbers: {error}") from None
+
+
+def _ours(held: dict[str, Any]) -> tuple[Normal, Key]:
+    about: dict[str, Any] = json.loads(str(held["about"]))
+    n = about.pop("n")
+    if not (n is None or (type(n) is int and n > 1)) or not all(isinstance(part, str) for part in about.values()):
+        raise ValueError(f"n is {n!r} and the key {about}")
+    return Normal(held["mean"], held.get("covariance"), factor=held.get("factor"), n=n), Key(**about)
 
 
 def check_alike(one: Key, other: Key, where: str = "the other set") -> None:
@@ -72,5 +80,5 @@ def is_one(path: str | Path) -> bool:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {"mean", "about"} <= set(archive.files) or {"mu", "sigma"} <= set(archive.files)
-    except (OSError, ValueError, EOFError, BadZipFile):
+    except (OSError, TypeError, ValueError, EOFError, BadZipFile):
         return False

@@ -19,8 +19,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from solverbench.errors import UsageError
-from solverbench.measures.deleted import lost
-from solverbench.measures.estimate import Estimate
+from solverbench.measures.deleted import ROWS, Rows, lost
+from solverbench.measures.estimate import Estimate, mean_of
 from solverbench.measures.frechet import frechet
 from solverbench.measures.moments import Array, Normal, contrasts, sampled
 from solverbench.measures.resampling import Index, halves
@@ -74,15 +74,14 @@ class ToLaw:
         n, mean = len(self._x), self._x.mean(0)
         own, shift = self._x - mean, mean - self._mean
         if self._gram is None:
-            with blas_for(own.shape[1]):
-                U, sigma, _ = np.linalg.svd(own @ self._law.factor, full_matrices=False)
+            sigma, left = _decomposed(own, self._law.factor)
         else:
             with blas_for(n):
                 squares, U = np.linalg.eigh(_both_sides(self._gram, lambda G: G - G.mean(0)))
             squares = np.maximum(squares, 0)
             squares[squares < _EPS * n * squares[-1]] = 0  # at least one is, as samples are centred
-            sigma = np.sqrt(squares)
-        shared = (sigma.sum() - lost(sigma, U)) / math.sqrt(n - 2)
+            sigma, left = np.sqrt(squares), U.__getitem__
+        shared = (sigma.sum() - lost(n, sigma, left)) / math.sqrt(n - 2)
         return np.asarray(_apart(shift, own) + _trace(own) + self._trace - 2 * shared)
 
     def __len__(self) -> int:
@@ -108,7 +107,7 @@ class ToPartners:
         with blas_for(min(x.shape)):
             (P, R), (Q, S) = np.linalg.qr(x), np.linalg.qr(y)
             u, sigma, v = np.linalg.svd(R @ S.T)
-        shared = (sigma.sum() - lost(sigma, P @ u, Q @ v.T)) / (n - 2)
+        shared = (sigma.sum() - lost(n, sigma, lambda rows: P[rows] @ u, lambda rows: Q[rows] @ v.T)) / (n - 2)
         return np.asarray(_apart(shift, x - y) + _trace(x) + _trace(y) - 2 * shared)
 
     def __len__(self) -> int:
@@ -118,15 +117,31 @@ class ToPartners:
 Distance: TypeAlias = ToLaw | ToPartners
 
 
+def _decomposed(own: Array, factor: Array) -> tuple[Array, Rows]:
+    """Singular values (d,) of own factor, n > d, and U by rows: nothing of its size (n, d) is formed."""
+    R = np.empty((0, factor.shape[1]))
+    with blas_for(own.shape[1]):
+        for start in range(0, len(own), ROWS):
+            R = np.asarray(np.linalg.qr(np.concatenate([R, own[start : start + ROWS] @ factor]), mode="r"))
+        _, sigma, V = np.linalg.svd(R)
+        back = factor @ np.divide(V.T, sigma, where=sigma > _EPS * sigma.max(initial=0), out=np.zeros_like(V))
+    return sigma, lambda rows: own[rows] @ back
+
+
 def _apart(shift: Array, own: Array) -> Array:
     """Squared norms (n,) of a difference of means without what each sample has of its own."""
-    return np.asarray(((shift - own / (len(own) - 1)) ** 2).sum(1))
+    n = len(own)
+    return np.asarray(shift @ shift - 2 / (n - 1) * (own @ shift) + _squares(own) / (n - 1) ** 2)
 
 
 def _trace(own: Array) -> Array:
     """The trace of the covariance without each sample, from centred ones (n, d)."""
-    n, squares = len(own), (own * own).sum(1)
+    n, squares = len(own), _squares(own)
     return np.asarray((squares.sum() - n / (n - 1) * squares) / (n - 2))
+
+
+def _squares(own: Array) -> Array:
+    return np.asarray(np.einsum("ij,ij->i", own, own))
 
 
 def _both_sides(gram: Array, of: Callable[[Array], Array]) -> Array:
@@ -173,12 +188,6 @@ def difference(one: Distance, other: Distance) -> Estimate:
     if len(one) != len(other):
         raise UsageError(f"a paired difference is of sets from the same starts, got {len(one)} and {len(other)}")
     return mean_of(contributions(one) - contributions(other), "paired jackknife")
-
-
-def mean_of(terms: Array, method: str) -> Estimate:
-    """The mean of terms (n,) and its standard error."""
-    n = len(terms)
-    return Estimate(float(terms.mean()), n, float(terms.std(ddof=1)) / math.sqrt(n), method, n - 1)
 
 
 def limit(distance: ToLaw, sizes: int = 8, splits: int = 8, seed: int = 0) -> Estimate:

@@ -18,7 +18,7 @@ import numpy as np
 from solverbench.grids import Grid
 from solverbench.measures.frechet import frechet_squared
 from solverbench.measures.likelihood import bits, log_likelihood
-from solverbench.measures.moments import Array
+from solverbench.measures.moments import Array, Normal
 from solverbench.measures.paired import squared_errors
 from solverbench.measures.subsets import ToLaw
 from solverbench.methods import Solver
@@ -31,6 +31,8 @@ from solverbench.problems.sampled import PICTURES, Sampled, distance_measures, p
 
 FLOOR_DRAWS = 8
 START_SEED, FLOOR_SEED, LIKELIHOOD_SEED = 1, 2, 3  # added to 1000 x the run's seed: starts are drawn as nothing else is
+FEW = 1024
+"""Dimensions up to which a standard error costs little, however many the samples; beyond, if there are fewer."""
 LIKELIHOODS = 16
 """Samples whose likelihoods are computed. All errors of a solver are much alike, so few are enough."""
 
@@ -59,6 +61,7 @@ class PairedProblem(Sampled):
             self._trajectory = self.reference.trajectory
             self._perfect = self._denoised_error()
         self._mean, variance = self.field.moments()
+        self._times = self.field.covariance_times
         self._trace = float(variance.sum())
         seeds = (1000 * self.seed + FLOOR_SEED + k for k in range(FLOOR_DRAWS))
         floors = [self._frechet(self.field.sample(n, seed=s)) for s in seeds]
@@ -123,14 +126,20 @@ class PairedProblem(Sampled):
         return self._perfect if tail is not None and math.isclose(tail[0], self.reference.end) else None
 
     def _frechet(self, x: np.ndarray[Any, Any]) -> float:
-        return frechet_squared(self._coordinates(x), self._mean, self._trace, self.field.covariance_times)
+        return frechet_squared(self._coordinates(x), self._mean, self._trace, self._times)
 
     def _distance(self, x: np.ndarray[Any, Any]) -> tuple[dict[str, float], dict[str, Array]]:
-        """The Frechet distance, with its standard error where that costs little: n <= d."""
+        """The Frechet distance, with its standard error where that costs little: few samples or few dimensions."""
         z = self._coordinates(x)
-        if len(z) > z.shape[1]:
+        n, d = z.shape
+        if n > d > FEW:
             return {"fd": self._frechet(x)}, {}
-        return distance_measures("fd", ToLaw.implicit(z, self._mean, self._trace, self.field.covariance_times))
+        to_law = ToLaw(z, self._law) if n > d else ToLaw.implicit(z, self._mean, self._trace, self._times)
+        return distance_measures("fd", to_law)
+
+    @cached_property
+    def _law(self) -> Normal:
+        return Normal(self._mean, self._times(np.eye(len(self._mean))))
 
     def _coordinates(self, x: np.ndarray[Any, Any]) -> Any:
         return self.field.basis.forward(np.asarray(x, dtype=np.float64))  # a rotation: distances are those of pixels

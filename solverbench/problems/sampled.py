@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from solverbench.measures.compute import flops_per_evaluation
+from solverbench.measures.estimate import mean_of
 from solverbench.measures.moments import Array
 from solverbench.measures.paired import errors
-from solverbench.measures.subsets import Distance, contributions, mean_of
+from solverbench.measures.subsets import Distance, contributions
 from solverbench.pictures import as_pictures
 from solverbench.plans import Plan
 from solverbench.problems.along import Trajectory, Watched

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from solverbench.errors import UsageError
-from solverbench.measures.estimate import Estimate
+from solverbench.measures.estimate import Estimate, mean_of
 from solverbench.measures.frechet import frechet
 from solverbench.measures.moments import Normal
 from solverbench.measures.null import null
@@ -124,6 +124,24 @@ def test_leaving_out_each_sample_is_what_the_others_score(rng, n, d):
     assert np.ptp(contributions(ToPartners(x, x))) < 1e-10 * np.sum(x * x)
 
 
+@pytest.mark.parametrize(("n", "d"), [(40, 6), (12, 30)])
+def test_leaving_out_works_by_rows(rng, monkeypatch, n, d):
+    """However few are at work at a time, and for a law that has directions without spread."""
+    law = Normal(np.zeros(d), np.diag([0.0, 0.0, *1 / np.arange(1.0, d - 1)]))
+    distances = ToLaw(x := rng.normal(size=(n, d)), law), ToPartners(x, rng.normal(size=(n, d)))
+    whole = [distance.without() for distance in distances]
+    for module in ("deleted", "subsets"):
+        monkeypatch.setattr(f"solverbench.measures.{module}.ROWS", 5)
+    for distance, expected in zip(distances, whole, strict=True):
+        np.testing.assert_allclose(distance.without(), expected, rtol=1e-9)
+
+
+def test_points_are_far_from_a_law_by_what_they_are(rng):
+    for law in (target(3), Normal(np.zeros(3), np.zeros((3, 3)))):
+        found = at_n(ToLaw(np.ones((20, 3)), law))
+        assert (found.value, found.se) == pytest.approx((3 + law.trace, 0))
+
+
 @DRAWS
 def test_the_extrapolation_to_many_samples_is_covered(rng, draws):
     law = target(4)
@@ -183,6 +201,7 @@ def test_halves_take_the_whole_set_once(rng):
 
 
 def test_intervals_are_students():
+    assert mean_of([1.0, 2.0, 6.0]) == Estimate(3.0, 3, pytest.approx(math.sqrt(7 / 3)), "mean of samples", 2)
     assert Estimate(1.0, 9, 0.5, "m").interval() == pytest.approx((1 - 0.98, 1 + 0.98), abs=1e-4)
     assert Estimate(0.0, 9, 1.0, "m", degrees=3).interval(0.95)[1] == pytest.approx(3.182, abs=1e-3)
     assert Estimate(0.0, 1, math.nan, "m").interval() == (-math.inf, math.inf)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,6 +70,45 @@ def test_your_own_function(tmp_path, pictures):
         extractor(f"{path}:mean")
     with pytest.raises(UsageError, match="there is no file"):
         extractor("nowhere.py:f")
+    path.write_text("def means(p):\n    return p.no_such_thing\n")
+    with pytest.raises(UsageError, match=r"mine.py:means failed: AttributeError: .*no_such_thing.* \(mine.py:2\)"):
+        extractor(f"{path}:means")(pictures)
+
+
+def test_the_example_of_the_docs_runs_and_is_told_from_another(tmp_path, pictures, monkeypatch):
+    """DINOv2 stands for any network: here one that takes the mean over the picture."""
+    import torch
+
+    class Network(torch.nn.Module):
+        def forward(self, x):
+            assert x.shape[1:] == (3, 224, 224)
+            return x.mean((2, 3))
+
+    monkeypatch.setattr(torch.hub, "load", lambda *name: Network())
+    text = (Path(__file__).parents[2] / "docs/measures.md").read_text().split("```python\n")[1].split("```")[0]
+    path = tmp_path / "dino.py"
+    path.write_text(text)
+    found = extractor(f"{path}:dinov2")
+    np.testing.assert_allclose(found(pictures)[:, 0], (pictures[:, 0].mean((1, 2)) / 255 - 0.485) / 0.229, atol=2e-2)
+    assert found.key.resize == "torch-bicubic-antialias-224"
+    path.write_text(text.replace('"dinov2_vitl14"  #', '"another"  #'))
+    other = extractor(f"{path}:dinov2")
+    statistics.save(tmp_path / "dino.npz", Normal.of(found(pictures)), found.key)
+    with pytest.raises(UsageError, match=r"dino.npz cannot be compared: it has weights '\w+' instead of '\w+';"):
+        statistics.load(tmp_path / "dino.npz", other.key)
+
+
+def test_what_a_function_loads_is_part_of_its_key(tmp_path):
+    """Though its file be the same: here the checksum is read from another file."""
+    (tmp_path / "mine.py").write_text(
+        "from pathlib import Path\ndef f(p): return p\nf.weights = (Path(__file__).parent / 'sum').read_text()\n"
+    )
+    keys = []
+    for checksum in "ab":
+        (tmp_path / "sum").write_text(checksum)
+        keys.append(extractor(f"{tmp_path / 'mine.py'}:f").key)
+    with pytest.raises(UsageError, match="cannot be compared: it has weights"):
+        statistics.check_alike(*keys)
 
 
 def test_names_and_pictures_that_are_none_are_refused(pictures):
@@ -123,8 +164,55 @@ def test_files_that_do_not_say_what_they_are_of(tmp_path, rng):
     np.savez(tmp_path / "code.npz", mu=np.array([print], dtype=object), sigma=np.zeros(1))
     with pytest.raises(ArtifactError, match="not a readable"):
         statistics.load(tmp_path / "code.npz")
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    (tmp_path / "array.npy").rename(tmp_path / "array.npz")
+    with pytest.raises(ArtifactError, match="not a readable"):
+        statistics.load(tmp_path / "array.npz")
+    assert not statistics.is_one(tmp_path / "array.npz")
     (tmp_path / "text.npz").write_text("no")
     with pytest.raises(ArtifactError, match="not a readable"):
         statistics.load(tmp_path / "text.npz")
     with pytest.raises(UsageError, match="there is no statistics file"):
         statistics.load(tmp_path / "none.npz")
+
+
+ABOUT = json.dumps(dataclasses.asdict(INCEPTION) | {"n": 40})
+C = np.eye(3)
+
+
+@pytest.mark.parametrize(
+    ("held", "why"),
+    [
+        ({"mu": np.zeros(2), "sigma": C}, r"a mean of shape \(2,\) does not go with a covariance of \(3, 3\)"),
+        ({"mu": np.zeros(3), "sigma": C[0]}, "does not go with"),
+        ({"mu": np.zeros((3, 3)), "sigma": C}, "does not go with"),
+        ({"mu": np.array(["a", "b", "c"]), "sigma": C}, "could not convert"),
+        ({"mu": np.zeros(3), "sigma": np.where(C, np.nan, 0)}, "must be finite"),
+        ({"mu": np.array([0, 0, np.inf]), "sigma": C}, "must be finite"),
+        ({"mu": np.zeros(3), "sigma": np.diag([1, 1, -0.1])}, "has an eigenvalue of -0.1"),
+        ({"mu": np.zeros(3), "sigma": C + np.tri(3, k=-1)}, "is symmetric, this one is not"),
+        ({"mean": np.zeros(3), "covariance": -C, "about": np.array(ABOUT)}, "has an eigenvalue of -1"),
+        ({"mean": np.zeros(3), "about": np.array(ABOUT)}, "does not go with"),
+        ({"mean": np.zeros(3), "factor": np.ones((2, 1)), "about": np.array(ABOUT)}, "does not go with"),
+        ({"mean": np.zeros(3), "covariance": C, "about": np.array("5")}, "no attribute 'pop'"),
+        ({"mean": np.zeros(3), "covariance": C, "about": np.array("{")}, "Expecting"),
+        ({"mean": np.zeros(3), "covariance": C, "about": np.array(ABOUT.replace("40", "-1"))}, "n is -1"),
+        ({"mean": np.zeros(3), "covariance": C, "about": np.array(ABOUT.replace("40", '"x"'))}, "n is 'x'"),
+        ({"mean": np.zeros(3), "covariance": C, "about": np.array(ABOUT.replace('"6726825d"', "[]"))}, "the key"),
+        ({"mean": np.zeros(3), "covariance": C, "about": np.array(ABOUT.replace("resize", "size"))}, "argument 'size'"),
+    ],
+)
+def test_files_of_what_is_no_law_are_refused_in_one_line(tmp_path, held, why):
+    np.savez(tmp_path / "bad.npz", **held)
+    with pytest.raises(ArtifactError, match=rf"bad.npz is no file of feature statistics: [^\n]*{why}[^\n]*$"):
+        statistics.load(tmp_path / "bad.npz", INCEPTION)
+
+
+def test_a_damaged_archive_is_refused(tmp_path, rng):
+    """Whatever byte of what is compressed is another."""
+    np.savez_compressed(tmp_path / "a.npz", mu=rng.normal(size=200), sigma=np.eye(200))
+    sound = (tmp_path / "a.npz").read_bytes()
+    for at in range(60, 1000, 97):
+        (tmp_path / "a.npz").write_bytes(sound[:at] + bytes([sound[at] ^ 255]) + sound[at + 1 :])
+        with pytest.raises(ArtifactError, match="not a readable"):
+            statistics.load(tmp_path / "a.npz", INCEPTION)

@@ -55,11 +55,11 @@ def randoms(layout, narrow=1):
     torch.manual_seed(0)
     tensors = {}
     for name, out, wide, *kernel in layout:
-        wide = wide // narrow if wide > 3 else 3
+        out, wide = out // narrow, wide // narrow if wide > 3 else 3
         gain = (2 / (wide * kernel[0] * kernel[1])) ** 0.5
-        tensors[f"{name}.conv.weight"] = gain * torch.randn(out // narrow, wide, *kernel)
-        tensors |= {f"{name}.bn.{key}": torch.zeros(out // narrow) for key in ("bias", "running_mean")}
-        tensors |= {f"{name}.bn.{key}": torch.ones(out // narrow) for key in ("weight", "running_var")}
+        tensors[f"{name}.conv.weight"] = gain * torch.randn(out, wide, *kernel)
+        tensors |= {f"{name}.bn.{key}": torch.randn(out) / 5 for key in ("bias", "running_mean")}
+        tensors |= {f"{name}.bn.{key}": 0.5 + torch.rand(out) for key in ("weight", "running_var")}
     return tensors
 
 
@@ -69,44 +69,67 @@ def narrow():
 
 
 def test_the_layout_is_the_published_one():
+    """By the published file's index of 81,511 bytes, its 566 storages with their lengths, and its 94 whole numbers."""
     assert inception.names() == [name for name, *_ in LAYOUT]
     numbers = sum(out * wide * kernel[0] * kernel[1] + 4 * out for _, out, wide, *kernel in LAYOUT) + 1008 * 2049
-    assert 0 < 95_628_359 - 4 * numbers < 1e5  # the published file's size, less its header and the names in it
+    assert 4 * numbers + 8 * (len(LAYOUT) + 566) + 81_511 == 95_628_359
 
 
-def test_pooled_features_have_the_width_of_the_last_block(narrow):
-    x = torch.rand(2, 3, 299, 299) * 2 - 1
-    found = inception.pooled(narrow, x)
+# The graph once more, in numpy: branches side by side, what each takes its input through in turn; "/1" and "/2" are
+# strides without padding, and all else keeps the picture's size.
+STEM = "Conv2d_1a_3x3/2 Conv2d_2a_3x3/1 Conv2d_2b_3x3 max/2 Conv2d_3b_1x1/1 Conv2d_4a_3x3/1 max/2"
+FIVES = "1x1 | 5x5_1 5x5_2 | 3x3dbl_1 3x3dbl_2 3x3dbl_3 | mean _pool"
+SEVENS = "1x1 | 7x7_1 7x7_2 7x7_3 | 7x7dbl_1 7x7dbl_2 7x7dbl_3 7x7dbl_4 7x7dbl_5 | mean _pool"
+WIDE = "1x1 | 3x3_1 3x3_2a | 3x3_1 3x3_2b | 3x3dbl_1 3x3dbl_2 3x3dbl_3a | 3x3dbl_1 3x3dbl_2 3x3dbl_3b | mean _pool"
+MIXED = {
+    "5b": FIVES, "5c": FIVES, "5d": FIVES, "6a": "3x3/2 | 3x3dbl_1 3x3dbl_2 3x3dbl_3/2 | max/2",
+    "6b": SEVENS, "6c": SEVENS, "6d": SEVENS, "6e": SEVENS,
+    "7a": "3x3_1 3x3_2/2 | 7x7x3_1 7x7x3_2 7x7x3_3 7x7x3_4/2 | max/2", "7b": WIDE, "7c": WIDE.replace("mean", "max"),
+}  # fmt: skip
+
+
+def windows(x, kernel, stride, pad, fill):
+    """Of x (c, h, w): (c, h', w', *kernel)."""
+    around = [(0, 0), *((k // 2, k // 2) for k in kernel)] if pad else 0
+    seen = np.lib.stride_tricks.sliding_window_view(np.pad(x, around, constant_values=fill), kernel, (1, 2))
+    return seen[:, ::stride, ::stride]
+
+
+def step(tensors, prefix, text, x):
+    name, _, stride = text.partition("/")
+    how = int(stride or 1), not stride
+    if name in ("max", "mean"):
+        return {"max": np.nanmax, "mean": np.nanmean}[name](windows(x, (3, 3), *how, np.nan), (3, 4))
+    name = f"{prefix}{'branch' if prefix else ''}{name}"
+    W = tensors[f"{name}.conv.weight"].double().numpy()
+    of = {key: tensors[f"{name}.bn.{key}"].double().numpy()[:, None, None] for key in
+          ("weight", "bias", "running_mean", "running_var")}  # fmt: skip
+    y = np.einsum("chwij,ocij->ohw", windows(x, W.shape[2:], *how, 0.0), W, optimize=True)
+    y = (y - of["running_mean"]) / np.sqrt(of["running_var"] + 1e-3) * of["weight"] + of["bias"]
+    return np.maximum(y, 0)
+
+
+def in_numpy(tensors, x):
+    for text in STEM.split():
+        x = step(tensors, "", text, x)
+    for name, wiring in MIXED.items():
+        ends = []
+        for branch in wiring.split(" | "):
+            y = x
+            for text in branch.split():
+                y = step(tensors, f"Mixed_{name}.", text, y)
+            ends.append(y)
+        x = np.concatenate(ends)
+    return x.mean((1, 2))
+
+
+def test_features_are_those_of_the_graph_in_numpy(rng, narrow):
+    """Of pictures of its own size, which TensorFlow's resize leaves as they are: bytes less 128, by 128."""
+    pictures = rng.integers(0, 256, (2, 3, 299, 299), dtype=np.uint8)
+    found = inception.features(narrow, pictures, inception.tf1_bilinear)
     assert found.shape == (2, 2048 // 16)
-    np.testing.assert_allclose(found[:1], inception.pooled(narrow, x[:1]), rtol=1e-4, atol=1e-6)
-
-
-def only_pool(tensors, block):
-    """The block's pooled branch made visible: its convolution passes the first channel on."""
-    made = dict(tensors)
-    weight = torch.zeros_like(made[f"{block}.branch_pool.conv.weight"])
-    weight[0, 0] = (1 + 1e-3) ** 0.5
-    made[f"{block}.branch_pool.conv.weight"] = weight
-    return made
-
-
-def test_averages_do_not_count_the_padding(narrow):
-    x = torch.ones(1, 12, 7, 7)
-    for block, kind in (("Mixed_5b", "A"), ("Mixed_7b", "E")):
-        wide = narrow[f"{block}.branch_pool.conv.weight"].shape[1]
-        y = inception._block(only_pool(narrow, block), block, kind, x[:, :1].expand(1, wide, 7, 7))
-        channel = y[0, -narrow[f"{block}.branch_pool.conv.weight"].shape[0]]
-        np.testing.assert_allclose(channel, 1, rtol=1e-5)  # 4/9 in the corners if it were counted
-
-
-def test_the_last_block_takes_the_maximum_and_others_the_mean(narrow):
-    for block, expected in (("Mixed_7c", 1.0), ("Mixed_7b", 1 / 9)):
-        weight = narrow[f"{block}.branch_pool.conv.weight"]
-        x = torch.zeros(1, weight.shape[1], 7, 7)
-        x[0, 0, 3, 3] = 1
-        channel = inception._block(only_pool(narrow, block), block, "E", x)[0, -weight.shape[0]]
-        np.testing.assert_allclose(channel[2:5, 2:5], expected, rtol=1e-4)
-        assert channel[0].abs().max() == 0
+    for picture, feature in zip(pictures, found, strict=True):
+        np.testing.assert_allclose(feature, in_numpy(narrow, (picture - 128.0) / 128), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 48), (299, 299), (400, 300)])
@@ -119,7 +142,7 @@ def test_tensorflow_s_resize_is_its_formula(rng, size):
         r, s = min(p + 1, size[0] - 1), min(q + 1, size[1] - 1)
         v, u = y - p, x - q
         rows = [picture[a, q] * (1 - u) + picture[a, s] * u for a in (p, r)]
-        assert found[i, j] == pytest.approx(rows[0] * (1 - v) + rows[1] * v, abs=1e-2)
+        assert found[i, j] == pytest.approx(rows[0] * (1 - v) + rows[1] * v, abs=1e-3)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (96, 80), (640, 480)])
@@ -131,11 +154,15 @@ def test_the_other_resizes_are_pillow_s(rng, size):
                            (inception.torch_bilinear, Image.Resampling.BILINEAR)):  # fmt: skip
         expected = np.asarray(image.resize((299, 299), method)).clip(0, 255)
         np.testing.assert_allclose(resize(x)[0, 0].numpy(), expected, atol=2e-2)
+    if max(size) < 299:
+        plain = torch.nn.functional.interpolate(x, (299, 299), mode="bilinear")
+        np.testing.assert_allclose(inception.torch_bilinear(x), plain, atol=1e-3)
 
 
 def test_three_resizes_are_three_extractors(tmp_path, rng, narrow, monkeypatch):
     path = tmp_path / "weights.pth"
-    torch.save(narrow, path)
+    more = {"fc.weight": torch.zeros(2, 2), "Conv2d_1a_3x3.bn.num_batches_tracked": torch.tensor(0)}
+    torch.save(narrow | more, path, _use_new_zipfile_serialization=False)  # what the published file holds, and how
     monkeypatch.setattr("solverbench.artifacts.cached", lambda name: path)
     pictures = rng.integers(0, 256, (2, 3, 32, 32), dtype=np.uint8)
     made = {name: extractor(name) for name in inception.RESIZES}

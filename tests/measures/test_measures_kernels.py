@@ -128,6 +128,34 @@ def test_kid_is_unbiased_and_its_blocks_hold(rng, draws):
         ), m
         slack = 0.03 if draws > 100 else 0.09
         assert abs(covered(estimates, true) - 0.95) <= slack
+        spread = np.std([e.value for e in estimates], ddof=1)
+        assert math.sqrt(np.mean([e.se**2 for e in estimates])) == pytest.approx(spread, rel=4 / math.sqrt(2 * draws))
+
+
+def test_blocks_of_kernels_are_of_no_consequence(rng, monkeypatch):
+    """Not for the mean over all pairs: by hand, and whatever the number of rows at work."""
+    field, x, n = line(), rng.normal(size=(23, 1)), 23
+    whole = kernels.energy(x, field)
+    h = (expectations.distance_to_data(field, x)[:, None] + expectations.distance_to_data(field, x)
+         - expectations.distance_within_data(field) - np.abs(x - x.T))  # fmt: skip
+    pairs = h[~np.eye(n, dtype=bool)]
+    assert whole.value == pytest.approx(pairs.mean())
+    rows = (h.sum(1) - np.diag(h)) / (n - 1)
+    z2 = pairs.var()
+    z1 = ((n - 1) * rows.var(ddof=1) - z2) / (n - 2)
+    assert whole.se**2 == pytest.approx((2 * z2 + 4 * (n - 2) * max(z1, 0)) / (n * (n - 1)))
+    monkeypatch.setattr(kernels, "_ROWS", 7)
+    parted = kernels.energy(x, field)
+    assert (parted.value, parted.se) == pytest.approx((whole.value, whole.se))
+
+
+def test_kid_says_how_many_samples_it_is_of(rng):
+    x, y = rng.normal(size=(2, 65, 4))
+    assert kernels.kid(x, y, block=20).n == 60
+    assert kernels.kid(x, y, block=20).method == "unbiased, 3 blocks of 20"
+    assert kernels.kid(x, y[:50], block=20).n == 40
+    with pytest.raises(UsageError, match="two blocks of two samples or more, got 65 samples in blocks of 40"):
+        kernels.kid(x, y, block=40)
 
 
 def test_sliced_distances_of_a_normal_law_moved_and_widened():
@@ -169,6 +197,7 @@ def test_sliced_distances_of_sets(rng):
     assert abs(same.value) < 3 * same.se
     assert moved.value == pytest.approx(1, rel=0.2)
     assert sliced_w2_of_sets(x, x, paired=True).value == 0
+    assert moved.se < 1e-9 < 0.01 < sliced_w2_of_sets(x, x + 1).se  # the shift of the same starts is known exactly
     with pytest.raises(UsageError, match="one shape"):
         sliced_w2_of_sets(x, x[1:])
 
@@ -193,6 +222,25 @@ def test_density_and_coverage_by_hand():
     assert found["density"].value == pytest.approx((2 + 1 + 0) / 3)  # 0.5 in two balls, 2.5 in that of 3
     assert found["precision"].value == pytest.approx(2 / 3)
     assert found["coverage"].value == pytest.approx(3 / 4)  # the last's nearest sample is 7.5 away
+    assert found["recall"].value == 1  # balls to the nearest neighbour among the samples: 2, 2, 37.5
+    wider = coverage(np.array([[0.5], [2.5], [40.0]]), data, k=2)  # balls to the second: 3, 2, 3, 9
+    assert wider["density"].value == pytest.approx((3 + 4 + 0) / 3 / 2)
+    narrow = coverage(np.array([[0.4], [0.5], [0.6]]), data, k=1)  # balls of 0.1, none of which has any of the data
+    assert [narrow[name].value for name in ("precision", "recall", "coverage")] == [1, 0, 0.5]
+
+
+def test_errors_of_coverage_are_of_both_sets(rng):
+    """Those of the judged samples alone, sqrt(v (1 - v)/n), are half of what coverage varies by here."""
+    found = [coverage(rng.normal(size=(120, 2)) + 0.5, rng.normal(size=(120, 2)), seed=seed) for seed in range(80)]
+    for name in found[0]:
+        told = np.sqrt(np.mean([f[name].se ** 2 for f in found]))
+        seen = np.std([f[name].value for f in found], ddof=1)
+        assert 0.75 * seen < told < 1.5 * seen, name
+    value = np.mean([f["coverage"].value for f in found])
+    assert math.sqrt(value * (1 - value) / 120) < 0.65 * np.std([f["coverage"].value for f in found], ddof=1)
+    few = coverage(rng.normal(size=(11, 2)), rng.normal(size=(30, 2)))
+    assert all(math.isnan(e.se) for e in few.values())  # no six in a half
+    assert [few[name].n for name in ("precision", "recall", "density", "coverage")] == [11, 30, 11, 30]
 
 
 def test_copies_of_training_data_have_a_neighbour_at_zero(rng):
@@ -209,8 +257,14 @@ def test_modes_have_their_weights_and_losing_one_is_seen():
     for k in range(2):
         assert 0.9 <= covered([m.shares[k] for m in kept], field.weights[k]) <= 0.99
     assert stats.kstest([m.p_value for m in kept], "uniform").pvalue > 0.01
+    few = field.sample(6, 1)
+    shares = np.asarray(field.responsibilities(few, 0.0))[:, 0]
+    assert modes(few, field).p_value == pytest.approx(stats.ttest_1samp(shares, field.weights[0]).pvalue)
     x = field.sample(3000, 1)
     lost = modes(x[field.responsibilities(x, 0.0)[:, 0] > 0.5], field)
     assert lost.p_value < 1e-6
-    assert lost.distance == pytest.approx(0.4, abs=0.08)
+    assert lost.distance.value == pytest.approx(0.4, abs=0.08)
+    assert lost.distance.se == pytest.approx(lost.shares[0].se)  # with two components they are one number
+    with pytest.raises(UsageError, match="two samples or more, got 1"):
+        modes(x[:1], field)
     assert sum(s.value for s in lost.shares) == pytest.approx(1)

@@ -111,7 +111,7 @@ def test_below_full_rank_it_is_the_nuclear_norm(rng, n, m):
     expected = np.sum((x.mean(0) - y.mean(0)) ** 2) + np.trace(np.cov(x.T)) + np.trace(np.cov(y.T)) - 2 * float(shared)
     for law in (Normal.of(x), Running(d).add(x).normal):
         for reference in (Normal.of(y), Running(d).add(y).normal):
-            assert frechet(law, reference) == pytest.approx(expected, rel=1e-6)
+            assert frechet(law, reference) == pytest.approx(expected, rel=1e-9)
 
 
 def test_dimensions_that_are_dead_in_both_cost_no_accuracy(rng):
@@ -132,6 +132,11 @@ def test_what_does_not_fit_is_refused():
         Normal(np.zeros(2), np.eye(3))
     with pytest.raises(UsageError, match="some samples are not"):
         Normal.of(np.array([[0.0, np.nan], [1.0, 2.0]]))
+    with pytest.raises(UsageError, match="a covariance is symmetric, this one is not"):
+        Normal(np.zeros(2), [[1.0, 0.5], [0.4, 1.0]])
+    with pytest.raises(UsageError, match="has an eigenvalue of -1, the largest being 3"):
+        _ = Normal(np.zeros(2), [[1.0, 2.0], [2.0, 1.0]]).factor
+    assert Normal(np.zeros(2), [[1.0, 1.0], [1.0, 1.0 - 1e-8]]).factor.shape == (2, 1)  # as single precision leaves it
     with pytest.raises(UsageError, match="4 dimensions cannot be compared with one in 3"):
         frechet(Normal(np.zeros(4), np.eye(4)), Normal(np.zeros(3), np.eye(3)))
     with pytest.raises(UsageError, match="does not continue features of width 3"):

@@ -225,8 +225,15 @@ def test_pictures_clip_and_show_what_is_not_finite_as_black():
     assert as_pictures(pixels).tolist() == [0, 0, 128, 255, 255, 0, 0, 0]
 
 
-def test_the_frechet_distance_comes_with_the_spread_it_has_over_starts(problem):
-    """Below full rank (6 to 12 samples in twelve dimensions), where parts of the set are cheap; else without."""
-    found = [judge(problem("paired", samples=12, paired=2, seed=seed), "ddim", 4).measures for seed in range(20)]
-    assert np.mean([m["fd_se"] for m in found]) == pytest.approx(np.std([m["fd"] for m in found]), rel=0.6)
-    assert "fd_se" not in judge(problem("paired", samples=40), "ddim", 4).measures
+@pytest.mark.parametrize("samples", [12, 40])
+def test_the_frechet_distance_comes_with_the_spread_it_has_over_starts(problem, monkeypatch, samples):
+    """In twelve dimensions, below full rank and above."""
+    found = [judge(problem("paired", samples=samples, paired=0, seed=seed), "ddim", 4) for seed in range(20)]
+    told, seen = (np.array([f.measures[key] for f in found]) for key in ("fd_se", "fd"))
+    assert told.mean() == pytest.approx(np.std(seen), rel=0.6)
+    np.testing.assert_allclose([f.by_start["fd_by_start"].mean() for f in found], seen)
+    monkeypatch.setattr("solverbench.problems.paired.FEW", 11)
+    measures = judge(problem("paired", samples=40, paired=0), "ddim", 4).measures
+    assert "fd_se" not in measures
+    if samples == 40:
+        assert measures["fd"] == pytest.approx(seen[0])
