@@ -98,9 +98,14 @@ def kept_images(folder: Path, name: str) -> NDArray[np.uint8] | None:
     return images if good else None
 
 
+def stem_of(name: str) -> str:
+    """A name as that of a file, without ending: no more than file systems take."""
+    return re.sub(r"[^A-Za-z0-9+._=-]+", "-", name).strip("-")[:200]
+
+
 def _free(folder: Path, name: str, taken: list[Path]) -> Path:
     """A file name for this solver that no other one has got."""
-    stem = re.sub(r"[^A-Za-z0-9+._=-]+", "-", name).strip("-")
+    stem = stem_of(name)
     path, n = folder / f"{stem}.png", 2
     while path in taken:
         path, n = folder / f"{stem}-{n}.png", n + 1

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from solverbench.report.comparison import tidy, usual_budget
-from solverbench.report.sheets import sheets
+from solverbench.report.comparison import tidy, twins, usual_budget
+from solverbench.report.sheets import sheets, stem_of
 
 if TYPE_CHECKING:
     from solverbench.report.records import Run
@@ -33,7 +32,8 @@ class Picture:
 def pictures_of(run: Run) -> list[Picture]:
     """The sheets of the images the run has kept, or, where it has kept none, those that were rendered into it.
 
-    Where there is no room for all of them it goes to the best solvers of each problem.
+    Where there is no room for all of them it goes to the best solvers of each problem, those last that are the same
+    program as another.
     """
     with TemporaryDirectory() as folder:
         paths = sheets(run, Path(folder)) or sorted((run.folder / "sheets").glob("*.png"))
@@ -50,10 +50,11 @@ def _places(run: Run) -> dict[str, int]:
     places = {}
     for problem, _ in run.problems:
         records = run.of(problem)
+        same = twins(records)[0]
         data = tidy(records, run.primary(problem))
         ranked = data[data["budget"] == usual_budget(records)].sort_values("rank", kind="stable")
-        for place, label in enumerate(ranked["label"]):
-            places[re.sub(r"[^A-Za-z0-9+._=-]+", "-", f"{problem}-{label}").strip("-")] = place
+        for place, label in enumerate(sorted(ranked["label"], key=same.__contains__)):
+            places[stem_of(f"{problem}-{label}")] = place
     return places
 
 
