@@ -10,7 +10,7 @@ HOSTILE = "<script>alert(1)</script>"
 BREAKOUT = "</script><img src=x onerror=alert(2)>"
 PROBLEM = '"><img src=x onerror=alert(3)> & $x_1$'
 REASON = "ValueError: '\u2028]]><!--\n</script><script>alert(4)</script>' is no number"
-REVERSED = "\u202e" + 200 * "reversed and long "
+REVERSED = "\u202e" + 250 * "reversed and long " + "name"
 KEPT = (
     "euler", "heun", "rk4", "ddim", "dpmpp-2m", "dpmpp-3m", "unipc-3",
     "exp-rk2", "exp-ab2", "deis-tab3", "dpm-3", "ddpm",

@@ -216,6 +216,7 @@ def test_families_metric_axes_and_budget_change_the_chart(opened):
     label = opened.locator("#plot").get_attribute("aria-label")
     assert label.startswith("FD_pixel against seconds of sampling on cifar10-mixture")
     assert opened.locator("#plot .band").count() == 1
+    assert opened.locator("#plot [clip-path] ~ text", has_text="exact samples").count() == 1  # over the lines
     assert opened.locator("#ranking-title").inner_text() == "Ranking at NFE 20"
     away = [abs(v - 141) for v in values(column(opened, opened.locator("#ranking table"), 3))]
     assert away == sorted(away)

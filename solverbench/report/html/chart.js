@@ -133,6 +133,7 @@ function draw() {
   const above = points.filter((p) => p.off).length, note = above ? `${above} points above` : "";
   const curves = shown.map((line) => [line, curve(line, plan)]);
   const ends = plan.narrow ? [] : names(shown.filter(bright), plan);
+  const ruled = rules(plan), said = (node) => node.tagName === "text";
   const ring = make("circle", { class: "ring", r: 8, visibility: "hidden" });
   const svg = make("svg", {
     id: "plot", viewBox: `0 0 ${width} ${height}`, height, tabindex: 0, role: "application",
@@ -140,9 +141,10 @@ function draw() {
   }, make("g", { "aria-hidden": "true" },
     make("defs", {}, make("clipPath", { id: "clip" }, make("rect", clip))),
     ...axes(plan),
-    make("g", { "clip-path": "url(#clip)" }, ...rules(plan), ...curves.map(([, node]) => node)),
+    make("g", { "clip-path": "url(#clip)" },
+      ...ruled.filter((node) => !said(node)), ...curves.map(([, node]) => node)),
     make("path", { class: "frame", d: `M${box.left} ${box.top}V${box.bottom}H${box.right}` }),
-    ...ends.map(([, node]) => node),
+    ...ends.map(([, node]) => node), ...ruled.filter(said),
     make("text", { class: "soft", x: box.right, y: box.top + 10, "text-anchor": "end" }, note), ring,
   ));
   drawn = { points, parts: [...curves, ...ends], width, ring };
