@@ -134,8 +134,8 @@ def escape(text: str) -> str:
 
 
 def stem(name: str) -> str:
-    """A file's name without its ending for anything that has a name."""
-    return re.sub(r"[^A-Za-z0-9+._=-]+", "-", name).strip("-")
+    """A file's name without its ending for anything that has a name; no longer than file systems take."""
+    return re.sub(r"[^A-Za-z0-9+._=-]+", "-", name).strip("-")[:200]
 
 
 def listed(names: list[str], most: int = 4) -> str:

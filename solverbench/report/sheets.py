@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SCALE = 2
 COLUMNS = 16
 MARGIN, HEADER, GAP, SIDE = 86, 26, 2, 8
+LONGEST = 160
+"""Letters of a title: there are limits to the width of a picture."""
 WORDS = {"diverged": "diverged", "failed": "failed", "skipped": "not possible"}
 
 
@@ -59,6 +61,7 @@ def _sheet(title: str, rows: pd.DataFrame, folder: Path, exact: NDArray[np.uint8
         strips.append((_caption(row), images))
     count, height, width = min(len(first), COLUMNS), first.shape[2] * SCALE, first.shape[3] * SCALE
     plain, bold = ImageFont.load_default(11), ImageFont.load_default(14)
+    title = title if len(title) <= LONGEST else f"{title[: LONGEST - 3]}..."
     wide = max(MARGIN + count * (width + GAP) + SIDE, 2 * SIDE + round(bold.getlength(title)))
     sheet = Image.new("RGB", (wide, HEADER + len(strips) * (height + GAP) + SIDE), "white")
     draw = ImageDraw.Draw(sheet)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -17,7 +18,9 @@ from browser.hostile import BREAKOUT, HOSTILE, hostile_run
 from report.synthetic import records, write_run
 
 from solverbench.cli import main
+from solverbench.report import load
 from solverbench.report.html import embedded, write_html
+from solverbench.report.tables import tables
 
 REFERENCE = Path(__file__).parents[2] / "reports" / "reference" / "cifar10"
 VOID = {"meta", "img", "input", "br", "link", "hr"}
@@ -142,12 +145,53 @@ def test_the_reference_run_has_everything_and_is_small(tmp_path):
 
 def test_sheets_that_find_no_room_are_named(tmp_path, monkeypatch):
     run = write_run(tmp_path / "run", records()[-60:], images=2)
-    whole = Page(write_html(run, tmp_path / "whole.html").read_text("utf-8"))
+    whole_text = write_html(run, tmp_path / "whole.html").read_text("utf-8")
+    whole = Page(whole_text)
     monkeypatch.setattr("solverbench.report.html.pictures.ROOM", sum(len(a["src"]) for a in whole.all("img")) // 2)
     text = write_html(run, tmp_path / "report.html").read_text("utf-8")
-    shown, left_out = len(re.findall("<img ", text)), text.count("left out to keep this page small")
-    assert min(shown, left_out) > 0
-    assert shown + left_out == len({c["solver"] for c in records()[-60:]})
+    solvers = {c["solver"] for c in records()[-60:]}
+    (left_out,) = re.findall(r"writes them into sheets/: (.*)\.</p>", text)
+    shown = re.findall(r"<figcaption>(.*)</figcaption>", text)
+    assert min(len(shown), len(left_out)) > 0
+    assert {*shown, *left_out.split(", ")} == set(re.findall(r"<figcaption>(.*)</figcaption>", whole_text))
+    assert len(shown) + len(left_out.split(", ")) == len(solvers)
+    assert "cifar10-mixture-ddim" in left_out  # the same pictures as exp-euler's
+
+
+def test_every_table_of_the_run_is_on_the_page(tmp_path):
+    """Also those that problems share, in which each row names its solver: rows are sorted and filtered."""
+    cells = [c for c in records() if c["kind"] == "law" and c["solver"] in ("euler", "heun")]
+    more = [c | {"problem": f"p{i}", "cell": f"p{i}-{c['cell']}"} for c in cells for i in (1, 2)]
+    folder = write_run(tmp_path / "run", cells + more)
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for problem in manifest["problems"][1:]:
+        problem["table"] = "shared"
+    path.write_text(json.dumps(manifest))
+    text = write_html(folder, tmp_path / "report.html").read_text("utf-8")
+    made = tables(load(folder))
+    assert {html.escape(table.title) for table in made} <= set(re.findall("<caption>(.*)</caption>", text))
+    assert re.findall("<h3>(.*)</h3>", text) == ["All problems", "cifar10-gaussian", "Problems"]
+    (shared,) = re.findall("<caption>CIFAR-10, shared:.*?</table>", text, re.DOTALL)
+    assert re.findall(r'<tr data-family="(.*?)">\s*<th scope="row"><a href="#solver-.">(.*?)</a>', shared) == [
+        ("runge-kutta", name) for name in ("euler", "euler", "heun", "heun")
+    ]
+
+
+def test_what_cannot_be_seen_is_shown(tmp_path):
+    """Marks of direction would reverse what is beside a name; half of a surrogate pair cannot be written at all."""
+    name = "\u202eevil\u2066\ud800"
+    cells = [c | {"solver": name} for c in records()[:9]]
+    text = write_html(write_run(tmp_path / "run", cells), tmp_path / "report.html").read_text("utf-8")
+    assert not set(text) & {"\u202e", "\u2066"}
+    assert text.count("\ufffdevil\ufffd?") > 9
+
+
+def test_lines_of_a_description_are_joined(tmp_path):
+    text = write_html(write_run(tmp_path / "run", records()), tmp_path / "report.html").read_text("utf-8")
+    docs = re.findall(r'<p class="doc">(.*?)</p>', text, re.DOTALL)
+    assert len(docs) > 20
+    assert not [doc for doc in docs if re.search(r"\S\n\S", doc)]
 
 
 def test_a_run_of_which_nothing_has_finished_is_a_page_that_says_so(tmp_path):

@@ -10,22 +10,28 @@ from solverbench.report.comparison import sampling_seconds, tidy, twins
 from solverbench.report.style import FAMILIES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
+    from solverbench.report.html.subjects import Subject
     from solverbench.report.quantities import Quantity
     from solverbench.report.records import Run
 
 
-def chart_data(run: Run) -> dict[str, Any]:
-    """Families in the order of their colours, and per problem its solvers, cells and measured quantities."""
+def chart_data(run: Run, subjects: Mapping[str, Subject]) -> dict[str, Any]:
+    """Families in the order of their colours, and per problem its solvers, cells and measured quantities.
+
+    subjects: by the labels of solvers.
+    """
     present = list(dict.fromkeys(str(family) for family in run.records["family"]))
     return {
         "families": [f for f in dict.fromkeys([*FAMILIES, *present]) if f in present],
-        "problems": [_problem(run, name, kind) for name, kind in run.problems],
+        "problems": [_problem(run, name, subjects) for name, _ in run.problems],
     }
 
 
-def _problem(run: Run, name: str, kind: str) -> dict[str, Any]:
+def _problem(run: Run, name: str, subjects: Mapping[str, Subject]) -> dict[str, Any]:
     records = run.of(name)
     labels = [str(label) for label in dict.fromkeys(records["label"])]
     known = records.drop_duplicates("label")
@@ -34,8 +40,15 @@ def _problem(run: Run, name: str, kind: str) -> dict[str, Any]:
     return {
         "name": name,
         "solvers": [
-            {"name": label, "family": str(family), "stochastic": bool(stochastic), "same": same.get(label)}
-            for label, family, stochastic in zip(labels, known["family"], known["stochastic"], strict=True)
+            {
+                "name": label,
+                "family": subjects[label].family,
+                "anchor": subjects[label].anchor,
+                "mine": subjects[label].mine,
+                "stochastic": bool(stochastic),
+                "same": same.get(label),
+            }
+            for label, stochastic in zip(labels, known["stochastic"], strict=True)
         ],
         "solver": [labels.index(str(label)) for label in records["label"]],
         "budget": numbers(records["budget"]),
@@ -57,6 +70,8 @@ def _quantity(records: pd.DataFrame, quantity: Quantity) -> dict[str, Any]:
         "below": [bool(below) for below in data["below"]],
         "resolution": number(least),
         "best": [bool(best) for best in data["best"]],
+        "first": numbers(data["first"]),
+        "last": numbers(data["last"]),
         **{key: number(float(records[column].median())) if column else None for key, column in lines.items()},
     }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from solverbench.report.comparison import tidy, usual_budget
+from solverbench.report.comparison import tidy, twins, usual_budget
 from solverbench.report.layout import stem
 from solverbench.report.sheets import sheets
 
@@ -33,7 +33,8 @@ class Picture:
 def pictures_of(run: Run) -> list[Picture]:
     """The sheets of the images the run has kept, or, where it has kept none, those that were rendered into it.
 
-    Where there is no room for all of them it goes to the best solvers of each problem.
+    Where there is no room for all of them it goes to the best solvers of each problem, those last that are the same
+    program as another.
     """
     with TemporaryDirectory() as folder:
         paths = sheets(run, Path(folder)) or sorted((run.folder / "sheets").glob("*.png"))
@@ -50,9 +51,10 @@ def _places(run: Run) -> dict[str, int]:
     places = {}
     for problem, _ in run.problems:
         records = run.of(problem)
+        same = twins(records)[0]
         data = tidy(records, run.primary(problem))
         ranked = data[data["budget"] == usual_budget(records)].sort_values("rank", kind="stable")
-        for place, label in enumerate(ranked["label"]):
+        for place, label in enumerate(sorted(ranked["label"], key=same.__contains__)):
             places[stem(f"{problem}-{label}")] = place
     return places
 

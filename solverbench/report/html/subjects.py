@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from solverbench import references
 from solverbench.errors import PlanError, UsageError
+from solverbench.report.layout import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +36,10 @@ class Subject:
     plan: pd.DataFrame | None = None
     plan_title: str = ""
     missing: str = ""
+    mine: bool = False
+    """Whether it is the reader's own: what the run was made for, or at least a file of somebody's."""
+    trouble: list[str] = field(default_factory=list)
+    """Why cells have no number."""
 
 
 def subjects_of(run: Run) -> list[Subject]:
@@ -43,10 +48,12 @@ def subjects_of(run: Run) -> list[Subject]:
 
     registry = solvers()
     names = {*registry}  # asked once: who is not there is looked for among all installed packages
-    known = run.records.drop_duplicates("solver")
+    known, mine = run.records.drop_duplicates("solver"), run.manifest.get("mine") or ()
     found = []
     for i, row in enumerate(known.to_dict("records")):
-        subject = Subject(str(row["solver"]), str(row["family"]), f"solver-{i}")
+        name, family = str(row["solver"]), str(row["family"])
+        own = name in mine or family == "user"
+        subject = Subject(name, family, f"solver-{i}", mine=own, trouble=_trouble(run, name))
         if subject.name.split("[")[0] in names:
             found.append(_described(run, registry[subject.name], subject))
         else:
@@ -69,7 +76,7 @@ def _described(run: Run, solver: Solver, subject: Subject) -> Subject:
     title = f"{plan.solver} on {plan.path}: {plan.nfe} evaluations of the {plan.prediction} prediction" if plan else ""
     return replace(
         subject,
-        doc=solver.doc,
+        doc=re.sub(r"(?<=\S)\n(?=\S)", " ", solver.doc),  # lines of a paragraph are one
         facts=[(key, str(value)) for key, value in facts.items()],
         verdict=verdict(solver),
         cite=solver.reference,
@@ -78,6 +85,17 @@ def _described(run: Run, solver: Solver, subject: Subject) -> Subject:
         plan_title=title,
         missing=missing,
     )
+
+
+def _trouble(run: Run, solver: str) -> list[str]:
+    bad = run.records[(run.records["solver"] == solver) & (run.records["status"] != "ok")]
+    found = []
+    for (status, reason), rows in bad.groupby(["status", "reason"], sort=False):
+        where = [
+            f"{problem} at NFE {budget:g}" for problem, budget in zip(rows["problem"], rows["budget"], strict=True)
+        ]
+        found.append(f"{str(status).capitalize()} on {listed(where, 8)}: {reason}")
+    return found
 
 
 def verdict(solver: Solver) -> str:
