@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from dataclasses import replace
@@ -165,6 +166,23 @@ def test_a_damaged_entry_is_said_and_forgotten(cache, suffix, how):
     assert not list((cache.root / "ab").iterdir())
     cache.put("ab12", Judgement({"w2": 0.125}, images=PICTURES))
     assert cache.get("ab12").measures == {"w2": 0.125}
+
+
+@pytest.mark.filterwarnings("ignore:.*is damaged")
+@pytest.mark.parametrize("suffix", [".json", ".npz"])
+def test_an_entry_with_any_bit_changed_is_never_another(cache, suffix):
+    """Every byte of it, one bit each: nothing comes back, or what was kept, arrays and all."""
+    kept = Judgement({"w2": 0.125, "n": 3}, images=PICTURES, by_start={"rmse": np.arange(3.0)})
+    chance = random.Random(suffix)
+    cache.put("ab12", kept)
+    file = (cache.root / "ab" / "ab12").with_suffix(suffix)
+    whole = file.read_bytes()
+    for place in range(len(whole)):
+        cache.put("ab12", kept)
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << chance.randrange(8)]) + whole[place + 1 :])
+        if (found := cache.get("ab12")) is not None:
+            assert (found.measures, found.status) == (kept.measures, kept.status)
+            assert {k: a.tolist() for k, a in found.arrays.items()} == {k: a.tolist() for k, a in kept.arrays.items()}
 
 
 def test_pictures_are_part_of_the_entry(cache):

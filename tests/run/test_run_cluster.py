@@ -269,7 +269,7 @@ def test_whoever_gives_out_cells_needs_no_gpu(no_gpu, home, capsys, monkeypatch)
 
     folder = store.RunFolder(home, "small", "r")
     asked = {"suite": str(home / "small.toml"), "scale": "full", "solvers": [], "problems": [], "nfe": [], "seed": 0}
-    folder.manifest({"asked": asked | {"device": "cuda"}, "suite_hash": suite.load(asked["suite"]).digest})
+    folder.manifest({"files": {}, "asked": asked | {"device": "cuda"}, "suite_hash": suite.load(asked["suite"]).digest})
     folder.close()
     monkeypatch.setattr(store.RunFolder, "again", lambda path: folder)
     code, _, err = run("--resume", folder.path)
