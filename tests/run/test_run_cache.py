@@ -223,3 +223,45 @@ def test_a_second_run_computes_nothing_again(run, cache, monkeypatch):
         names = {f.name for f in (first.folder.parent / folder / "arrays").iterdir()}
         assert {"reference-gaussian.npz", "reference-mixture.npz"} <= names
     assert json.loads((again.folder / "cells.jsonl").read_text().splitlines()[0])["identity"]
+
+
+BASE = SPEC, ("dpmpp-2m", 5, "edm"), 0
+
+
+def _instead(monkeypatch, name, value):
+    monkeypatch.setattr(f"solverbench.run.identity.{name}", value)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda m: (replace(SPEC, kind="paired"), *BASE[1:]), "the kind of a problem"),
+        (lambda m: (replace(SPEC, path="vp-linear"), *BASE[1:]), "its path"),
+        (lambda m: (replace(SPEC, grid_options={"rho": 5.0}), *BASE[1:]), "its grid"),
+        (lambda m: (replace(SPEC, samples=64), *BASE[1:]), "its samples"),
+        (lambda m: (replace(SPEC, field="cifar10-mixture"), *BASE[1:]), "its weights"),
+        (lambda m: (SPEC, ("ddim", 5, "edm"), 0), "a solver"),
+        (lambda m: (SPEC, ("unipc-2", 5, "edm"), 0), "another solver"),
+        (lambda m: (SPEC, ("unipc-2[variant=bh1]", 5, "edm"), 0), "its options"),
+        (lambda m: (SPEC, ("dpmpp-2m", 6, "edm"), 0), "the budget"),
+        (lambda m: (SPEC, ("dpmpp-2m", 5, "vp-linear"), 0), "the path of a plan"),
+        (lambda m: (*BASE[:2], 1), "the seed"),
+        (lambda m: (_instead(m, "_device", lambda name: ["another GPU"]), *BASE)[1:], "the class of device"),
+        (lambda m: (_instead(m, "_machine", lambda: ["numpy 0", "z80"]), *BASE)[1:], "libraries and processor"),
+        (lambda m: (_instead(m, "_package", lambda: "other"), *BASE)[1:], "what executes and measures, dtypes included"),
+        (lambda m: (_instead(m, "_field", lambda name: "0" * 64), *BASE)[1:], "the checksum of weights"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_identity_changes_with(change, what, monkeypatch):
+    def of(spec, made, seed):
+        return identity(spec, plan(*made), seed)
+
+    before = of(*BASE)
+    assert of(*BASE) == before
+    assert of(*change(monkeypatch)) != before, what
+
+
+def test_the_device_of_a_problem_enters(monkeypatch):
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "H100")
+    assert identity(replace(SPEC, device="cuda"), plan(), 0) != identity(SPEC, plan(), 0)
