@@ -37,7 +37,7 @@ def sleepy(x, path, grid, *, k: int = 0, ms: int = 0):
 
 
 def main() -> None:
-    """Print milliseconds per cell, also by the number of solvers, efficiency, bytes and seconds per record, and what follows for 10^6 cells."""
+    """Print milliseconds per cell, also among many solvers, efficiency, and what follows for 10^6 cells."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "sleepy.py").write_text(SLEEPY)

@@ -248,7 +248,7 @@ def _instead(monkeypatch, name, value):
         (lambda m: (*BASE[:2], 1), "the seed"),
         (lambda m: (_instead(m, "_device", lambda name: ["another GPU"]), *BASE)[1:], "the class of device"),
         (lambda m: (_instead(m, "_machine", lambda: ["numpy 0", "z80"]), *BASE)[1:], "libraries and processor"),
-        (lambda m: (_instead(m, "_package", lambda: "other"), *BASE)[1:], "what executes and measures, dtypes included"),
+        (lambda m: (_instead(m, "_package", lambda: "other"), *BASE)[1:], "what executes and measures, so dtypes"),
         (lambda m: (_instead(m, "_field", lambda name: "0" * 64), *BASE)[1:], "the checksum of weights"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
