@@ -47,13 +47,17 @@ def run_file(path: Path, name: str) -> ModuleType:
 
 
 def sources(program: Path) -> tuple[Path, ...]:
-    """The program, then the modules of its folder that its import statements name, and what these name in turn.
+    """The program, then the modules of its folder that its import statements name, and what these name in turn, and
+    the files that its constant FILES names: `FILES = ("table.npy", "tables/*.csv")`, beside it or deeper.
 
-    Of a package all modules. What is imported otherwise, or is found elsewhere, is not among them.
+    Of a package all modules. What is imported otherwise, or is found elsewhere, is not among them. Raises UsageError
+    for a FILES that is not written out, or names what is not there.
     """
     importlib.invalidate_caches()
     program = program.absolute()
-    found, todo = dict.fromkeys([program]), [program]
+    named = _named(program)
+    found = dict.fromkeys([program, *named])
+    todo = [file for file in found if file.suffix == ".py"]
     while todo:
         for name in _imported(ast.walk(_parsed(todo.pop()))):
             new = [file for file in _beside(program.parent, name) if file not in found]
@@ -62,12 +66,34 @@ def sources(program: Path) -> tuple[Path, ...]:
     return program, *sorted(found.keys() - {program})
 
 
-def _parsed(file: Path) -> ast.AST:
+def _parsed(file: Path) -> ast.Module:
     """Of what is no Python, and of extensions, an empty module: running the file says why."""
     if file.suffix == ".py":
         with suppress(OSError, SyntaxError, ValueError):
             return ast.parse(file.read_bytes())
     return ast.Module([], [])
+
+
+def _named(program: Path) -> list[Path]:
+    """The files that a program's FILES names."""
+    named = []
+    for node in _parsed(program).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id="FILES")], value=ast.Tuple() | ast.List() as value):
+                for pattern in value.elts:
+                    named += _matching(program, pattern)
+            case ast.Assign(targets=[ast.Name(id="FILES")]):
+                raise UsageError(f'{program.name}: FILES must be a tuple that is written out, as in ("table.npy",)')
+    return named
+
+
+def _matching(program: Path, pattern: ast.expr) -> list[Path]:
+    name = pattern.value if isinstance(pattern, ast.Constant) else None
+    if not isinstance(name, str) or not name or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise UsageError(f"{program.name}: FILES may have names of files beside it, not {ast.unparse(pattern)}")
+    if not (found := sorted(file for file in program.parent.glob(name) if file.is_file())):
+        raise UsageError(f"{program.name}: FILES names {name!r}, and no such file is beside it")
+    return found
 
 
 def _imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
@@ -120,7 +146,8 @@ sys.meta_path.insert(0, _Finder)
 def _its_own_come_first(program: Path) -> Iterator[None]:
     """Names of modules beside a program are that program's: for good, or meanwhile where others have them."""
     folder, files = program.absolute().parent, sources(program)
-    names = {file.relative_to(folder).parts[0].partition(".")[0] for file in files[1:]}
+    modules = [file for file in files[1:] if file.name.endswith((".py", *EXTENSION_SUFFIXES))]
+    names = {file.relative_to(folder).parts[0].partition(".")[0] for file in modules}
     taken = {name for name in names if _is_elsewhere(name, folder)}
     for file in files if taken else ():
         functions = (f for f in ast.walk(_parsed(file)) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef))

@@ -161,11 +161,11 @@ def _asked_before(folder: Path) -> dict[str, Any]:
 
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     asked: dict[str, Any] | None = manifest.get("asked")
-    if not asked:
+    if not asked or "files" not in manifest:
         raise UsageError(f"{folder} does not say what was asked for (an older version wrote it): start a new run")
     if suites.load(asked["suite"], scale=asked["scale"]).digest != manifest["suite_hash"]:
         raise UsageError(f"suite {asked['suite']!r} has changed since {folder} was begun: start a new run")
-    for file, digest in manifest.get("files", {}).items():
+    for file, digest in manifest["files"].items():
         if not Path(file).is_file() or hashlib.sha256(Path(file).read_bytes()).hexdigest() != digest:
             raise UsageError(f"{file} has changed since {folder} was begun: start a new run")
     return asked

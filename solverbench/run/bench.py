@@ -118,7 +118,7 @@ class Bench:
         started = time.perf_counter()
         record, arrays = describe(cell), dict[str, Any]()
         try:
-            plan = self._plan(cell, cell.solver)
+            plan = self._plan(cell, cell.solver, str(cell.solver))
             cost = cell.problem.evaluations
             record |= {
                 "nfe": plan.nfe * cost, "steps": len(plan.grid), "rows": plan.rows, "stochastic": plan.draws > 0,
@@ -137,14 +137,14 @@ class Bench:
         record["seconds"] = time.perf_counter() - started
         return Done(cell.id, record, arrays)
 
-    def _plan(self, cell: Cell, solver: Solver) -> Plan:
-        key = cell.problem.spec.name, cell.budget, str(solver)
+    def _plan(self, cell: Cell, solver: Solver, name: str) -> Plan:
+        key = cell.problem.spec.name, cell.budget, name
         if key not in self._plans:
             self._forget(cell)
             self._plans[key] = None
             self._plans[key] = cell.problem.plan(solver, cell.budget)
         if (known := self._plans[key]) is None:
-            raise SolverbenchError(f"{solver} could not be traced before")
+            raise SolverbenchError(f"{name} could not be traced before")
         return known
 
     def _forget(self, cell: Cell) -> None:
@@ -158,10 +158,11 @@ class Bench:
         """(the first solver before this one whose plan is the same program, that plan), or (None, plan)."""
         found: tuple[Solver | None, Plan] = None, plan
         for other in cell.before:
-            if (cell.problem.spec.name, cell.budget, str(other)) not in self._plans:
-                self.tell(Tracing(str(other)))
+            name = str(other)
+            if (cell.problem.spec.name, cell.budget, name) not in self._plans:
+                self.tell(Tracing(name))
             try:
-                known = self._plan(cell, other)
+                known = self._plan(cell, other, name)
                 _ = other.stochastic  # a problem may ask, and a solver that cannot be traced should not be asked here
             except Exception:  # its own cell says why
                 continue

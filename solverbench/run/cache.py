@@ -21,7 +21,7 @@ import numpy as np
 from solverbench.artifacts.store import folder
 from solverbench.problems.base import Judgement
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Cache:
@@ -61,33 +61,33 @@ class Cache:
                 arrays = stream.getvalue()
                 _replace(path.with_suffix(".npz"), arrays)
             told = {"measures": judgement.measures, "status": judgement.status, "reason": judgement.reason}
-            entry = {"schema": SCHEMA, "identity": identity, "judgement": told, "sha256": _checksum(told)}
-            if arrays is not None:
-                entry["arrays"] = hashlib.sha256(arrays).hexdigest()
-            _replace(path, json.dumps(entry).encode())  # last: an entry that is there is whole
+            digest = None if arrays is None else hashlib.sha256(arrays).hexdigest()
+            entry = {"schema": SCHEMA, "identity": identity, "judgement": told, "arrays": digest}
+            text = json.dumps(entry | {"sha256": _checksum(entry)})
+            _replace(path, text.encode())  # last: an entry that is there is whole
 
     def _verified(self, path: Path, identity: str, entry: Any) -> Judgement | None:
         if not isinstance(entry, dict):
             raise ValueError("it is not a record")
         if entry["schema"] != SCHEMA:
             return None
-        told = entry["judgement"]
-        if entry["identity"] != identity or entry["sha256"] != _checksum(told):
+        digest = entry.pop("sha256")
+        if entry["identity"] != identity or digest != _checksum(entry):
             raise ValueError("its checksum is another")
         arrays = {}
-        if "arrays" in entry:
+        if entry["arrays"] is not None:
             content = path.with_suffix(".npz").read_bytes()
             if hashlib.sha256(content).hexdigest() != entry["arrays"]:
                 raise ValueError("the checksum of its arrays is another")
             arrays = dict(np.load(io.BytesIO(content), allow_pickle=False))
-        return Judgement.of(told, arrays)
+        return Judgement.of(entry["judgement"], arrays)
 
     def _place(self, identity: str) -> Path:
         return self.root / identity[:2] / f"{identity}.json"
 
 
-def _checksum(told: Any) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+def _checksum(entry: Any) -> str:
+    return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -1,5 +1,5 @@
 """What of the user's own files goes with cells to another machine: programs, with the modules beside them that they
-import, and fields that are files.
+import and the files that they name in FILES, and fields that are files.
 
 A parcel is known by the sha256 of its content, is unpacked into a folder that ends with the process, and cells are told
 the new place. Everything else a cell needs ships with this package or is fetched by its checksum.
@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 from solverbench.errors import ArtifactError, UsageError
@@ -62,15 +63,15 @@ def pack(spec: str, run: str) -> tuple[Parcel, bytes] | None:
 
 
 def _check(program: str, files: Sequence[Path]) -> None:
-    if others := [file for file in files if file.suffix != ".py"]:
+    if others := [file for file in files if file.name.endswith(tuple(EXTENSION_SUFFIXES))]:
         raise UsageError(
             f"{program} imports {others[0].name} beside it, which is compiled and cannot be sent to workers: "
             "install it here and there"
         )
     if (size := sum(file.stat().st_size for file in files) / 1e6) > MOST:
         raise UsageError(
-            f"{program} imports {len(files) - 1} modules beside it of {size:.0f} MB, and {MOST} MB at most are sent to "
-            "workers: install them here and there"
+            f"{program} has {len(files) - 1} modules and files beside it of {size:.0f} MB, and {MOST} MB at most are "
+            "sent to workers: install them here and there"
         )
 
 

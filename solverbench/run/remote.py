@@ -19,7 +19,7 @@ from time import monotonic
 from typing import Any
 
 from solverbench.errors import SolverbenchError
-from solverbench.run.bench import Event, Shared
+from solverbench.run.bench import Done, Event, Shared
 from solverbench.run.desk import Task
 from solverbench.run.luggage import Parcel, moved, unpack
 from solverbench.run.workers import Limits, Worker
@@ -84,7 +84,20 @@ def finish(order: Order, shared: Shared | None, *contents: bytes) -> list[Event]
         while worker.task is not None:
             _await(worker)
             events += worker.hear()
+    for event in events:
+        if isinstance(event, Done):
+            explain(event.record)
     return events
+
+
+def explain(record: dict[str, Any]) -> None:
+    """Say the remedy in the record of a cell that failed for want of a file or module, which may be there at home."""
+    reason = record.get("reason") or ""
+    if record.get("status") == "failed" and ("FileNotFoundError" in reason or "ModuleNotFoundError" in reason):
+        record["reason"] = (
+            f"{reason}: on a cluster, name files that a program reads, and modules that it imports by a string, in its "
+            "FILES; install all else that it imports at the workers"
+        )
 
 
 def dismiss(run: str) -> None:

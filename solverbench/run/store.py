@@ -81,7 +81,7 @@ class RunFolder:
             content = self._cells.read()
             whole = content.rfind(b"\n") + 1
             self._cells.truncate(whole)
-        self.finished = _finished(content[:whole])
+        self.finished = {cell for cell, record in _last(content[:whole]).items() if record["status"] != "failed"}
         return self
 
     @contextmanager
@@ -137,16 +137,15 @@ class RunFolder:
 
     def records(self) -> list[dict[str, Any]]:
         """The last word on each cell so far."""
-        lines = (self.path / "cells.jsonl").read_bytes().splitlines()
-        return list({record["cell"]: record for record in map(json.loads, lines)}.values())
+        return list(_last((self.path / "cells.jsonl").read_bytes()).values())
 
     def close(self) -> None:
         """Close the record file and let go of the folder."""
         with suppress(OSError):  # what could not be flushed has been reported by the writing that failed
             self._cells.close()
-        self._lock.release()
-        with suppress(OSError):
+        with suppress(OSError):  # before others can have it: a file without a name is nobody's lock
             (self.path / ".lock").unlink()
+        self._lock.release()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -159,14 +158,15 @@ class RunFolder:
             ) from error
 
 
-def _finished(content: bytes) -> set[str]:
-    """The cells of whole lines, the last word on each, but those that failed."""
-    last: dict[str, Any] = {}
+def _last(content: bytes) -> dict[str, dict[str, Any]]:
+    """The last record of each cell; lines that a disk has damaged are none, and their cells are run again."""
+    last: dict[str, dict[str, Any]] = {}
     for line in content.splitlines():
         with suppress(ValueError, TypeError, KeyError):
             record = json.loads(line)
-            last[str(record["cell"])] = record["status"]
-    return {cell for cell, status in last.items() if status != "failed"}
+            _ = record["status"]
+            last[str(record["cell"])] = record
+    return last
 
 
 def own_files(cells: Iterable[Cell]) -> dict[str, str]:

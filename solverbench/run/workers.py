@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from solverbench.errors import SolverbenchError
+from solverbench.methods import Solver
 from solverbench.run.bench import Bench, Done, Event, Prepared, Preparing, Returned, Shared, Tracing, failure
 from solverbench.run.cache import Cache
 from solverbench.run.cells import Cell
@@ -234,6 +235,8 @@ class _Station:
     pipe: Connection
     cache: Path | None
     shared: dict[str, Shared] = field(default_factory=dict)
+    solvers: dict[str, Solver] = field(default_factory=dict)
+    """By name: the same objects for all cells, as what has been derived of a solver is kept in it."""
     bench: Bench = field(init=False)
     _problem: Any = None
 
@@ -251,11 +254,14 @@ class _Station:
         try:
             for file in task.files:
                 load_file(file)
-            solver, before = SOLVERS[task.solver], tuple(SOLVERS[name] for name in task.before)
+            for name in (task.solver, *task.before):
+                if name not in self.solvers:
+                    self.solvers[name] = SOLVERS[name]
             self._take(task)
         except SolverbenchError as error:
             return Done(task.cell, task.asked | failure(str(error), error))
-        done = self.bench.finish(Cell(self._problem, solver, task.budget, task.seed, before))
+        before = tuple(self.solvers[name] for name in task.before)
+        done = self.bench.finish(Cell(self._problem, self.solvers[task.solver], task.budget, task.seed, before))
         return Done(task.cell, done.record | task.asked, done.arrays)
 
     def _take(self, task: Task) -> None:

@@ -31,13 +31,13 @@ import solverbench
 def sleepy(x, path, grid, *, k: int = 0, ms: int = 0):
     time.sleep(ms / 1000)
     for s, t in grid.steps:
-        x = x + (t - s) * x.predict("velocity", at=s)
+        x = x + (1 + 1e-4 * k) * (t - s) * x.predict("velocity", at=s)  # programs of their own
     return x
 """
 
 
 def main() -> None:
-    """Print milliseconds per cell, efficiency, bytes and seconds per record, and what follows for 10^6 cells."""
+    """Print milliseconds per cell, also among many solvers, efficiency, and what follows for 10^6 cells."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "sleepy.py").write_text(SLEEPY)
@@ -59,6 +59,9 @@ def main() -> None:
                     f"{what}, {jobs} workers, cells of {sum(seconds) / len(seconds) * 1e3:.1f} ms: "
                     f"{overhead * 1e3:.1f} ms more a cell, efficiency {sum(seconds) / (wall * jobs):.0%}"
                 )
+        for count in (50, 200, 800):
+            wall, seconds, _ = timed(Processes(1), selected(count, 0))
+            print(f"{count} solvers at one budget: {wall / len(seconds) * 1e3:.1f} ms a cell, all in all")
         size, writing = written(folder, records)
         print(f"record: {size:.0f} bytes, {writing * 1e3:.2f} ms to write and synchronise")
         each = found["dask", 0, 1] + writing

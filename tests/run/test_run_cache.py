@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from dataclasses import replace
@@ -167,6 +168,23 @@ def test_a_damaged_entry_is_said_and_forgotten(cache, suffix, how):
     assert cache.get("ab12").measures == {"w2": 0.125}
 
 
+@pytest.mark.filterwarnings("ignore:.*is damaged")
+@pytest.mark.parametrize("suffix", [".json", ".npz"])
+def test_an_entry_with_any_bit_changed_is_never_another(cache, suffix):
+    """Every byte of it, one bit each: nothing comes back, or what was kept, arrays and all."""
+    kept = Judgement({"w2": 0.125, "n": 3}, images=PICTURES, by_start={"rmse": np.arange(3.0)})
+    chance = random.Random(suffix)
+    cache.put("ab12", kept)
+    file = (cache.root / "ab" / "ab12").with_suffix(suffix)
+    whole = file.read_bytes()
+    for place in range(len(whole)):
+        cache.put("ab12", kept)
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << chance.randrange(8)]) + whole[place + 1 :])
+        if (found := cache.get("ab12")) is not None:
+            assert (found.measures, found.status) == (kept.measures, kept.status)
+            assert {k: a.tolist() for k, a in found.arrays.items()} == {k: a.tolist() for k, a in kept.arrays.items()}
+
+
 def test_pictures_are_part_of_the_entry(cache):
     cache.put("ab12", Judgement({"w2": 0.125}, images=PICTURES))
     (cache.root / "ab" / "ab12.npz").unlink()
@@ -205,3 +223,45 @@ def test_a_second_run_computes_nothing_again(run, cache, monkeypatch):
         names = {f.name for f in (first.folder.parent / folder / "arrays").iterdir()}
         assert {"reference-gaussian.npz", "reference-mixture.npz"} <= names
     assert json.loads((again.folder / "cells.jsonl").read_text().splitlines()[0])["identity"]
+
+
+BASE = SPEC, ("dpmpp-2m", 5, "edm"), 0
+
+
+def _instead(monkeypatch, name, value):
+    monkeypatch.setattr(f"solverbench.run.identity.{name}", value)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda m: (replace(SPEC, kind="paired"), *BASE[1:]), "the kind of a problem"),
+        (lambda m: (replace(SPEC, path="vp-linear"), *BASE[1:]), "its path"),
+        (lambda m: (replace(SPEC, grid_options={"rho": 5.0}), *BASE[1:]), "its grid"),
+        (lambda m: (replace(SPEC, samples=64), *BASE[1:]), "its samples"),
+        (lambda m: (replace(SPEC, field="cifar10-mixture"), *BASE[1:]), "its weights"),
+        (lambda m: (SPEC, ("ddim", 5, "edm"), 0), "a solver"),
+        (lambda m: (SPEC, ("unipc-2", 5, "edm"), 0), "another solver"),
+        (lambda m: (SPEC, ("unipc-2[variant=bh1]", 5, "edm"), 0), "its options"),
+        (lambda m: (SPEC, ("dpmpp-2m", 6, "edm"), 0), "the budget"),
+        (lambda m: (SPEC, ("dpmpp-2m", 5, "vp-linear"), 0), "the path of a plan"),
+        (lambda m: (*BASE[:2], 1), "the seed"),
+        (lambda m: (_instead(m, "_device", lambda name: ["another GPU"]), *BASE)[1:], "the class of device"),
+        (lambda m: (_instead(m, "_machine", lambda: ["numpy 0", "z80"]), *BASE)[1:], "libraries and processor"),
+        (lambda m: (_instead(m, "_package", lambda: "other"), *BASE)[1:], "what executes and measures, so dtypes"),
+        (lambda m: (_instead(m, "_field", lambda name: "0" * 64), *BASE)[1:], "the checksum of weights"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_identity_changes_with(change, what, monkeypatch):
+    def of(spec, made, seed):
+        return identity(spec, plan(*made), seed)
+
+    before = of(*BASE)
+    assert of(*BASE) == before
+    assert of(*change(monkeypatch)) != before, what
+
+
+def test_the_device_of_a_problem_enters(monkeypatch):
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "H100")
+    assert identity(replace(SPEC, device="cuda"), plan(), 0) != identity(SPEC, plan(), 0)

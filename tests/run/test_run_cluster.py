@@ -47,9 +47,12 @@ def euler(x, path, grid, do=lambda: None):
     return x
 """
 SOLVERS = """
-import os, signal, time
+import os, pathlib, signal, time
 import solverbench
 from helpers import euler
+
+FILES = ("numbers.txt",)
+assert pathlib.Path(__file__).with_name("numbers.txt").read_text() == "1"
 
 
 @solverbench.solver("mine")
@@ -105,6 +108,7 @@ def home(tmp_path, monkeypatch):
         problems = problems.replace(f'"cifar10-{name}"', f'"{home}/fields.py:{name}"')
     problems += f'[[problems]]\nname = "spectrum"\nfield = "{home}/spectrum.npy"\nkind = "law"\nnfe = [4]\n'
     for name, text in {"fields.py": FIELDS, "parts/fields.py": "from small import gaussian", "helpers.py": HELPERS,
+                       "numbers.txt": "1",
                        "mine.py": SOLVERS, "small.toml": SUITE.format(problems=problems)}.items():  # fmt: skip
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_text(text)
@@ -269,7 +273,7 @@ def test_whoever_gives_out_cells_needs_no_gpu(no_gpu, home, capsys, monkeypatch)
 
     folder = store.RunFolder(home, "small", "r")
     asked = {"suite": str(home / "small.toml"), "scale": "full", "solvers": [], "problems": [], "nfe": [], "seed": 0}
-    folder.manifest({"asked": asked | {"device": "cuda"}, "suite_hash": suite.load(asked["suite"]).digest})
+    folder.manifest({"files": {}, "asked": asked | {"device": "cuda"}, "suite_hash": suite.load(asked["suite"]).digest})
     folder.close()
     monkeypatch.setattr(store.RunFolder, "again", lambda path: folder)
     code, _, err = run("--resume", folder.path)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from solverbench.errors import ArtifactError, SolverbenchError, UsageError
+from solverbench.programs import run_file
 from solverbench.run import cells, cluster, luggage, remote, suite
 from solverbench.run.bench import Done, Notice, Returned, Shared
 from solverbench.run.desk import Desk
@@ -296,8 +297,52 @@ def test_what_cannot_travel_is_said(tmp_path, monkeypatch):
         luggage.pack(f"{tmp_path}/mine.py", "run")
     assert luggage.pack(f"{tmp_path}/large.py", "run") is not None
     monkeypatch.setattr(luggage, "MOST", 1)
-    with pytest.raises(UsageError, match=r"large.py imports 1 modules beside it of 2 MB, and 1 MB at most are sent"):
+    with pytest.raises(UsageError, match=r"large.py has 1 modules and files beside it of 2 MB, and 1 MB at most are"):
         luggage.pack(f"{tmp_path}/large.py", "run")
+
+
+def test_files_that_a_program_names_travel_and_are_run_with_it(tmp_path, room):
+    """Data that it reads, and a module that it imports by a name in a string."""
+    named = 'FILES = ("numbers.txt", "deep/*.txt", "late.py")\nimport importlib, pathlib\n'
+    reads = 'here = pathlib.Path(__file__)\nvalue = importlib.import_module("late").value'
+    reads += ' + here.with_name("numbers.txt").read_text()'
+    home = write(tmp_path / "home", mine=named + reads, late="value = 'late'", unused="")
+    (home / "deep").mkdir()
+    for name in ("numbers.txt", "deep/a.txt", "other.txt"):
+        (home / name).write_text(name)
+    there = Path(luggage.unpack(*luggage.pack(f"{home}/mine.py", "run")))
+    files = {path.relative_to(there.parent).as_posix() for path in there.parent.rglob("*") if path.is_file()}
+    assert files == {"mine.py", "late.py", "numbers.txt", "deep/a.txt"}
+    for path in (home / "late.py", home / "numbers.txt"):
+        path.unlink()
+    assert run_file(there, "named_files").value == "latenumbers.txt"
+
+
+def test_what_is_missing_at_a_worker_is_told_with_the_remedy():
+    for kind in ("FileNotFoundError", "ModuleNotFoundError"):
+        record = {"status": "failed", "reason": f"mine.py, line 3: {kind}: numbers.npy"}
+        remote.explain(record)
+        assert re.match(rf"mine.py, line 3: {kind}: numbers.npy: on a cluster, name .* in its FILES", record["reason"])
+    for other in ({"status": "ok", "reason": None}, {"status": "failed", "reason": "ZeroDivisionError"}):
+        remote.explain(record := dict(other))
+        assert record == other
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ("'a.npy'", "FILES must be a tuple that is written out"),
+        ("(open,)", "not open"),
+        ("('/etc/hostname',)", "FILES may have names of files beside it, not '/etc/hostname'"),
+        ("('absent.npy',)", "FILES names 'absent.npy', and no such file is beside it"),
+        ("('../secret',)", "FILES may have names of files beside it, not '../secret'"),
+    ],
+)
+def test_files_that_are_not_there_or_not_beside_it(tmp_path, files, message):
+    (tmp_path / "secret").write_text("")
+    home = write(tmp_path / "home", mine=f"FILES = {files}")
+    with pytest.raises(UsageError, match=message):
+        luggage.pack(f"{home}/mine.py", "run")
 
 
 def test_what_ships_or_is_fetched_does_not_travel():

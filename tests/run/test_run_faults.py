@@ -87,6 +87,37 @@ def test_a_disk_that_fails_is_one_error_that_says_how_to_go_on(run, tmp_path, mo
     again.close()
 
 
+def test_a_file_of_records_cut_anywhere_loses_the_torn_line_alone(tmp_path):
+    folder = RunFolder(tmp_path, "small", "x")
+    folder.manifest({"cells": 3})
+    for name in "abc":
+        folder.append({"cell": name, "status": "ok", "reason": None})
+    folder.close()
+    file = folder.path / "cells.jsonl"
+    whole = file.read_bytes()
+    for cut in range(whole.find(b"\n") + 1, len(whole) + 1):
+        file.write_bytes(whole[:cut])
+        again = RunFolder.again(folder.path)
+        again.close()
+        left = whole[:cut].count(b"\n")
+        assert again.finished == set("abc"[:left])
+        assert [record["cell"] for record in again.records()] == list("abc"[:left])
+        assert file.read_bytes() == b"".join(whole.splitlines(keepends=True)[:left])
+
+
+def test_a_line_that_the_disk_has_damaged_is_its_cell_s_alone(tmp_path):
+    folder = RunFolder(tmp_path, "small", "x")
+    folder.manifest({"cells": 3})
+    for name in "abc":
+        folder.append({"cell": name, "status": "ok"})
+    folder.close()
+    file = folder.path / "cells.jsonl"
+    file.write_bytes(file.read_bytes().replace(b'{"cell": "b"', b"\0" * 12))
+    again = RunFolder.again(folder.path)
+    assert again.finished == {record["cell"] for record in again.records()} == {"a", "c"}
+    again.close()
+
+
 def test_a_folder_that_is_removed_is_one_error(tmp_path):
     folder = RunFolder(tmp_path, "small", "x")
     folder.append({"cell": "a"})

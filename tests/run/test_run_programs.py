@@ -12,7 +12,11 @@ import pytest
 
 MINE = """
 import solverbench
+import pathlib
 from helpers import factor
+
+FILES = ("table.txt",)
+factor *= float(pathlib.Path(__file__).with_name("table.txt").read_text())
 
 
 @solverbench.solver("mine")
@@ -49,7 +53,8 @@ QUICK = "from solverbench import cli, report; report.render = lambda *_: []; cli
 def home(tmp_path):
     """A folder with programs, and what they import from it."""
     np.save(tmp_path / "spectrum.npy", np.linspace(0.1, 1, 4))
-    for name, text in {"programs/mine.py": MINE, "programs/helpers.py": "factor = 1.1", "fields.py": FIELDS,
+    for name, text in {"programs/mine.py": MINE, "programs/helpers.py": "factor = 1.1", "programs/table.txt": "1.0",
+                       "fields.py": FIELDS,
                        "common.py": "variance = 1.0", "small.toml": SUITE}.items():  # fmt: skip
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -77,7 +82,7 @@ def test_a_changed_helper_runs_its_cells_again_and_is_not_resumed(home, run):
     first, before = run("--name", "r")
     assert (first.returncode, len(before)) == (0, 4), first.stderr
     kept = json.loads((home / "out/small/r/manifest.json").read_text())["files"]
-    names = ["common.py", "fields.py", "programs/helpers.py", "programs/mine.py", "spectrum.npy"]
+    names = ["common.py", "fields.py", "programs/helpers.py", "programs/mine.py", "programs/table.txt", "spectrum.npy"]
     assert sorted(kept) == [str(home / name) for name in names]
 
     (home / "programs/helpers.py").write_text("factor = 1.5")
@@ -90,6 +95,13 @@ def test_a_changed_helper_runs_its_cells_again_and_is_not_resumed(home, run):
     resumed, _ = run("--resume", "out/small/r")
     assert resumed.returncode == 2
     assert f"{home}/programs/helpers.py has changed since out/small/r was begun" in resumed.stderr
+    (home / "programs/table.txt").write_text("1.5")
+    third, again = run("--name", "t", name="t")
+    assert third.returncode == 0, third.stderr
+    assert {cell for cell in after if after[cell]["w2"] != again[cell]["w2"]} == different
+    resumed, _ = run("--resume", "out/small/s")
+    assert f"{home}/programs/table.txt has changed since out/small/s was begun" in resumed.stderr
+    (home / "programs/table.txt").write_text("1.0")
     (home / "common.py").write_text("variance = 2.0")
     resumed, _ = run("--resume", "out/small/s")
     assert f"{home}/common.py has changed since out/small/s was begun" in resumed.stderr

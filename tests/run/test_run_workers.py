@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import small
@@ -273,6 +274,21 @@ def test_two_runs_into_one_folder(command, tmp_path):
     RunFolder.again(folder.path).close()
 
 
+def test_whoever_comes_while_a_run_lets_go_of_its_folder_has_it_alone(tmp_path):
+    """A run that starts in the very moment at which another ends is not joined by a third."""
+    from solverbench.errors import UsageError
+    from solverbench.run.store import RunFolder
+
+    first = RunFolder(tmp_path, "small", "x")
+    first.manifest({"cells": 1})
+    lock, came = first._lock, []
+    first._lock = SimpleNamespace(release=lambda: (lock.release(), came.append(RunFolder.again(first.path))))
+    first.close()
+    with pytest.raises(UsageError, match="x is being written by another process"):
+        RunFolder.again(first.path)
+    came[0].close()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -282,6 +298,10 @@ def test_two_runs_into_one_folder(command, tmp_path):
         ),
         (lambda p: (p / "evil.py").write_text(EVIL + "\n# changed"), r"evil.py has changed"),
         (lambda p: (p / "reports/small/r/manifest.json").unlink(), "holds no run that could be resumed"),
+        (
+            lambda p: (m := p / "reports/small/r/manifest.json").write_text(m.read_text().replace('"files"', '"old"')),
+            "does not say what was asked for .an older version wrote it.: start a new run",
+        ),
     ],
 )
 def test_what_has_changed_is_not_resumed(command, tmp_path, change, message):
