@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 import traceback
 from collections.abc import Iterable
+from numbers import Integral
 from pathlib import Path, PurePath
+from typing import Any
 
 
 class SolverbenchError(Exception):
@@ -66,6 +69,20 @@ def place(error: BaseException) -> str:
 
 _HOME = str(Path(__file__).parent) + os.sep
 _NUMBERS = re.compile(r"site-packages.(numpy|mpmath|torch)\W")
+
+
+def check_known(what: str, name: object, known: Iterable[str], where: str = "") -> None:
+    """Raise UsageError, beginning with `where` and ending with the nearest names, unless `name` is a known one."""
+    known = list(known)
+    if name not in known:
+        raise UsageError(f"{where}unknown {what} {name!r}{nearest(str(name), known)}")
+
+
+def check_whole(name: str, value: Any, least: int, below: float = math.inf) -> None:
+    """Raise UsageError unless `value` is a whole number, not less than `least` and less than `below`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= int(value) < below:
+        most = "" if below == math.inf else f", below {below:.3g}"
+        raise UsageError(f"{name} must be at least {least} and whole{most}, got {value!r}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -81,7 +81,7 @@ class Eta:
         if isinstance(value, str):
             pieces = sorted((_read(part) for part in value.split(";")), key=lambda piece: piece.low)
             return cls(tuple(pieces))
-        if not isinstance(value, int | float | np.number):
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
             raise UsageError(f"eta is a number or text such as '0.5@0.05:50', got {value!r}")
         return cls((Piece(float(value)),))
 

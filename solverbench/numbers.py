@@ -72,7 +72,7 @@ def phi(k: int, z: Number) -> Number:
     """phi_k(z) = int_0^1 e^{(1-u) z} u^{k-1} / (k-1)! du, phi_0 = exp: the functions of exponential integrators.
 
     For k >= 1, phi_k(z) = (phi_{k-1}(z) - 1/(k-1)!) / z, which cancels near 0; there the Taylor series
-    sum_n z^n / (n+k)! is summed until it no longer changes (Hochbruck & Ostermann 2010, eq. 2.11).
+    sum_n z^n / (n+k)! is summed until it no longer changes (Hochbruck & Ostermann 2010, section 2).
     """
     if k == 0:
         return exp(z)

@@ -16,9 +16,10 @@ from solverbench.api import GridLike, SolverLike, find_solver, on_path
 from solverbench.engines.brownian import Brownian
 from solverbench.engines.devices import choose
 from solverbench.engines.noise import MAX_SEED, START, Source, independent, normals
-from solverbench.errors import UsageError
-from solverbench.fields.base import check_field, check_whole, lacks
+from solverbench.errors import UsageError, check_known, check_whole
+from solverbench.fields.base import check_field, lacks
 from solverbench.grids import Grid
+from solverbench.methods import Solver
 from solverbench.plans import Noise, Plan
 
 if TYPE_CHECKING:
@@ -99,27 +100,12 @@ def sample(
     check_whole("seed", seed, 0, MAX_SEED)
     check_whole("first", first, 0)
     check_whole("memory", memory, 1)
-    grid = on_path(grid, field.path)
-    shape = tuple(field.shape)
+    check_known("noise", noise, ("independent", "brownian"))
+    grid, shape, found = on_path(grid, field.path), tuple(field.shape), find_solver(solver)
     batch = _check_start(x, n, shape)
-    if device is not None:
-        if engine is not None:
-            raise UsageError(f"give engine or device, not both: device {device!r} chooses the engine, not {engine!r}")
-        engine = "cupy" if choose(device).name == "cuda" else None
-    if engine is None:
-        engine = "numpy" if isinstance(x, np.ndarray) else "torch"
-    if engine not in _DRIVERS:
-        raise UsageError(f"unknown engine {engine!r} (known: {', '.join(_DRIVERS)})")
-    found = find_solver(solver)
-    if noise not in ("independent", "brownian"):
-        raise UsageError(f"unknown noise {noise!r} (known: independent, brownian)")
     source: Source = Brownian(field.path) if noise == "brownian" else independent
-    driver = _DRIVERS[engine](field, grid, x, dtype, seed, source)
-    program = found.walk() if isinstance(found, Adaptive) else found.plan(field.path, driver.grid, field.prediction)
-    if isinstance(program, Walk) and driver.narrow:
-        raise UsageError(f"{found} estimates errors in the states' type: float32 or float64, not {driver.dtype}")
-    if isinstance(program, Plan) and (reason := lacks(field, program.jumps)):
-        raise UsageError(f"solver {found} jumps, and the field {reason}")
+    driver = _DRIVERS[_engine(engine, device, x)](field, grid, x, dtype, seed, source)
+    program = _program(found, field, driver)
 
     total, d = int(np.prod(batch)), int(np.prod(shape))
     chunk = min(total, max(1, memory // (program.rows * d * driver.itemsize)))
@@ -140,6 +126,30 @@ def sample(
         return Samples(result, program.nfe * cost, program, shape, seconds, driver.field_seconds)
     nfe, accepted, rejected = np.concatenate(counts, axis=1).reshape(3, *batch)
     return Samples(result, nfe * cost, None, shape, seconds, driver.field_seconds, accepted, rejected)
+
+
+def _engine(engine: str | None, device: str | None, x: Any) -> str:
+    """The engine asked for, or that of the device or the start."""
+    if device is not None:
+        if engine is not None:
+            raise UsageError(f"give engine or device, not both: device {device!r} chooses the engine, not {engine!r}")
+        engine = "cupy" if choose(device).name == "cuda" else None
+    if engine is None:
+        return "numpy" if isinstance(x, np.ndarray) else "torch"
+    check_known("engine", engine, _DRIVERS)
+    return engine
+
+
+def _program(solver: Solver, field: Field, driver: _Driver) -> Plan | Walk:
+    """What the driver is to run, if the field and the type of the states allow it."""
+    if isinstance(solver, Adaptive):
+        if driver.narrow:
+            raise UsageError(f"{solver} estimates errors in the states' type: float32 or float64, not {driver.dtype}")
+        return solver.walk()
+    plan = solver.plan(field.path, driver.grid, field.prediction)
+    if reason := lacks(field, plan.jumps):
+        raise UsageError(f"solver {solver} jumps, and the field {reason}")
+    return plan
 
 
 def start(field: Field, grid: Grid, n: int, seed: int = 0, first: int = 0, dtype: Any = np.float64) -> Any:
@@ -343,9 +353,8 @@ _DRIVERS: dict[str, Callable[..., _Driver]] = {"numpy": _Numpy, "torch": _Torch,
 
 def _numpy_type(dtype: Any) -> np.dtype[Any]:
     """A numpy type from a name, a numpy or a torch type."""
-    name = str(dtype).removeprefix("torch.") if not isinstance(dtype, type) else np.dtype(dtype).name
     try:
-        found = np.dtype(name)
+        found = np.dtype(_name(dtype))
     except TypeError:
         found = None
     if found is None or found.kind not in "fO":
@@ -357,8 +366,11 @@ def _torch_type(dtype: Any) -> Any:
     """A torch type from a name, a numpy or a torch type."""
     import torch
 
-    name = str(dtype).removeprefix("torch.") if not isinstance(dtype, type) else np.dtype(dtype).name
-    found = getattr(torch, name, None)
+    found = getattr(torch, _name(dtype), None)
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise UsageError(f"dtype {dtype} is not a floating-point type of torch (float32, float64, bfloat16, float16)")
     return found
+
+
+def _name(dtype: Any) -> str:
+    return np.dtype(dtype).name if isinstance(dtype, type) else str(dtype).removeprefix("torch.")

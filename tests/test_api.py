@@ -13,6 +13,7 @@ import solverbench as sb
 from solverbench.api import find_solver
 from solverbench.errors import UsageError
 from solverbench.fields import Gaussian, Mixture
+from solverbench.grids.search import cheapest
 from solverbench.methods.stochastic import ddim
 from solverbench.numbers import isfinite
 from solverbench.sampling import start
@@ -165,6 +166,11 @@ def black_box(variance=(1.0, 2.0), sigmas=(2.0, 1.0), **more):
     return sb.black_box_law(lambda denoise, x, sigmas, draw: x, variance, sigmas, **more)
 
 
+def network(**options):
+    """A network that answers its states."""
+    return sb.fields.NetworkField(lambda x, t, label: x, "edm", (2, 3), **options)
+
+
 WRONG = {
     "neither x nor n": (lambda: sb.sample(FIELD, "ddim", GRID), "either x.*or n"),
     "both x and n": (lambda: sb.sample(FIELD, "ddim", GRID, x=ONES, n=2), "either x.*or n"),
@@ -182,6 +188,27 @@ WRONG = {
     "plan on another path": (lambda: sb.plan("ddim", "edm", RECT), "made for path rectified"),
     "law on another path": (lambda: sb.law(FIELD, "ddim", RECT), "made for path rectified"),
     "grid by name": (lambda: sb.sample(FIELD, "ddim", "edm", n=1), "steps must be a positive whole number"),
+    "too many steps": (lambda: sb.grid("edm", "edm", 10**9), "1,000,000,000 steps are too many.*take 100,000 or fewer"),
+    "steps that are true": (lambda: sb.grid("edm", "edm", True), "steps must be a positive whole number, got True"),
+    "an end in words": (lambda: sb.grid("edm", "edm", 5, t_max="late"), "t_max and t_min are numbers, got 'late'"),
+    "a grid's option": (lambda: sb.grid("edm", "edm", 5, rho=True), "rho must be a positive number, got True"),
+    "a grid's whole option": (lambda: sb.grid("discrete", "vp-discrete", 5, offset=True), "whole number, got True"),
+    "a grid on a name": (lambda: sb.Grid("edm", (2.0, 1.0)), "path is a Path.*not 'edm'"),
+    "a grid of words": (lambda: sb.Grid(sb.path("edm"), ("late", 1.0)), "times must be finite.*late"),
+    "a path's option": (lambda: sb.path("vp-linear", beta_1=True), "beta_1 must be a positive number"),
+    "a path's choice": (lambda: sb.path("vp-discrete", zero_terminal_snr=3), "is True or False, got 3"),
+    "half a point": (lambda: sb.solvers()["ab2"][{"points": 2.5}], "option points=2.5 is not a int"),
+    "points that are true": (lambda: sb.solvers()["ab2"][{"points": True}], "option points=True is not a int"),
+    "a corrector of 1": (lambda: sb.solvers()["unipc-2"][{"corrector": 1}], "option corrector=1 is not a bool"),
+    "a strength that is true": (lambda: sb.Eta.of(True), "eta is a number or text"),
+    "a number for a name": (lambda: sb.solver(3)(print), "solver name 3"),
+    "noise": (lambda: sb.sample(FIELD, "ddim", GRID, n=1, noise="white"), "unknown noise 'white'"),
+    "a network's type": (lambda: network(dtype="int8"), "computes in float32.*not in int8"),
+    "a network's device": (lambda: network(device="gpux"), "unknown device 'gpux'"),
+    "a network's label": (lambda: network(labels=3, label=True), "label True is not one"),
+    "a network's guidance": (lambda: network(labels=3, label=1, guidance=np.nan), "finite number, got nan"),
+    "costs": (lambda: cheapest(np.ones((3, 2)), 1), r"costs must be numbers \(n, n\).*\(3, 2\)"),
+    "costs, nan": (lambda: cheapest(np.full((3, 3), np.nan), 1), "9 nan"),
     "grid upwards": (lambda: sb.sample(FIELD, "ddim", [1.0, 2.0], n=1), "must decrease strictly"),
     "solver": (lambda: sb.sample(FIELD, "ddin", GRID, n=1), "unknown solver 'ddin'.*ddim"),
     "option": (lambda: sb.plan("ddim[ate=1]", "edm", GRID), "no option 'ate'"),

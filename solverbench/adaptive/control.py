@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from solverbench.adaptive.batch import Array, Vector
-from solverbench.errors import UsageError, nearest
+from solverbench.errors import UsageError, check_known
 from solverbench.fields.base import double
 
 RULES = ("standard", "plain", "smooth")
@@ -90,8 +90,7 @@ class Controller:
     safety: float = 0.9
 
     def __post_init__(self) -> None:
-        if self.rule not in RULES:
-            raise UsageError(f"unknown controller {self.rule!r}{nearest(self.rule, RULES)}")
+        check_known("controller", self.rule, RULES)
         if not 0 < self.safety < 1:
             raise UsageError(f"safety must be between 0 and 1, got {self.safety}")
 

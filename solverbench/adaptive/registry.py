@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from solverbench.adaptive.control import Controller, Tolerance
 from solverbench.adaptive.pairs import EXPONENTIAL, RungeKutta, embedded
 from solverbench.adaptive.walk import Walk
-from solverbench.errors import PlanError, UsageError, nearest
+from solverbench.errors import PlanError, check_known
 from solverbench.methods.forms import FORMS
 from solverbench.methods.registry import Registry, Solver, keyword_defaults
 
@@ -83,8 +83,7 @@ def runge_kutta(
     first: the first step, 0 to choose it. controller: standard, plain or smooth, with pcoeff, icoeff, dcoeff, safety.
     limit: steps a sample may try before it is given up.
     """
-    if variable not in FORMS:
-        raise UsageError(f"unknown variable {variable!r}{nearest(variable, FORMS)}")
+    check_known("variable", variable, FORMS)
     made = RungeKutta(embedded(pair), FORMS[variable])
     control = Controller(controller, made.exponent, pcoeff, icoeff, dcoeff, safety)
     return Walk(made, Tolerance(rtol, atol), control, first, limit)
@@ -110,8 +109,7 @@ def dpm(
     The tolerance is max(atol, rtol max(|x'|, |x'_prev|)) with the solutions x' of lower order. controller=smooth,
     safety=0.81 is k-diffusion's sample_dpm_adaptive of one sample. Other options as for rk45-adaptive.
     """
-    if pair not in EXPONENTIAL:
-        raise UsageError(f"unknown pair {pair!r}{nearest(pair, EXPONENTIAL)}")
+    check_known("pair", pair, EXPONENTIAL)
     made = EXPONENTIAL[pair]
     control = Controller(controller, made.exponent, pcoeff, icoeff, dcoeff, safety)
     return Walk(made, Tolerance(rtol, atol, larger=True), control, first, limit)

@@ -6,13 +6,12 @@ a prediction of the same shape. It takes numpy arrays and torch tensors alike an
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solverbench.errors import UsageError, nearest
+from solverbench.errors import UsageError, check_known, check_whole
 from solverbench.eta import Eta, EtaLike
 from solverbench.predictions import PREDICTIONS
 
@@ -107,13 +106,6 @@ def check_field(field: Any) -> None:
         raise UsageError(f"a field is an object with path, prediction, shape and __call__(x, t), not {field!r}{load}")
 
 
-def check_whole(name: str, value: Any, least: int, below: float = math.inf) -> None:
-    """Raise UsageError unless `value` is a whole number, not less than `least` and less than `below`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value < below:
-        most = "" if below == math.inf else f", below {below:.3g}"
-        raise UsageError(f"{name} must be at least {least} and whole{most}, got {value!r}")
-
-
 def check_states(x: Array, shape: tuple[int, ...]) -> None:
     """Raise UsageError unless x is an array of floating-point (or object) states (n, *shape)."""
     if not hasattr(x, "dtype"):
@@ -127,8 +119,7 @@ def check_states(x: Array, shape: tuple[int, ...]) -> None:
 
 def check_prediction(name: Prediction) -> Prediction:
     """`name`, or UsageError if it is no prediction."""
-    if name not in PREDICTIONS:
-        raise UsageError(f"unknown prediction {name!r}{nearest(str(name), PREDICTIONS)}")
+    check_known("prediction", name, PREDICTIONS)
     return name
 
 

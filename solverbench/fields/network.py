@@ -11,6 +11,7 @@ all are affine in D. It costs two evaluations, and `evaluations` says so.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,16 @@ CHUNK = 64
 """Samples per call of the network: larger ones gain nothing on a processor and cost memory."""
 
 
+def type_of(dtype: Any) -> Any:
+    """A type of torch that a network computes in, by name or as it is. Raises UsageError for any other."""
+    import torch
+
+    name = str(dtype).removeprefix("torch.")
+    if name not in TYPES:
+        raise UsageError(f"a network computes in {', '.join(TYPES)}, not in {dtype}")
+    return getattr(torch, name)
+
+
 class NetworkField:
     """A `Field` that asks a network.
 
@@ -43,8 +54,8 @@ class NetworkField:
     converted and the answer converted back. device: the network's. takes_times: whether the network takes a tensor of
     times (n,) as well as a float.
 
-    Raises UsageError for a label or guidance the network cannot have; its calls do for states or answers of a wrong
-    shape. Numbers that are not finite pass: they are a result.
+    Raises UsageError for a label, guidance, dtype or device the network cannot have; its calls do for states or answers
+    of a wrong shape. Numbers that are not finite pass: they are a result.
     """
 
     def __init__(
@@ -63,17 +74,22 @@ class NetworkField:
     ) -> None:
         import torch
 
-        if label is not None and not 0 <= label < labels:
+        if label is not None and (isinstance(label, bool) or not 0 <= label < labels):
             known = f"0 to {labels - 1}" if labels else "none: this network has no classes"
             raise UsageError(f"label {label} is not one of the network's classes ({known})")
         if guidance is not None and label is None:
             raise UsageError(f"guidance {guidance} needs a label to guide towards")
+        if guidance is not None and not math.isfinite(guidance):
+            raise UsageError(f"guidance must be a finite number, got {guidance}")
         self.network, self.path, self.shape = network, find_path(path), tuple(shape)
         self.prediction = check_prediction(prediction)
         self.labels, self.label = labels, label
         self.guidance = 1.0 if guidance is None else float(guidance)
-        self.dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-        self.device = torch.device(device)
+        self.dtype = type_of(dtype)
+        try:
+            self.device = torch.device(device)
+        except RuntimeError:
+            raise UsageError(f"unknown device {device!r}: torch calls them cpu, cuda, cuda:1, mps") from None
         self.takes_times = takes_times
 
     def __repr__(self) -> str:

@@ -35,10 +35,12 @@ class Grid:
 
     def __post_init__(self) -> None:
         t = self.times
+        if not isinstance(self.path, Path):
+            raise UsageError(f"a grid's path is a Path, as solverbench.path(name) gives it, not {self.path!r}")
         if len(t) < 2:
             raise UsageError(f"a grid needs at least two times, got {len(t)}")
         for n, (s, r) in enumerate(pairwise(t)):
-            if not (math.isfinite(float(s)) and math.isfinite(float(r))):
+            if not (_is_finite(s) and _is_finite(r)):
                 raise UsageError(f"grid times must be finite: times[{n}:{n + 2}] = {s}, {r}")
             if not s > r:
                 raise UsageError(
@@ -101,6 +103,13 @@ class Rising(Grid):
 
     head = None
     tail = None
+
+
+def _is_finite(t: Any) -> bool:
+    try:
+        return math.isfinite(float(t))
+    except (TypeError, ValueError):
+        return False
 
 
 def check_inside(path: Path, t: Number) -> None:

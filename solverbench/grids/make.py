@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from solverbench.errors import UsageError, nearest
+from solverbench.errors import UsageError, check_known
 from solverbench.grids.base import Grid, check_inside
 from solverbench.grids.rules import GRIDS, Rule
 from solverbench.paths import Path
 from solverbench.paths import path as named_path
+
+MOST = 100_000
+"""Steps, of which a plan keeps some kilobytes each."""
 
 
 def grid(
@@ -35,8 +38,8 @@ def grid(
         papers that integrate to t = 0, which solvers cannot take that evaluate the field where a step ends.
     options: of the rule, see `GRIDS`: rho=, scale=, shift=, spacing=, offset=, times=.
 
-    Raises UsageError for unknown names and options, steps < 1, ends that are not 0 <= t_min < t_max, or times that are
-    none.
+    Raises UsageError for unknown names and options, steps < 1 or so many that no plan would fit into memory, ends that
+    are not 0 <= t_min < t_max, or times that are none.
     """
     path = named_path(path)
     if isinstance(name, Grid):
@@ -48,13 +51,17 @@ def grid(
             raise UsageError(f"grid 'explicit' takes times=[...] alone, got {sorted(options)}")
         return Grid(path, _explicit(options["times"]), denoise=denoise)
     rule = named_rule(name)
-    if not isinstance(steps, int | np.integer) or steps < 1:
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise UsageError(f"grid {name!r}: steps must be a positive whole number, got {steps!r}")
+    if steps > MOST:
+        raise UsageError(f"grid {name!r}: {steps:,} steps are too many, a plan keeps each: take {MOST:,} or fewer")
     first, last = rule.ends(path) if rule.ends else (path.t_max, path.t_min)
     if t_max is None and first > path.t_end:
         raise UsageError(f"grid {name!r} begins at t = {first:.6g}, beyond path {path}: give t_max= to stretch it")
-    t_max = first if t_max is None else float(t_max)
-    t_min = last if t_min is None else float(t_min)
+    try:
+        t_max, t_min = float(first if t_max is None else t_max), float(last if t_min is None else t_min)
+    except (TypeError, ValueError):
+        raise UsageError(f"grid {name!r}: t_max and t_min are numbers, got {t_max!r} and {t_min!r}") from None
     if not 0 <= t_min < t_max:
         raise UsageError(f"grid {name!r}: need 0 <= t_min < t_max, got t_min={t_min}, t_max={t_max}")
     check_inside(path, t_max)
@@ -81,5 +88,5 @@ def _explicit(times: Any) -> tuple[float, ...]:
 def named_rule(name: str) -> Rule:
     """The rule called `name`. Raises UsageError for an unknown one."""
     if name not in GRIDS:
-        raise UsageError(f"unknown grid {name!r}{nearest(name, [*GRIDS, 'explicit'])}")
+        check_known("grid", name, [*GRIDS, "explicit"])
     return GRIDS[name]

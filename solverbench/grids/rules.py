@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from numbers import Integral, Real
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -73,12 +74,12 @@ class Rule:
 
     def _check(self, key: str, value: Any) -> None:
         default = self.options[key]
-        number = isinstance(value, int | float) and math.isfinite(value)
+        number = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
         if isinstance(default, float) and default == 0 and not number:
             raise UsageError(f"grid {self.name!r}: {key} must be a number, got {value!r}")
         if isinstance(default, float) and default != 0 and not (number and value > 0):
             raise UsageError(f"grid {self.name!r}: {key} must be a positive number, got {value!r}")
-        if isinstance(default, int) and not isinstance(value, int | np.integer):
+        if isinstance(default, int) and (isinstance(value, bool) or not isinstance(value, Integral)):
             raise UsageError(f"grid {self.name!r}: {key} must be a whole number, got {value!r}")
 
 

@@ -39,10 +39,13 @@ def cheapest(costs: Any, steps: int, weight: float = 1.15) -> tuple[int, ...]:
     """Indices 0 = i_0 < ... < i_steps = n - 1 for which sum_k weight^k costs[i_k, i_{k+1}] is least.
 
     costs: (n, n), of which the part above the diagonal counts. A weight above 1 makes
-    later steps count for more; 1.15 is the authors'. Raises UsageError for more steps than the teacher's n - 1.
+    later steps count for more; 1.15 is the authors'. Raises UsageError for costs that are no square of numbers, and for
+    more steps than the teacher's n - 1.
     """
     costs = np.asarray(costs, dtype=float)
     n = len(costs)
+    if costs.shape != (n, n) or np.isnan(costs).any():
+        raise UsageError(f"costs must be numbers (n, n), got {np.isnan(costs).sum()} nan in shape {costs.shape}")
     if not 1 <= steps < n:
         raise UsageError(f"a grid of {steps} steps cannot be chosen from {n} times")
     forward = np.where(np.triu(np.ones((n, n)), 1) > 0, costs, np.inf)

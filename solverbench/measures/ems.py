@@ -1,7 +1,7 @@
 """The statistics of DPM-Solver-v3, of any field: its best linear part, and how fast the rest changes.
 
 With x~ = x/alpha and n = x~ - D = sigma~ eps in canonical coordinates, trajectories obey dx~/dlambda = -n, and what the
-solver approximates is f = n - l x~. Over states x~ of the marginal laws (Zheng et al. 2023, eq. 7 and 11, with one
+solver approximates is f = n - l x~. Over states x~ of the marginal laws (Zheng et al. 2023, eq. 5 and 11, with one
 number for all d entries of a state and b = 0),
 
     l = E tr(dn/dx~)/d     minimises E |df/dx~|^2,          s = E <f, f'>/E |f|^2     minimises E |f' - s f|^2,

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from solverbench.errors import UsageError, nearest
+from solverbench.errors import UsageError, check_known
 from solverbench.eta import ONE, Eta
 from solverbench.grids import Grid
 from solverbench.methods.registry import solver
@@ -62,8 +62,7 @@ def additive_rk(x: State, path: Path, grid: Grid, *, tableau: str = "sra1", eta:
     Draws an increment and an area per step. Of strong order two on Gaussians, where f is linear; eta = 0 is a
     Runge-Kutta method of order two in u. Raises UsageError for unknown tableaux.
     """
-    if tableau not in TABLEAUX:
-        raise UsageError(f"unknown tableau {tableau!r}{nearest(tableau, TABLEAUX)}")
+    check_known("tableau", tableau, TABLEAUX)
     rk, e = TABLEAUX[tableau].drift, TABLEAUX[tableau].e
     for s, t in grid.steps:
         sigma_s, sigma_t = path.sigma_tilde(s), path.sigma_tilde(t)

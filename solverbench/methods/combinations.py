@@ -135,8 +135,8 @@ def picard(x: State, path: Path, grid: Grid, *, window: int = 4, sweeps: int = 2
 def dpm_fast(x: State, path: Path, grid: Grid, *, remainder: int = 0) -> State:
     """DPM-Solver-fast: steps of order three, and lower ones at the end to spend an exact number of evaluations.
 
-    remainder: that number modulo 3. The last orders are 2, 1 for 0, as in the paper (section 3.4), 1 for 1 and 2 for 2;
-    a last step of order one leaves order two in all.
+    remainder: that number modulo 3. The last orders are 2, 1 for 0, 1 for 1 and 2 for 2, as in the authors' code; a
+    last step of order one leaves order two in all.
     """
     if remainder not in (0, 1, 2):
         raise UsageError(f"dpm-fast: the remainder of a number modulo 3 is 0, 1 or 2, got {remainder}")

@@ -1,7 +1,7 @@
 """DPM-Solver-v3: the linear part of the equation, and how the rest changes, are measured on the field.
 
 With two functions l and s of lambda, L and S their integrals, and f = (sigma eps - l x)/alpha, the probability-flow ODE
-has the solution (Zheng et al. 2023, eq. 5 and 8, with b = 0)
+has the solution (Zheng et al. 2023, eq. 8 and 9, with b = 0)
 
     x_t = alpha_t e^{-L_t} (e^{L_s} x_s/alpha_s - int e^{L + S} g dlambda),     g = e^{-S} f,
 
@@ -117,8 +117,8 @@ def advance(x: State, s: Number, t: Number, path: Path, statistics: Statistics, 
     return path.alpha(t) * (exp(L_s - L_t) / path.alpha(s) * x - exp(LS_t - L_t) * integral)
 
 
-@solver("dpm-v3", order=3, attains=STARTED, integrates="x0", family="dpm-solver", cite="zheng2023v3, eq. 8", points=3)
-@solver("dpm-v3-2", order=2, integrates="x0", family="dpm-solver", cite="zheng2023v3, eq. 8", points=2)
+@solver("dpm-v3", order=3, attains=STARTED, integrates="x0", family="dpm-solver", cite="zheng2023v3, eq. 9", points=3)
+@solver("dpm-v3-2", order=2, integrates="x0", family="dpm-solver", cite="zheng2023v3, eq. 9", points=2)
 def dpm_v3(
     x: State,
     path: Path,

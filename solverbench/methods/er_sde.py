@@ -58,11 +58,25 @@ EVEN = 1e-13
 TWO: tuple[int, Shortfall] = 2, "coefficients"
 
 
-def er_sde(x: State, path: Path, grid: Grid, derivatives: int, scale: str, interpolate: bool) -> State:
-    """Step with up to `derivatives` of D, from backward differences or, to interpolate, Newton's polynomial.
+@solver("er-sde-3-newton", order=3, attains=TWO, integrates="x0", family="er-sde", cite="cui2023ersde",
+        derivatives=2, interpolate=True,
+        reason="er-sde-3 with the first derivative that its second one calls for")  # fmt: skip
+@solver("er-sde-3", order=3, attains=TWO, integrates="x0", family="er-sde", cite="cui2023ersde", derivatives=2)
+@solver("er-sde-2", order=2, integrates="x0", family="er-sde", cite="cui2023ersde", derivatives=1)
+@solver("er-sde-1", order=1, integrates="x0", family="er-sde", cite="cui2023ersde", derivatives=0)
+def er_sde(
+    x: State, path: Path, grid: Grid, *, derivatives: int = 2, scale: str = "sde-5", interpolate: bool = False
+) -> State:
+    """ER-SDE-Solver-n, n - 1 = derivatives, by backward differences or, to interpolate, Newton's polynomial.
 
-    Raises UsageError for an unknown scale, or one whose phi/sigma~ decreases in a step.
+    scale: phi, one of ode, sde, sde-1 to sde-5, or that of a strength eta, constant or in pieces (scale=0.5@0.05:50).
+
+    As published the first derivative is the last backward difference, D' at sigma_s up to (sigma_s - sigma_1)/2 D'', an
+    error of the size of the term the third order adds: er-sde-3 has order two. er-sde-3-newton corrects it; without
+    noise (scale=ode) it has order three between its first steps, with noise the variance keeps order two.
     """
+    if not 0 <= derivatives <= 2:
+        raise UsageError(f"er-sde: derivatives must be 0, 1 or 2, got {derivatives}")
     phi, edges = scale_of(scale)
     past: list[tuple[Number, State]] = []
     d_old: State | None = None
@@ -104,24 +118,3 @@ def _moments(
             for k in range(n):
                 total[k] = total[k] + integrand * (sigma - sigma_s) ** k
     return total
-
-
-@solver("er-sde-3-newton", order=3, attains=TWO, integrates="x0", family="er-sde", cite="cui2023ersde",
-        derivatives=2, interpolate=True,
-        reason="er-sde-3 with the first derivative that its second one calls for")  # fmt: skip
-@solver("er-sde-3", order=3, attains=TWO, integrates="x0", family="er-sde", cite="cui2023ersde", derivatives=2)
-@solver("er-sde-2", order=2, integrates="x0", family="er-sde", cite="cui2023ersde", derivatives=1)
-@solver("er-sde-1", order=1, integrates="x0", family="er-sde", cite="cui2023ersde", derivatives=0)
-def er_sde_solver(
-    x: State, path: Path, grid: Grid, *, derivatives: int = 2, scale: str = "sde-5", interpolate: bool = False
-) -> State:
-    """ER-SDE-Solver-n, n = derivatives + 1. scale: phi, one of ode, sde, sde-1 to sde-5, or
-    that of a strength eta, constant or in pieces (scale=0.5@0.05:50).
-
-    As published the first derivative is the last backward difference, D' at sigma_s up to (sigma_s - sigma_1)/2 D'', an
-    error of the size of the term the third order adds: er-sde-3 has order two. er-sde-3-newton corrects it; without
-    noise (scale=ode) it has order three between its first steps, with noise the variance keeps order two.
-    """
-    if not 0 <= derivatives <= 2:
-        raise UsageError(f"er-sde: derivatives must be 0, 1 or 2, got {derivatives}")
-    return er_sde(x, path, grid, derivatives, scale, interpolate)

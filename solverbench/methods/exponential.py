@@ -10,10 +10,10 @@ either of two predictions. With h = lambda_t - lambda_s and z_n standard normal,
     F = noise:  ratio = alpha_t/alpha_s                weight = -(1 + eta^2) sigma_t   z = h
                 spread = eta sigma_t sqrt(e^{2h} - 1)
 
-(DPM-Solver, eq. 3.4; DPM-Solver++, eq. 8 and, with noise, eq. 18 and its twin.) So the linear part is exact and a
-constant F gives x_t = ratio x_s + weight h phi_1(z) F, exponential Euler, which without noise is DDIM in both. A method
-of higher order is a tableau whose entries are combinations of phi_1, phi_2, ... (Hochbruck & Ostermann 2010, eq. 2.35),
-mostly phi_k(c_i z) in stage i.
+(DPM-Solver, eq. 3.4; DPM-Solver++, eq. 8, and there with noise.) So the linear part is exact and a constant F gives
+x_t = ratio x_s + weight h phi_1(z) F, exponential Euler, which without noise is DDIM in both. A method of higher order
+is a tableau whose entries are combinations of phi_1, phi_2, ... (Hochbruck & Ostermann 2010, section 2), mostly
+phi_k(c_i z) in stage i.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
-from solverbench.errors import UsageError, nearest
+from solverbench.errors import UsageError, check_known
 from solverbench.eta import ZERO, Eta
 from solverbench.grids import Grid
 from solverbench.methods.registry import solver
@@ -89,8 +89,7 @@ def exponential_rk(
     The noise of [s, t] is that of [s, u], times the ratio from u to t, plus that of [u, t]: all stages are on one path
     of the process. Raises UsageError for unknown tableaux and predictions.
     """
-    if tableau not in TABLEAUX:
-        raise UsageError(f"unknown tableau {tableau!r}{nearest(tableau, TABLEAUX)}")
+    check_known("tableau", tableau, TABLEAUX)
     for s, t in grid.steps:
         (x,) = step(x, path, s, t, TABLEAUX[tableau], predicts, eta.over(path, s, t))
     return x
@@ -228,8 +227,8 @@ _named("exp-rk2", 2, "etd2", "cox2002etd", "ETD2RK: an Euler step, then the slop
 _named("res-2s", 2, "res2", "zhang2023res", "c_2 = 1/2: dpmpp-2s with phi_2 where that has phi_1/2")
 _named("exp-rk3", 3, "etd3", "cox2002etd", "ETD3RK: stages at 0, 1/2 and 1, as Kutta's rule of order three (eq. 23-25)")
 _named("exp-rk4-krogstad", 4, "krogstad4", "krogstad2005", "ETDRK4-B: four stages")
-_named("exp-rk4-sw", 4, "strehmel-weiner4", "hochbruck2010", "four stages, of Strehmel & Weiner (eq. 2.43)")
-_named("exp-rk4-ho", 4, "hochbruck-ostermann4", "hochbruck2010", "five stages, of order four however stiff (eq. 2.46)")
+_named("exp-rk4-sw", 4, "strehmel-weiner4", "hochbruck2010", "four stages, of Strehmel & Weiner (section 2)")
+_named("exp-rk4-ho", 4, "hochbruck-ostermann4", "hochbruck2010", "five stages, of order four however stiff (section 2)")
 _named("dpm-1", 1, "euler", "lu2022dpm", "exponential Euler on the noise prediction (eq. 3.7)", "noise")
 _named("dpmpp-1", 1, "euler", "lu2022dpmpp", "exponential Euler on the data prediction")
 _named("dpm-2", 2, "midpoint", "lu2022dpm", "the exponential midpoint rule, r_1 = 1/2 (algorithm 1)", "noise")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from solverbench.errors import UsageError, nearest
+from solverbench.errors import check_known
 from solverbench.eta import ONE, Eta
 from solverbench.grids import Grid
 from solverbench.methods.exponential import Predicts, linear_part
@@ -46,12 +46,11 @@ solver("sde-dpm-1", order=1, integrates="noise", family="dpm-solver", cite="lu20
 def sde_dpmpp_2m(
     x: State, path: Path, grid: Grid, *, eta: Eta = ONE, variant: str = "midpoint", predicts: Predicts = "x0"
 ) -> State:
-    """SDE-DPM-Solver++(2M): D extrapolated from the last two values (DPM-Solver++, eq. 18).
+    """SDE-DPM-Solver++(2M): D extrapolated from the last two values.
 
     variant: "midpoint" takes phi_1/2 for the slope's weight, "heun" the exact phi_2, as k-diffusion names them.
     """
-    if variant not in ("midpoint", "heun"):
-        raise UsageError(f"sde-dpmpp-2m: unknown variant {variant!r}{nearest(variant, ('midpoint', 'heun'))}")
+    check_known("variant", variant, ("midpoint", "heun"), "sde-dpmpp-2m: ")
     F_old, h_old = None, None
     for s, t in grid.steps:
         F = x.predict(predicts, at=s).keep()

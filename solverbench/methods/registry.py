@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Integral, Real
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVar
 
@@ -65,13 +66,18 @@ class Solver:
         return replace(self, options={**self.options, **given})
 
     def _converted(self, key: str, value: Any) -> Any:
-        """A value for an option: a strength as an `Eta`, others as they are. Raises UsageError for nan."""
+        """A value for an option, a strength as an `Eta`. Raises UsageError for nan and for a type not the default's."""
         if key not in self.options:
             known = nearest(key, self.options) or "; it takes none"
             raise UsageError(f"solver {self.name!r} has no option {key!r}{known}")
         if value != value:  # nan passes every check by comparison
             raise UsageError(f"solver {self.name!r}: option {key} is {value}, which is no number")
-        return Eta.of(value) if isinstance(self.options[key], Eta) else value
+        kind = type(self.options[key])
+        if kind is Eta:
+            return Eta.of(value)
+        if kind in _KINDS and (isinstance(value, bool) is not (kind is bool) or not isinstance(value, _KINDS[kind])):
+            raise UsageError(f"solver {self.name!r}: option {key}={value!r} is not a {kind.__name__}")
+        return value
 
     def plan(self, path: Path, grid: Grid, prediction: Prediction = "x0") -> Plan:
         """Trace on a path and grid for a field that outputs `prediction`."""
@@ -142,7 +148,7 @@ class Registry(Mapping[str, S], Generic[S]):
 
     def add(self, solver: S) -> None:
         """Register under its name. Raises UsageError if the name is taken by another function or is malformed."""
-        if not re.fullmatch(r"[a-z0-9][a-z0-9+._-]*", solver.name):
+        if not isinstance(solver.name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9+._-]*", solver.name):
             raise UsageError(
                 f"solver name {solver.name!r}: use lower-case letters, digits and - + . _ (options go in brackets)"
             )
@@ -219,6 +225,8 @@ def _read_bool(text: str) -> bool:
         raise ValueError(text) from None
 
 
+_KINDS: dict[type, type] = {bool: bool, int: Integral, float: Real, str: str}
+"""What an option with a default of some type takes."""
 _READERS: dict[type, Callable[[str], Any]] = {bool: _read_bool, int: int, float: float, str: str}
 
 SOLVERS: Registry[Solver] = Registry()

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-from solverbench.errors import UsageError, nearest
+from solverbench.errors import UsageError, check_known
 from solverbench.eta import ONE, ZERO, Eta, Piece
 from solverbench.grids import Grid
 from solverbench.methods.exponential import exponential_rk
@@ -34,13 +34,6 @@ RULES: dict[str, Rule] = {
     "dpmpp-2s": partial(exponential_rk, tableau="midpoint", predicts="x0"),
 }
 """Deterministic steps by name."""
-
-
-def rule_of(name: str) -> Rule:
-    """A deterministic step by name. Raises UsageError for unknown ones."""
-    if name not in RULES:
-        raise UsageError(f"unknown rule {name!r}{nearest(name, RULES)}")
-    return RULES[name]
 
 
 def posterior_levels(path: Path, s: Number, t: Number, eta: float) -> tuple[Number, Number]:
@@ -71,8 +64,7 @@ def ancestral(x: State, path: Path, grid: Grid, rule: Rule, eta: Eta, s_noise: f
     levels: "posterior", k-diffusion's, or "time", ComfyUI's for the rectified path, whose eta is the square of the
     process's strength. Raises UsageError for others, and for an eta that steps below the data.
     """
-    if levels not in LEVELS:
-        raise UsageError(f"unknown ancestral levels {levels!r}{nearest(levels, LEVELS)}")
+    check_known("ancestral levels", levels, LEVELS)
     if levels == "time" and eta.largest > 1:
         raise UsageError(f"ancestral steps need eta <= 1 for levels in time, got {eta}")
     if not eta:
@@ -110,7 +102,8 @@ def ancestral_sampling(
 
     By Euler in sigma~ and with s_noise = 1 it is the same method as ddim of that eta.
     """
-    return ancestral(x, path, grid, rule_of(rule), eta, s_noise, levels)
+    check_known("rule", rule, RULES)
+    return ancestral(x, path, grid, RULES[rule], eta, s_noise, levels)
 
 
 @solver("sde-dpmpp-2s", order=2, integrates="x0", family="ancestral", cite="crowson2022kdiffusion")
@@ -206,7 +199,8 @@ def edm_sampler(
     """EDM's sampler: churn, then a Heun step in sigma~ (algorithm 2). Without churn it is algorithm 1, rho-2heun."""
     if s_churn < 0 or s_min > s_max:
         raise UsageError(f"churn needs s_churn >= 0 and s_min <= s_max, got {s_churn=}, {s_min=}, {s_max=}")
-    return churned(x, path, grid, rule_of(rule), s_churn, s_min, s_max, s_noise)
+    check_known("rule", rule, RULES)
+    return churned(x, path, grid, RULES[rule], s_churn, s_min, s_max, s_noise)
 
 
 @solver("restart", order=2, attains=(0, "coefficients"), integrates="noise", family="edm", cite="xu2023restart")

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from solverbench.errors import UsageError, nearest
+from solverbench.errors import UsageError, check_known
 from solverbench.grids import Grid
 from solverbench.methods.forms import SIGMA, TIME, Form
 from solverbench.methods.registry import solver
@@ -120,26 +120,19 @@ def _number(q: Fraction, like: Number) -> Number:
     return (like * 0 + q.numerator) / q.denominator
 
 
-def tableau_of(name: str) -> ButcherTableau:
-    """A tableau by name. Raises UsageError for unknown ones."""
-    if name not in TABLEAUX:
-        raise UsageError(f"unknown tableau {name!r}{nearest(name, TABLEAUX)}")
-    return TABLEAUX[name]
-
-
 def rk_time(x: State, path: Path, grid: Grid, *, tableau: str = "euler") -> State:
     """Runge-Kutta in t on the velocity, x_t = x_s + (t - s) sum_i b_i v_i. Pure noise is a regular starting point."""
-    table = tableau_of(tableau)
+    check_known("tableau", tableau, TABLEAUX)
     for s, t in grid.with_head:
-        x = step(x, s, t, path, table, TIME)
+        x = step(x, s, t, path, TABLEAUX[tableau], TIME)
     return x
 
 
 def rk_sigma(x: State, path: Path, grid: Grid, *, tableau: str = "euler") -> State:
     """Runge-Kutta in sigma~ on the noise prediction (rhoRK-DEIS): x~_t = x~_s + (sigma~_t - sigma~_s) sum b_i eps_i."""
-    table = tableau_of(tableau)
+    check_known("tableau", tableau, TABLEAUX)
     for s, t in grid.steps:
-        x = step(x, s, t, path, table, SIGMA)
+        x = step(x, s, t, path, TABLEAUX[tableau], SIGMA)
     return x
 
 

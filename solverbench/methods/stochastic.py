@@ -15,7 +15,7 @@ score and of the noise, so they are not linear programs.
 
 from __future__ import annotations
 
-from solverbench.errors import UsageError, nearest
+from solverbench.errors import UsageError, check_known
 from solverbench.eta import ONE, ZERO, Eta
 from solverbench.grids import Grid
 from solverbench.methods.registry import solver
@@ -43,7 +43,7 @@ def ddim(x: State, path: Path, grid: Grid, *, eta: Eta = ZERO) -> State:
 
 
 solver("ddpm", order=1, integrates="x0", family="ddim", cite="ho2020ddpm", eta=1.0,
-       reason="ancestral sampling with the posterior variance is DDIM with eta = 1 (Song et al. 2021, section 4.1)"
+       reason="ancestral sampling with the posterior variance is DDIM with eta = 1 (song2021ddim, section 4.1)"
        )(ddim)  # fmt: skip
 
 
@@ -57,8 +57,7 @@ def ddpm_large(x: State, path: Path, grid: Grid, *, beta: str = "step") -> State
     beta: "step", that of the whole step, or "rate", its rate at s times s - t, as in programs that discretise a
     continuous schedule (Pierret & Galerne 2025); then steps must be so short that beta < 1.
     """
-    if beta not in ("step", "rate"):
-        raise UsageError(f"ddpm-large: unknown beta {beta!r}{nearest(beta, ('step', 'rate'))}")
+    check_known("beta", beta, ("step", "rate"), "ddpm-large: ")
     for s, t in grid.steps:
         D = x.predict("x0", at=s)
         if beta == "step":

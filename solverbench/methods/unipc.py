@@ -4,7 +4,7 @@ From s to t, with nodes r_i = (lambda_i - lambda_s)/h and scaled differences d_i
 
     x_t = ratio x_s + weight h (phi_1 F_s + B sum_i rho_i d_i),    sum_i rho_i r_i^{k-1} = k! phi_{k+1}(z) / B,  k >= 1
 
-(UniPC, eq. 3 and 5, in the notation of `exponential`; the sign of z carries the prediction.) The predictor UniP-p
+(UniPC, section 3, in the notation of `exponential`; the sign of z carries the prediction.) The predictor UniP-p
 uses the p - 1 values before s; the corrector UniC-p also the value at t itself (r = 1), which the next step evaluates
 anyway. B cancels in exact arithmetic and decides only where the paper replaces the solution by rho = 1/2: for the
 predictor of order 2 and the corrector of order 1. B = 1 is the paper's B(h) = h (bh1), B = phi_1 its e^h - 1 (bh2).
@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from solverbench.errors import UsageError, nearest
+from solverbench.errors import UsageError, check_known
 from solverbench.eta import ONE, ZERO, Eta
 from solverbench.grids import Grid
 from solverbench.methods.exponential import linear_part
@@ -100,8 +100,7 @@ def predictor_corrector(
     Otherwise the evaluation at the predicted state serves the next step (PEC). Raises UsageError for orders outside 1
     to 6 and unknown variants.
     """
-    if variant not in VARIANTS:
-        raise UsageError(f"unknown variant {variant!r}{nearest(variant, VARIANTS)}")
+    check_known("variant", variant, VARIANTS)
     past: list[tuple[Number, State]] = []
     F = None
     for s, t in grid.steps:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, get_args, overload
 
-from solverbench.errors import UsageError, nearest
+from solverbench.errors import UsageError, check_known
 from solverbench.orders.measure import PROBLEMS, Problem, Report, measure
 from solverbench.orders.noise import Kind, NoiseReport, measure_noise
 from solverbench.orders.ruler import Slope
@@ -54,6 +54,5 @@ def order(
     made = subject(find_solver(solver), path)
     if kind == "overall":
         return measure(made, problems)
-    if kind not in get_args(Kind):
-        raise UsageError(f"unknown kind of order {kind!r}{nearest(kind, get_args(Kind))}")
+    check_known("kind of order", kind, ["overall", *get_args(Kind)])
     return measure_noise(made, kind)

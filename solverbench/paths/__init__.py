@@ -11,13 +11,12 @@ that is written in them does not depend on the path, given the grid of sigma~.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from solverbench.errors import UsageError, nearest
+from solverbench.errors import UsageError, check_known, nearest
 from solverbench.paths.base import SINGULAR, Path
 from solverbench.paths.other import EDM, VE, Rectified, Trig
 from solverbench.paths.preserving import VariancePreserving, VPCosine, VPDiscrete, VPLinear, VPScaledLinear
@@ -40,17 +39,18 @@ def path(name: str | Path, **options: Any) -> Path:
     """
     if isinstance(name, Path):
         return name
-    if str(name) not in PATHS:  # whatever it is
-        raise UsageError(f"unknown path {name!r}{nearest(str(name), PATHS)}")
+    check_known("path", name, PATHS)
     cls = PATHS[name]
-    known = [f.name for f in fields(cls) if f.init]  # type: ignore[arg-type]
+    known = {f.name: f.default for f in fields(cls) if f.init}  # type: ignore[arg-type]
     for key, value in options.items():
         if key not in known:
             raise UsageError(f"path {name!r} has no option {key!r}{nearest(key, known)}")
-        if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
+        if isinstance(known[key], tuple):
             options[key] = _numbers(name, key, value)
-        elif not isinstance(value, bool):
+        elif not isinstance(known[key], bool):
             _check_number(name, key, value, zero=key in ("t_min", "beta_0", "s"))
+        elif not isinstance(value, bool):
+            raise UsageError(f"path {name!r}: {key} is True or False, got {value!r}")
     made = cls(**options)
     if not 0 <= made.t_min < made.t_max <= made.t_end or made.t_max == np.inf:
         end = f" <= {made.t_end:g}" if made.t_end < np.inf else ""
@@ -66,5 +66,6 @@ def _numbers(name: str, key: str, value: Any) -> tuple[float, ...]:
 
 
 def _check_number(name: str, key: str, value: Any, zero: bool) -> None:
-    if not isinstance(value, int | float | np.number) or not (0 <= value < np.inf) or (value == 0 and not zero):
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not 0 <= value < np.inf or (value == 0 and not zero):
         raise UsageError(f"path {name!r}: {key} must be a {'' if zero else 'positive '}number, got {key}={value!r}")

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from solverbench.engines.devices import choose, runner
-from solverbench.errors import BudgetError, PlanError, UsageError, nearest
+from solverbench.errors import BudgetError, PlanError, UsageError, check_known
 from solverbench.fields.base import lacks
 from solverbench.grids import Grid, grid
 from solverbench.measures.likelihood import rising_plan
@@ -69,8 +69,7 @@ class ProblemSpec:
     """Solvers of this problem, the suite's by default."""
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise UsageError(f"problem {self.name!r}: unknown kind {self.kind!r}{nearest(self.kind, KINDS)}")
+        check_known("kind", self.kind, KINDS, f"problem {self.name!r}: ")
         if self.steps < 4 or self.steps % 2:
             raise UsageError(f"problem {self.name!r}: steps must be even and at least 4, got {self.steps}")
         if self.table is not None and self.kind != "law":

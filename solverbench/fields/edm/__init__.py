@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from solverbench.errors import ArtifactError, UsageError
+from solverbench.errors import ArtifactError
 
 if TYPE_CHECKING:
     import pathlib
@@ -38,11 +38,9 @@ def open_edm(
 
     from solverbench.fields.edm.precond import build
     from solverbench.fields.edm.reader import read_edm
-    from solverbench.fields.network import TYPES, NetworkField
+    from solverbench.fields.network import NetworkField, type_of
 
-    if str(dtype).removeprefix("torch.") not in TYPES:
-        raise UsageError(f"a network computes in {', '.join(TYPES)}, not in {dtype}")
-    kind = getattr(torch, str(dtype).removeprefix("torch."))
+    kind = type_of(dtype)
     snapshot = read_edm(path)
     try:
         denoiser, shape = build(snapshot, kind, torch.device(device))
