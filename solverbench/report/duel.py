@@ -28,6 +28,11 @@ COLUMNS = (
 )  # fmt: skip
 JUDGED = ["ratio", "low", "high", "p", "verdict"]
 SIGN = {"wins": "+", "ties": "=", "loses": "-"}
+LEGEND = (
+    "Its error over the other's: below one is better. +: wins, =: ties, -: loses. In brackets: its 95 % interval; a "
+    "single number is computed, not sampled. Signs are corrected for the number of comparisons in the table (Holm), so "
+    "an interval may leave out one beside a tie."
+)
 
 
 def judged(run: Run, problem: str, kind: str) -> list[Quantity]:
@@ -120,9 +125,7 @@ def tables(run: Run, mine: Collection[str]) -> list[Table]:
         none = pd.DataFrame(False, index=body.index, columns=body.columns)
         notes = [
             _count(found["verdict"]),
-            "Its error over the other's: below one is better. +: wins, =: ties, -: loses. In brackets: its 95 % "
-            "interval; a single number is computed, not sampled. Signs are corrected for the number of comparisons in "
-            "the table (Holm), so an interval may leave out one beside a tie.",
+            LEGEND,
             quantity.meaning,
             *unpaired(run.of(str(problem)), quantity),
         ]

@@ -43,6 +43,8 @@ class RunFolder:
     """
 
     def __init__(self, root: Path, suite: str, name: str | None = None) -> None:
+        if name and (name != Path(name).name or name == ".."):
+            raise UsageError(f"a run's folder is called by a name, not a path, got {name!r}: --out says where it goes")
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         parent = root / suite
         folder = parent / (name or stamp)
@@ -81,7 +83,7 @@ class RunFolder:
             content = self._cells.read()
             whole = content.rfind(b"\n") + 1
             self._cells.truncate(whole)
-        self.finished = _finished(content[:whole])
+        self.finished = {cell for cell, record in _last(content[:whole]).items() if record["status"] != "failed"}
         return self
 
     @contextmanager
@@ -137,8 +139,7 @@ class RunFolder:
 
     def records(self) -> list[dict[str, Any]]:
         """The last word on each cell so far."""
-        lines = (self.path / "cells.jsonl").read_bytes().splitlines()
-        return list({record["cell"]: record for record in map(json.loads, lines)}.values())
+        return list(_last((self.path / "cells.jsonl").read_bytes()).values())
 
     def close(self) -> None:
         """Close the record file and let go of the folder."""
@@ -159,14 +160,15 @@ class RunFolder:
             ) from error
 
 
-def _finished(content: bytes) -> set[str]:
-    """The cells of whole lines, the last word on each, but those that failed."""
-    last: dict[str, Any] = {}
+def _last(content: bytes) -> dict[str, dict[str, Any]]:
+    """The last word on each cell of whole lines; what is no record is left out."""
+    last: dict[str, dict[str, Any]] = {}
     for line in content.splitlines():
         with suppress(ValueError, TypeError, KeyError):
             record = json.loads(line)
-            last[str(record["cell"])] = record["status"]
-    return {cell for cell, status in last.items() if status != "failed"}
+            if isinstance(record["status"], str):
+                last[str(record["cell"])] = record
+    return last
 
 
 def own_files(cells: Iterable[Cell]) -> dict[str, str]:
