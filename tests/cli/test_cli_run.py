@@ -178,7 +178,8 @@ def test_damaged_records_are_run_again(solverbench, small, tmp_path):
     run = ["run", *small, "--name", "r", "-q", "--json", "--problem", "gaussian", "--solver", "ddim"]
     first, second = told(solverbench(*run).out)
     path = folder(tmp_path) / "cells.jsonl"
-    path.write_text("\n".join(["no JSON", "[]", "{}", '{"cell": "x", "status": []}', json.dumps(second)]) + "\n")
+    damaged = json.dumps({"cell": first["cell"], "status": []})
+    path.write_text("\n".join(["no JSON", "[]", "{}", damaged, json.dumps(second)]) + "\n")
     again = solverbench("run", "--resume", folder(tmp_path), "-q", "--json", "--in-process", "--no-cache")
     assert again.code == 0
     assert [record["cell"] for record in told(again.out)] == [first["cell"]]
