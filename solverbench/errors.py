@@ -85,10 +85,19 @@ def check_whole(name: str, value: Any, least: int, below: float = math.inf) -> N
         raise UsageError(f"{name} must be at least {least} and whole{most}, got {value!r}")
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ' (did you mean ...?)' for the closest known names, or the list of them all when none is close."""
+_FEW = 24
+"""Names that a message can list."""
+
+
+def nearest(name: str, known: Iterable[str], listed: str = "") -> str:
+    """Return ' (did you mean ...?)' for the closest known names, or the list of them all when none is close.
+
+    listed: the command that lists them, named instead of them where they are many.
+    """
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.55)
     if close:
         return f" (did you mean {' or '.join(close)}?)"
+    if listed and len(known) > _FEW:
+        return f": `{listed}` prints what there is"
     return f" (known: {', '.join(known)})" if known else ""

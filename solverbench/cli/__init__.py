@@ -1,12 +1,10 @@
-"""The command line: one small module per verb, imported when it is used.
-
-stdout carries data, stderr messages. Exit codes: 0 ok, 1 worse than claimed, than the baseline, against the contract or
-unlike its peer, 2 usage, 3 some cells failed, 4 no baseline or of something else, 5 nothing selected, 130 interrupted.
-"""
+"""The command line: one small module per verb, imported when it is used. stdout carries data, stderr messages."""
 
 from __future__ import annotations
 
+import os
 import sys
+from errno import EDQUOT, EIO, ENOSPC
 from importlib import import_module
 from typing import Any
 
@@ -62,11 +60,24 @@ class Verbs(click.Group):
             ctx.fail(f"No such command {args[0]!r}{nearest(args[0], VERBS)}")
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # the reader of our output has seen enough; click would say 1
+            for stream in (sys.stdout, sys.stderr):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            ctx.exit(141)
+
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="solverbench")
 def cli() -> None:
-    """Judge diffusion and flow-matching samplers against fields whose solution is known exactly."""
+    """Judge diffusion and flow-matching samplers against fields whose solution is known exactly.
+
+    Exit codes: 0 ok; 1 worse than claimed, than the baseline, against the contract or unlike its peer; 2 usage; 3 cells
+    failed or are missing, or the disk is full; 4 nothing to compare with; 5 nothing selected; 130 interrupted; 141 the
+    reader of stdout has left.
+    """
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -82,9 +93,9 @@ def main(arguments: list[str] | None = None) -> None:
         code = error.exit_code
     except SolverbenchError as error:
         code = _fail(f"error: {error}", error.exit_code)
-    except BrokenPipeError:  # the reader of our output has seen enough
-        sys.stderr.close()
-        code = 0
+    except OSError as error:  # what cannot be read or written, and a full disk, which is no fault of the command
+        what = f"{error.filename}: " if error.filename else ""
+        code = _fail(f"error: {what}{error.strerror or error}", 3 if error.errno in (ENOSPC, EDQUOT, EIO) else 2)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -9,6 +9,7 @@ import click
 
 from solverbench.cli.check_ import FILE, how, measured
 from solverbench.cli.common import Numbers, json_option, print_rows
+from solverbench.cli.run_ import options_in
 
 if TYPE_CHECKING:
     from solverbench.gate.baseline import Baseline
@@ -25,7 +26,7 @@ def command() -> None:
 @click.option("--scale", default="full", metavar="full|quick|paper", help="How many samples, and of what.")
 @click.option("--solver", "solvers", multiple=True, help="Only these: names, patterns, mine.py or mine.py:name.")
 @click.option("--problem", "problems", multiple=True, help="Only these problems (patterns allowed).")
-@click.option("--nfe", type=Numbers(), default="", help="Only these budgets of model evaluations.")
+@click.option("--nfe", type=Numbers(), default=(), help="Only these budgets of model evaluations.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of starts and noise.")
 @how
 def save(out: Path, jobs: int | None, cell_timeout: float, in_process: bool, quiet: bool, **asked: Any) -> int:
@@ -49,7 +50,7 @@ def update(baseline: Path, jobs: int | None, cell_timeout: float, in_process: bo
     from solverbench.gate.baseline import Baseline
 
     before = Baseline.read(baseline)
-    _keep(baseline, dict(before.asked), jobs, cell_timeout, in_process, quiet, before)
+    _keep(baseline, options_in(before.asked, baseline), jobs, cell_timeout, in_process, quiet, before)
     return 0
 
 
@@ -62,10 +63,8 @@ def show(baseline: Path, as_json: bool) -> None:
 
     kept = Baseline.read(baseline)
     if not as_json:
-        made = kept.made
-        click.echo(
-            f"suite {kept.asked['suite']}, seed {kept.asked['seed']}, of {made['created']}, {made['versions']}\n"
-        )
+        of = f"of {kept.made.get('created')}, {kept.made.get('versions')}"
+        click.echo(f"suite {kept.asked['suite']}, seed {kept.asked['seed']}, {of}\n")
     print_rows(
         [
             {"problem": e.problem, "solver": e.solver, "NFE": e.budget, "status": e.status, **e.exact}

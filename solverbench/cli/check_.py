@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from solverbench.cli.common import json_option
-from solverbench.cli.run_ import executor, select
+from solverbench.cli.run_ import executor, options_in, select
 
 if TYPE_CHECKING:
     from solverbench.gate.baseline import Baseline
@@ -83,7 +83,7 @@ def command(
     from solverbench.run import suite as suites
 
     kept = Baseline.read(baseline)
-    asked = dict(kept.asked)
+    asked = options_in(kept.asked, baseline)
     if suite and suite != asked["suite"]:
         raise NoBaselineError(f"{baseline} is of suite {asked['suite']!r}, not of {suite!r}: save another with --out")
     if suites.load(asked["suite"], scale=asked["scale"]).digest != kept.suite_hash:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import click
+
+if TYPE_CHECKING:
+    from solverbench.grids import Grid
 
 Kind: TypeAlias = Literal["solver", "adaptive", "path", "grid", "field", "suite"]
 
@@ -20,7 +25,7 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic only in new
         if isinstance(value, tuple):
             return value
         try:
-            return tuple(int(part) for part in str(value).split(",") if part.strip())
+            return tuple(map(int, value.split(",")))
         except ValueError:
             self.fail(f"{value!r} is not a list of whole numbers like 5,10,20", param, ctx)
 
@@ -50,8 +55,30 @@ def resolve_solver(spec: str) -> list[str]:
     return load_file(spec) if is_file(spec) else [spec]
 
 
+def named_grid(spec: str) -> Callable[[Any, int], Grid]:
+    """(path, steps) -> the grid that `edm` or `edm[rho=5,t_min=0.01,zero=false]` means: a rule, and what `grid` takes.
+
+    Raises UsageError for unknown rules and what cannot be read; what it returns, for what the rule does not take.
+    """
+    from solverbench import specs
+    from solverbench.errors import UsageError, nearest
+    from solverbench.grids import grid
+    from solverbench.grids.make import named_rule
+
+    name, text = specs.split(spec, "grid")
+    if name == "explicit":
+        raise UsageError("grid 'explicit' takes its times from Python, solverbench.grid([80, 5, 0], path); name a rule")
+    known = {"t_max": math.nan, "t_min": math.nan, "zero": True, "denoise": True, **named_rule(name).options}
+    options = specs.read(text, known, f"grid {name!r}")
+    for key in options:
+        if key not in known:
+            raise UsageError(f"grid {name!r} has no option {key!r}{nearest(key, known)}")
+    return partial(grid, name, **options)
+
+
 def called(name: str) -> list[tuple[Kind, str]]:
-    """What a name stands for: a solver or those of a file, a path and a grid (edm and ve are both), a field or a suite.
+    """What a name stands for: a solver or those of a file, a path and a grid (edm and ve are both), a field or a suite,
+    by name or by its .toml file.
 
     Raises UsageError with the nearest names.
     """
@@ -68,12 +95,15 @@ def called(name: str) -> list[tuple[Kind, str]]:
         return [("solver", resolved) for resolved in resolve_solver(name)]
     if name.split("[")[0] in ADAPTIVE:
         return [("adaptive", name)]
+    if name.endswith(".toml"):
+        return [("suite", name)]
     others: dict[Kind, list[str]] = {
         "path": [*PATHS], "grid": [*GRIDS], "field": pretrained.names(), "suite": suite.names()
     }  # fmt: skip
     found = [(kind, name) for kind, names in others.items() if name in names]
     if not found:
-        raise UsageError(f"nothing is called {name!r}{nearest(name, {*solvers(), *ADAPTIVE}.union(*others.values()))}")
+        known = {*solvers(), *ADAPTIVE}.union(*others.values())
+        raise UsageError(f"nothing is called {name!r}{nearest(name, known, 'solverbench list')}")
     return found
 
 

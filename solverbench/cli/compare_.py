@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from solverbench.cli.check_ import how
 from solverbench.cli.common import Numbers, json_option, resolve_solver
 from solverbench.cli.progress import progress
 from solverbench.cli.run_ import executor
-from solverbench.errors import UsageError
+from solverbench.errors import NothingSelectedError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 USUAL = ("ddim", "heun", "dpmpp-2s", "dpmpp-2m", "dpmpp-3m", "unipc-2", "unipc-3", "deis-tab3", "ddpm", "sde-dpmpp-2m")
 """Who is compared with by default, as far as the suite has them."""
 
+NOTHING_IN_COMMON = 4
+"""The exit code, as `check` has it for a baseline of something else."""
+
 
 @click.command("compare")
 @click.argument("what", nargs=-1, required=True, metavar="SOLVER... | RUN_A RUN_B")
@@ -35,7 +39,7 @@ USUAL = ("ddim", "heun", "dpmpp-2s", "dpmpp-2m", "dpmpp-3m", "unipc-2", "unipc-3
 @click.option("--scale", default="full", metavar="full|quick|paper", help="How many samples, and of what.")
 @click.option("--quick", "scale", flag_value="quick", help="--scale quick.")
 @click.option("--problem", "problems", multiple=True, help="Only these problems (patterns allowed).")
-@click.option("--nfe", type=Numbers(), default="", help="Only these budgets of model evaluations.")
+@click.option("--nfe", type=Numbers(), default=(), help="Only these budgets of model evaluations.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of starts and noise.")
 @click.option("--out", type=click.Path(path_type=Path), default="reports", show_default=True, help="Where runs go.")
 @click.option("--name", help="Name of the run's folder [default: the time].")
@@ -60,7 +64,7 @@ def command(
     as_json: bool,
 ) -> int:
     """Say where SOLVER, your mine.py or a name, wins, ties and loses against others on a suite; or what changed
-    between two run folders.
+    between two run folders; exit code 4 if these have no number in common.
 
     Cells that an earlier run has finished are taken from the cache; the others are run. Tables, figures and sheets
     go to OUT/SUITE/RUN, as `solverbench run` writes them.
@@ -68,7 +72,7 @@ def command(
     folders = [Path(word) for word in what if Path(word).is_dir()]
     if folders:
         if len(folders) != 2 or len(what) != 2:
-            raise UsageError("give two run folders, or solvers: a run is compared with another run")
+            raise UsageError(f"give two run folders, or solvers: a run is compared with a run; got {', '.join(what)}")
         return _runs(folders[0], folders[1], as_json)
     from solverbench.run import suite as suites
 
@@ -84,6 +88,8 @@ def _selection(suite: Suite, mine: list[str], others: list[str], named: bool, **
     """The cells of both; of the usual others, if none are named, those that the suite itself has."""
     from solverbench.run import cells
 
+    if set(others) <= set(mine):
+        raise NothingSelectedError(f"nothing to compare {', '.join(mine)} with: name others by --against")
     found = cells.select(suite, solvers=[*mine, *others], **filters)
 
     def wanted(cell: cells.Cell) -> bool:
@@ -106,7 +112,7 @@ def _solvers(
     from solverbench import report
     from solverbench.contract.twins import same_program
     from solverbench.methods import SOLVERS
-    from solverbench.report.duel import duels, summary, tables
+    from solverbench.report.duel import LEGEND, duels, summary, tables
     from solverbench.report.formats import csv, markdown
     from solverbench.run.runner import run
     from solverbench.run.store import RunFolder
@@ -126,9 +132,12 @@ def _solvers(
     else:
         width = shutil.get_terminal_size((120, 24)).columns
         found = tables(loaded, rows)
-        click.echo("\n\n".join([*(table.text(width) for table in found), "\n".join(summary(rows))]))
         for form in (markdown, csv):
             form(loaded, found, "compare")
+        once = (LEGEND, *loaded.warnings)  # the tables' notes, but said after the last
+        alone = [replace(table, notes=[note for note in table.notes if note not in once]) for table in found]
+        said = "\n".join(textwrap.fill(note, max(width, 40)) for note in once)
+        click.echo("\n\n".join([*(table.text(width) for table in alone), said, "\n".join(summary(rows))]))
     if not outcome.interrupted:
         report.render(folder.path)
     watch.say(f"{outcome.finished - outcome.reused} cells run, {outcome.reused} reused: {folder.path}")
@@ -146,7 +155,7 @@ def _runs(before: Path, after: Path, as_json: bool) -> int:
             click.echo(remark, err=True)
     else:
         click.echo(found.table().text(shutil.get_terminal_size((120, 24)).columns))
-    return 0
+    return 0 if len(found.rows) else NOTHING_IN_COMMON
 
 
 def _json(rows: pd.DataFrame) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from solverbench.cli.common import Numbers, json_option, print_rows, resolve_solver
+from solverbench.cli.common import Numbers, json_option, named_grid, print_rows, resolve_solver
 
 
 @click.command("law")
@@ -18,7 +18,7 @@ from solverbench.cli.common import Numbers, json_option, print_rows, resolve_sol
     help="A Gaussian field: its name, eigenvalues in a .npy or .npz file, or your own file.py:function.",
 )
 @click.option("--path", "path_name", show_default="edm", help="Gaussian path; a file.py has its own.")
-@click.option("--grid", "grid_name", default="edm", show_default=True, help="Rule of the time grid.")
+@click.option("--grid", "grid_name", default="edm", show_default=True, help="Rule of the time grid, as in edm[rho=5].")
 @click.option("--transfer", is_flag=True, help="Instead, what the solver does to every direction, as CSV (one budget).")
 @json_option
 def command(
@@ -37,12 +37,12 @@ def command(
     from solverbench.eta import ZERO
     from solverbench.fields import load
     from solverbench.fields.base import LinearField
-    from solverbench.grids import grid
     from solverbench.measures.law import error_split, law_of
     from solverbench.measures.law import transfer as gains
     from solverbench.methods.registry import SOLVERS
     from solverbench.problems.budget import plan_within
 
+    grid = named_grid(grid_name)
     names = resolve_solver(solver)  # first, so that a file of solvers and a field is run once
     field = load(field_name, path=path_name) if path_name else load(field_name)
     if not isinstance(field, LinearField):
@@ -55,7 +55,7 @@ def command(
     for name in names:
         found = SOLVERS[name]
         for budget in nfe:
-            plan = plan_within(found, field.path, lambda n: grid(grid_name, field.path, n), budget, field.prediction)
+            plan = plan_within(found, field.path, lambda n: grid(field.path, n), budget, field.prediction)
             eta = found.strength or ZERO
             if transfer:
                 table = gains(plan, field, "prior", eta)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from solverbench.cli.common import json_option, resolve_solver
+from solverbench.cli.common import json_option, named_grid, resolve_solver
 
 
 @click.command("plan")
@@ -15,7 +15,7 @@ from solverbench.cli.common import json_option, resolve_solver
 @click.option("--nfe", type=int, help="Budget of model evaluations; the longest plan within it.")
 @click.option("--steps", type=int, help="Number of steps, instead of a budget.")
 @click.option("--path", "path_name", default="edm", show_default=True, help="Gaussian path.")
-@click.option("--grid", "grid_name", default="edm", show_default=True, help="Rule of the time grid.")
+@click.option("--grid", "grid_name", default="edm", show_default=True, help="Rule of the time grid, as in edm[rho=5].")
 @click.option("--prediction", help="What the field outputs [default: what the solver integrates].")
 @click.option("--latex", is_flag=True, help="Print a LaTeX table.")
 @click.option("--roofline", "gpu", help="Add the projected least time on a GPU: h200, h100, a100 or rtx4090.")
@@ -39,7 +39,6 @@ def command(
     """Print the linear program SOLVER is: evaluations, coefficients, noise."""
     from solverbench.api import plan as make_plan
     from solverbench.errors import UsageError
-    from solverbench.grids import grid
     from solverbench.methods.registry import SOLVERS
     from solverbench.paths import path
     from solverbench.plans import Plan
@@ -48,16 +47,18 @@ def command(
 
     if nfe is not None and steps is not None:
         raise UsageError("give --nfe or --steps, not both")
+    if latex and (as_json or gpu):
+        raise UsageError("--latex prints a table alone: leave out --json and --roofline")
     on = None if gpu is None else data_sheet(gpu)
-    made = path(path_name)
+    made, grid = path(path_name), named_grid(grid_name)
     for name in resolve_solver(solver):
         found = SOLVERS[name]
         output: Any = prediction or found.predicts
         plan: Plan
         if steps is not None:
-            plan = make_plan(found, made, grid(grid_name, made, steps), prediction=output)
+            plan = make_plan(found, made, grid(made, steps), prediction=output)
         else:
-            plan = plan_within(found, made, lambda n: grid(grid_name, made, n), 6 if nfe is None else nfe, output)
+            plan = plan_within(found, made, lambda n: grid(made, n), 6 if nfe is None else nfe, output)
         _print(plan, latex, as_json, {} if on is None else _roofline(plan, on, size, dtype))
 
 

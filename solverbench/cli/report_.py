@@ -10,8 +10,9 @@ import click
 @click.command("report")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
-    "--format", "formats", default="md,csv", show_default=True, help="Tables: md, csv, latex, parquet; html: one page."
-)
+    "--format", "formats", default="md,csv", show_default=True,
+    help="Tables: md, csv, latex, parquet, or none; html: one page.",
+)  # fmt: skip
 @click.option("--figures", default="png,pdf", show_default=True, help="Figures: png, pdf, svg, or none.")
 @click.option("--sheets/--no-sheets", default=True, help="Sheets of sample images.")
 @click.option("--only", multiple=True, metavar="NAME", help="Only these figures and sheets (patterns allowed).")
@@ -25,13 +26,14 @@ def command(run: Path, formats: str, figures: str, sheets: bool, only: tuple[str
     from solverbench.report.records import load
 
     loaded = load(run)
-    wanted = () if figures == "none" else tuple(figures.split(","))
-    tables = tuple(formats.split(","))
+    tables, drawn = _listed(formats), _listed(figures)
     written = report.render(
-        loaded, wanted, tables, sheets, only or ("*",), slim, say=lambda text: click.echo(text, err=True)
+        loaded, drawn, tables, sheets, only or ("*",), slim, say=lambda text: click.echo(text, err=True)
     )
     click.echo(report.summary(loaded))
-    for warning in loaded.warnings:
-        click.echo(f"warning: {warning}", err=True)
     click.echo(f"wrote {len(written)} files below {slim or run}", err=True)
     return 0 if loaded.complete else 3
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return () if text == "none" else tuple(word.strip() for word in text.split(","))

@@ -26,7 +26,7 @@ from solverbench.errors import UsageError
 @click.option(
     "--spectrum", metavar="NAME|FILE", help="Gaussian of problems of kind law: cifar10-gaussian, power-law, file.npy."
 )
-@click.option("--nfe", type=Numbers(), default="", help="Only these budgets of model evaluations.")
+@click.option("--nfe", type=Numbers(), default=(), help="Only these budgets of model evaluations.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of starts and noise.")
 @click.option("--device", default="cpu", metavar="auto|cuda|cpu", help="Where samples are computed [default: cpu].")
 @click.option("--out", type=click.Path(path_type=Path), default="reports", show_default=True, help="Where runs go.")
@@ -100,8 +100,7 @@ def command(
         "spectrum": spectrum,
         "device": device,
     }
-    folder = RunFolder.again(resume) if resume else None
-    asked = _asked_before(folder.path) if folder else asked
+    asked = _asked_before(resume) if resume else asked
     asked["device"] = _device(asked.get("device", "cpu"), scheduler is not None and not timing, quiet)
     if asked["device"] == "cuda" and memory is not None:
         raise UsageError("--memory limits addresses, of which CUDA reserves far more than it uses: leave it out")
@@ -118,7 +117,7 @@ def command(
         execute = _on_cluster(execute, scheduler, resources, not no_cache)
     elif scheduler or resources:
         raise UsageError("--scheduler and --resource are of a cluster: give --executor dask with them")
-    folder = folder or RunFolder(out, loaded.name, name)
+    folder = RunFolder.again(resume) if resume else RunFolder(out, loaded.name, name)
     return _run(loaded, selection, folder, execute, asked, timing or 0, quiet, as_json)
 
 
@@ -159,15 +158,38 @@ def _asked_before(folder: Path) -> dict[str, Any]:
     """What a run that is to be resumed was asked for. Raises UsageError if that would be another run today."""
     from solverbench.run import suite as suites
 
-    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-    asked: dict[str, Any] | None = manifest.get("asked")
-    if not asked or "files" not in manifest:
-        raise UsageError(f"{folder} does not say what was asked for (an older version wrote it): start a new run")
-    if suites.load(asked["suite"], scale=asked["scale"]).digest != manifest["suite_hash"]:
+    file = folder / "manifest.json"
+    if not file.is_file():
+        raise UsageError(f"{folder} holds no run that could be resumed: it has no manifest.json")
+    try:
+        manifest = json.loads(file.read_text("utf-8"))
+        wanted, digest, files = manifest["asked"], manifest["suite_hash"], dict(manifest["files"])
+    except (ValueError, TypeError, KeyError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise UsageError(f"{file} is no manifest of this version ({why}): start a new run") from None
+    asked = options_in(wanted, file)
+    if suites.load(asked["suite"], scale=asked["scale"]).digest != digest:
         raise UsageError(f"suite {asked['suite']!r} has changed since {folder} was begun: start a new run")
-    for file, digest in manifest["files"].items():
-        if not Path(file).is_file() or hashlib.sha256(Path(file).read_bytes()).hexdigest() != digest:
-            raise UsageError(f"{file} has changed since {folder} was begun: start a new run")
+    for own, digest in files.items():
+        if not Path(own).is_file() or hashlib.sha256(Path(own).read_bytes()).hexdigest() != digest:
+            raise UsageError(f"{own} has changed since {folder} was begun: start a new run")
+    return asked
+
+
+_OPTIONS: dict[str, Any] = {"suite": str, "scale": str, "solvers": list, "problems": list, "nfe": list, "seed": int}
+_LATER: dict[str, Any] = {"spectrum": (str, type(None)), "device": str}
+"""Options of `select`, and those that files of older versions lack."""
+
+
+def options_in(asked: Any, file: Path) -> dict[str, Any]:
+    """The options of `select` that a file has kept. Raises UsageError if it has not, or was altered."""
+    kinds = {**_OPTIONS, **_LATER}
+    if not (isinstance(asked, dict) and _OPTIONS.keys() <= asked.keys() <= kinds.keys()):
+        raise UsageError(f"{file} does not say what was asked for, as this version writes it: begin anew")
+    for key, value in asked.items():
+        entry = int if key == "nfe" else str
+        if not isinstance(value, kinds[key]) or (type(value) is list and {*map(type, value)} - {entry}):
+            raise UsageError(f"{file} was altered: nothing is run with {key} {value!r}; begin anew")
     return asked
 
 
@@ -229,10 +251,12 @@ def _run(
         click.echo(f"interrupted: {kept}; go on with --resume {folder.path}", err=True)
     if outcome.finished or outcome.timed:
         loaded_run = load(folder.path)
-        if not as_json:
-            click.echo(report.summary(loaded_run))
-        if not outcome.interrupted:
-            report.render(loaded_run)
+        try:
+            if not as_json:
+                click.echo(report.summary(loaded_run))
+        finally:  # also for a reader that has left
+            if not outcome.interrupted:
+                report.render(loaded_run)
     if not quiet:
         failed = f", {outcome.failed} failed" if outcome.failed else ""
         failed += f", {outcome.reused} reused from earlier runs" if outcome.reused else ""

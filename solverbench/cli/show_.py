@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from solverbench.cli.common import called
 from solverbench.methods.registry import Solver
 
+if TYPE_CHECKING:
+    from solverbench.problems.base import ProblemSpec
+
 
 @click.command("show")
 @click.argument("name")
 def command(name: str) -> None:
-    """Explain a solver (a name, or a file of your own), path, grid, field or suite."""
+    """Explain a solver (a name, or a file of your own), path, grid, field or suite (a name, or a .toml file)."""
     for kind, found in called(name):
         click.echo(_EXPLAINED[kind](found))
 
@@ -40,9 +43,21 @@ def _suite(name: str) -> str:
         f"budgets: {', '.join(map(str, found.nfe))}",
         f"solvers: {', '.join(found.solvers)}",
         "problems:",
-        *(f"  {problem}" for problem in found.problems),
+        *map(_problem, found.problems),
     ]
     return "\n".join(lines)
+
+
+def _problem(spec: ProblemSpec) -> str:
+    """As its suite states it: what is as it usually is goes without saying."""
+    from solverbench.problems.base import ProblemSpec
+
+    usual = {**vars(ProblemSpec("", "", "law", grid="")), "kind": None, "grid_options": None}
+    told = {key: value for key, value in vars(spec).items() if value != usual[key]}
+    options = ",".join(f"{key}={value}" for key, value in told.pop("grid_options").items())
+    told["grid"] += f"[{options}]" if options else ""
+    lists = {key: ", ".join(map(str, value)) for key, value in told.items() if isinstance(value, tuple)}
+    return f"  {told.pop('name')}: " + "; ".join(f"{key} {value}" for key, value in (told | lists).items())
 
 
 def _solver(spec: str) -> str:
@@ -101,7 +116,7 @@ def _grid(name: str) -> str:
 
 def _explained(title: str, doc: str, facts: dict[str, Any]) -> str:
     lines = [f"{label + ':':14}{text}" for label, text in facts.items() if text]
-    return "\n".join([title, "", doc, "", *lines, ""])
+    return "\n".join([title, "", *([doc, ""] if doc else []), *lines, ""])
 
 
 def _order(solver: Solver) -> str:

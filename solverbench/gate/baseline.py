@@ -109,6 +109,8 @@ class Baseline:
             table = json.loads(path.read_text("utf-8"))
             schema = table["schema"]
             if schema == SCHEMA:
+                if lacking := {"suite", "scale", "seed"} - table["asked"].keys():
+                    raise KeyError(min(lacking))
                 return cls(table["asked"], table["suite_hash"], table["made"], tuple(map(Entry.read, table["cells"])))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise NoBaselineError(

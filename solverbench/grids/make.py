@@ -14,7 +14,7 @@ from solverbench.paths import Path
 from solverbench.paths import path as named_path
 
 MOST = 100_000
-"""Steps, of which a plan keeps some kilobytes each."""
+"""Steps of a named grid: a plan of more is hundreds of megabytes, and minutes of tracing."""
 
 
 def grid(
@@ -38,8 +38,8 @@ def grid(
         papers that integrate to t = 0, which solvers cannot take that evaluate the field where a step ends.
     options: of the rule, see `GRIDS`: rho=, scale=, shift=, spacing=, offset=, times=.
 
-    Raises UsageError for unknown names and options, steps < 1 or so many that no plan would fit into memory, ends that
-    are not 0 <= t_min < t_max, or times that are none.
+    Raises UsageError for unknown names and options, steps that are not 1 to `MOST`, ends that are not
+    0 <= t_min < t_max, or times that are none.
     """
     path = named_path(path)
     if isinstance(name, Grid):
@@ -54,7 +54,7 @@ def grid(
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise UsageError(f"grid {name!r}: steps must be a positive whole number, got {steps!r}")
     if steps > MOST:
-        raise UsageError(f"grid {name!r}: {steps:,} steps are too many, a plan keeps each: take {MOST:,} or fewer")
+        raise UsageError(f"grid {name!r}: at most {MOST} steps make a plan, got {steps}; give a smaller budget")
     first, last = rule.ends(path) if rule.ends else (path.t_max, path.t_min)
     if t_max is None and first > path.t_end:
         raise UsageError(f"grid {name!r} begins at t = {first:.6g}, beyond path {path}: give t_max= to stretch it")

@@ -15,7 +15,7 @@ from numbers import Integral, Real
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVar
 
-from solverbench import references
+from solverbench import references, specs
 from solverbench.errors import UsageError, nearest
 from solverbench.eta import ONE, ZERO, Eta
 from solverbench.plans import Plan, State, trace
@@ -163,16 +163,13 @@ class Registry(Mapping[str, S], Generic[S]):
 
     def __getitem__(self, spec: str) -> S:
         """Look up `name` or `name[option=value,...]`. Raises UsageError with the nearest names."""
-        match = re.fullmatch(r"\s*([^\[\]\s]+)\s*(?:\[(.*)\])?\s*", spec)
-        if match is None:
-            raise UsageError(f"cannot read solver {spec!r}: write name or name[option=value,...]")
-        name, text = match.groups()
+        name, text = specs.split(spec, "solver")
         if name not in self._solvers:
             _discover()
         if name not in self._solvers:
             raise unknown(name, self._solvers)
         solver = self._solvers[name]
-        return solver[_parse_options(solver, text)] if text else solver
+        return solver[specs.read(text, solver.defaults, f"solver {name!r}")] if text else solver
 
     def __contains__(self, name: object) -> bool:
         if name not in self._solvers:
@@ -198,37 +195,12 @@ class Registry(Mapping[str, S], Generic[S]):
 def unknown(name: str, known: Iterable[str]) -> UsageError:
     """What to say of a name that no solver has: the nearest ones, or the file that was meant."""
     file = f"{name}.py"
-    hint = f" (did you mean the file {file}?)" if FilePath(file).is_file() else nearest(name, known)
+    hint = f" (did you mean the file {file}?)" if FilePath(file).is_file() else nearest(name, known, "solverbench list")
     return UsageError(f"unknown solver {name!r}{hint}")
-
-
-def _parse_options(solver: Solver, text: str) -> dict[str, Any]:
-    """Read "a=1,b=x" with the types of the solver's defaults."""
-    options: dict[str, Any] = {}
-    for part in text.split(","):
-        key, equals, value = (p.strip() for p in part.partition("="))
-        if not equals:
-            raise UsageError(f"solver {solver.name!r}: cannot read option {part!r}, write option=value")
-        kind = type(solver.defaults.get(key, ""))
-        try:
-            read = _READERS.get(kind, str)(value)
-        except ValueError:
-            raise UsageError(f"solver {solver.name!r}: option {key}={value!r} is not a {kind.__name__}") from None
-        options[key] = solver._converted(key, read)
-    return options
-
-
-def _read_bool(text: str) -> bool:
-    try:
-        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
-    except KeyError:
-        raise ValueError(text) from None
 
 
 _KINDS: dict[type, type] = {bool: bool, int: Integral, float: Real, str: str}
 """What an option with a default of some type takes."""
-_READERS: dict[type, Callable[[str], Any]] = {bool: _read_bool, int: int, float: float, str: str}
-
 SOLVERS: Registry[Solver] = Registry()
 
 

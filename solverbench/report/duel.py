@@ -29,6 +29,11 @@ COLUMNS = (
 )  # fmt: skip
 JUDGED = ["ratio", "low", "high", "p", "verdict"]
 SIGN = {"wins": "+", "ties": "=", "loses": "-"}
+LEGEND = (
+    "Its error over the other's: below one is better. +: wins, =: ties, -: loses. In brackets: its 95 % interval; a "
+    "single number is computed, not sampled. Signs are corrected for the number of comparisons in the table (Holm), so "
+    "an interval may leave out one beside a tie."
+)
 
 
 def judged(run: Run, problem: str) -> list[Quantity]:
@@ -118,9 +123,7 @@ def tables(run: Run, rows: pd.DataFrame) -> list[Table]:
         body.insert(0, "against", body.index)
         notes = [
             _count(found["verdict"]),
-            "Its error over the other's: below one is better. +: wins, =: ties, -: loses. In brackets: its 95 % "
-            "interval; a single number is computed, not sampled. Signs are corrected for the number of comparisons in "
-            "the table (Holm), so an interval may leave out one beside a tie.",
+            LEGEND,
             quantity.meaning,
             *counted(run.of(str(problem)), quantity),
             *unpaired(run.of(str(problem)), quantity),

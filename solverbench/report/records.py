@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from solverbench.report.starts import Numbers
 
 T = TypeVar("T")
+NAMED = ("cell", "problem", "kind", "solver", "status")
+"""Texts that every record has."""
 TEXT = ("cell", "problem", "kind", "solver", "family", "status", "reason", "same_as", "grid")
 MEASURED = (
     "w2", "w2_initialisation", "w2_truncation", "w2_discretisation",
@@ -217,7 +219,10 @@ def _manifest(folder: Path) -> dict[str, Any]:
 def _near(folder: Path) -> str:
     """The runs a mistyped folder may have meant: below it, or beside it."""
     for place in (folder, folder.parent, folder.parent.parent):
-        runs = sorted({p.parent for pattern in ("*/", "*/*/") for p in place.glob(f"{pattern}manifest.json")})
+        if place == place.parent and place.is_absolute():
+            break  # not all of the disk
+        patterns = ("*/", "*/*/", "reports/*/*/")
+        runs = sorted({p.parent for pattern in patterns for p in place.glob(f"{pattern}manifest.json")})
         if runs:
             return "; runs near it: " + ", ".join(str(r) for r in runs[-8:])
     return "; no runs near it"
@@ -235,7 +240,9 @@ def _records(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
             continue
         try:
             record = json.loads(line)
-            records[str(record["cell"])] = record
+            if not (all(isinstance(record[key], str) for key in NAMED) and isinstance(record["budget"], int)):
+                raise TypeError
+            records[record["cell"]] = record
         except (ValueError, TypeError, KeyError):
             torn = "torn" if number == len(lines) else "not a record"
             warnings.append(f"cells.jsonl line {number} is {torn} and was left out; the run can be resumed")

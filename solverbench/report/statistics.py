@@ -136,6 +136,8 @@ def _fieller(a: Vector, b: Vector, middle: Vector, level: float) -> tuple[Vector
 def normal_ratio(a: float, a_se: float, b: float, b_se: float) -> tuple[float, float]:
     """Ends of the interval of a ratio of independent normal values, b > 0 and r >= 0: where |a - r b| is no more than
     Z standard errors of it. (0, inf) where b itself cannot be told from zero."""
+    if not (a_se or b_se):  # the root below would be of a difference that is rounding
+        return a / b, a / b
     square, rest = b * b - (Z * b_se) ** 2, a * a - (Z * a_se) ** 2
     if not square > 0 or math.isinf(a_se):
         return 0.0, math.inf

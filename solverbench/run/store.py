@@ -43,6 +43,8 @@ class RunFolder:
     """
 
     def __init__(self, root: Path, suite: str, name: str | None = None) -> None:
+        if name and (name != Path(name).name or name == ".."):
+            raise UsageError(f"a run's folder is called by a name, not a path, got {name!r}: --out says where it goes")
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         parent = root / suite
         folder = parent / (name or stamp)
@@ -159,13 +161,13 @@ class RunFolder:
 
 
 def _last(content: bytes) -> dict[str, dict[str, Any]]:
-    """The last record of each cell; lines that a disk has damaged are none, and their cells are run again."""
+    """The last word on each cell of whole lines; what is no record is left out."""
     last: dict[str, dict[str, Any]] = {}
     for line in content.splitlines():
         with suppress(ValueError, TypeError, KeyError):
             record = json.loads(line)
-            _ = record["status"]
-            last[str(record["cell"])] = record
+            if isinstance(record["status"], str):
+                last[str(record["cell"])] = record
     return last
 
 

@@ -83,7 +83,7 @@ def load(name: str, *, scale: str = "full") -> Suite:
         raise UsageError(f"unknown suite {name!r}{nearest(name, names())}, or give a file ending in .toml")
     try:
         return _read(tomllib.loads(text), scale, hashlib.sha256(f"{text}{scale}".encode()).hexdigest(), name)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"suite {name}: not TOML: {error}") from None
 
 

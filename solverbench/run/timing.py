@@ -29,11 +29,13 @@ def in_rounds(
 
     Added are timed_seconds, the median over `rounds` of one run on all samples, its standard error, the medians of what
     of it was the field's (timed_field_seconds) and of the rest (timed_overhead_seconds), and timed_rounds.
-    Cells that are another's program have that one's numbers; those that have been timed are left. Raises UsageError for
-    fewer than three rounds.
+    Cells that are another's program have that one's numbers; those that have been timed in as many rounds are left.
+    Raises UsageError for fewer than three rounds.
     """
     records = {r["cell"]: r for r in folder.records()}
-    cells = [cell for cell in selection.cells if _wanted(cell, records.get(cell.id))]
+    cells = [cell for cell in selection.cells if _wanted(cell, records.get(cell.id), rounds)]
+    if not cells:
+        say(f"nothing to time: no cell on samples, or all of them in {rounds} rounds already")
     with on_one_thread():
         for (problem, budget), together in groupby(cells, lambda cell: (cell.problem, cell.budget)):
             named = {str(cell.solver): cell for cell in together}
@@ -45,12 +47,12 @@ def in_rounds(
                 yield folder.append({**record, **found[name if name in own else record["same_as"]]})
 
 
-def _wanted(cell: Cell, record: Mapping[str, Any] | None) -> bool:
+def _wanted(cell: Cell, record: Mapping[str, Any] | None, rounds: int) -> bool:
     return (
         isinstance(cell.problem, Sampled)
         and record is not None
         and record["status"] == "ok"
-        and record.get("timed_rounds") is None
+        and record.get("timed_rounds") != rounds
     )
 
 

@@ -26,6 +26,8 @@ def write(name: str, folder: Path, stochastic: bool = False) -> list[Path]:
     for path in paths:
         if path.exists():
             raise UsageError(f"{path} is there already: remove it, or choose another name or --out")
+    if keyword.iskeyword(module) or find_spec(module) is not None:
+        raise UsageError(f"solver name {name!r}: {module}.py would hide the Python module of that name; choose another")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in zip(paths, texts.values(), strict=True):
@@ -41,10 +43,7 @@ def _module(name: str) -> str:
         raise UsageError(f"solver name {name!r}: use lower-case letters, digits and - + . _, a letter first")
     if name in solvers():
         raise UsageError(f"solver name {name!r} is taken: `solverbench show {name}` says by what; choose another")
-    module = re.sub(r"[^a-z0-9]", "_", name)
-    if keyword.iskeyword(module) or find_spec(module) is not None:
-        raise UsageError(f"solver name {name!r}: {module}.py would hide the Python module of that name; choose another")
-    return module
+    return re.sub(r"[^a-z0-9]", "_", name)
 
 
 def _read(text: str) -> str:

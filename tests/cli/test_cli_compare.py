@@ -52,6 +52,11 @@ def test_a_solver_against_others(solverbench, small, write, folders):
     assert shown.code == 0
     assert "gaussian: W2, mine against others by NFE" in shown.out
     assert "ties 2" in shown.out  # it is ddim
+    assert shown.out.count("below one is better.") == 1  # of all tables
+    assert "below one is better." in (folders("r") / "compare" / "gaussian-w2-mine.md").read_text()
+    lines = shown.out.splitlines()
+    rows = lines[lines.index("gaussian: W2, mine against others by NFE") + 4 :][:2]
+    assert {len(row.split()) for row in rows} == {5}  # signs and ratios: what is computed has no interval
     assert "mine is the same program as" in shown.err
     assert "12 cells run, 0 reused" in shown.err
     rows = duels(load(folders("r")), ["mine"])
@@ -154,6 +159,24 @@ def test_two_runs(solverbench, small, folders, tmp_path):
     assert "What changed" in shown.out
     rows = json.loads(solverbench("compare", folders("a"), other, "--json").out)
     assert len(rows) == len(found.rows)
+
+
+def test_two_runs_without_a_number_in_common(solverbench, small, folders):
+    for name, solver in (("a", "ddim"), ("b", "heun")):
+        solverbench("run", *small, "--name", name, "-q", "--solver", solver)
+    shown = solverbench("compare", folders("a"), folders("b"))
+    assert (shown.code, shown.err) == (4, "")
+    assert "of 0 numbers that both runs have" in shown.out
+    assert "4 cells are in the first run only" in shown.out
+    shown = solverbench("compare", folders("a"), folders("b"), "--json")
+    assert (shown.code, shown.out) == (4, "[]\n")
+
+
+def test_nothing_to_compare_with(solverbench, small, tmp_path):
+    shown = solverbench("compare", "ddim", *small, "--against", "ddim")
+    assert (shown.code, shown.out) == (5, "")
+    assert shown.err == "error: nothing to compare ddim with: name others by --against\n"
+    assert not (tmp_path / "reports").exists()
 
 
 def test_two_runs_of_other_seeds_or_settings(solverbench, small, folders, tmp_path):

@@ -48,6 +48,13 @@ def test_the_template_is_what_it_says(tmp_path, stochastic, twin):
     assert same_program(sb.solvers()[name], ("edm", "vp-linear")) == [twin]
 
 
+def test_a_file_of_before_is_no_module_of_python(solverbench, tmp_path, monkeypatch):
+    """`python -m solverbench` can import what lies in the working directory."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert solverbench("new-solver", "mine", "--out", tmp_path).code == 0
+    assert "mine.py is there already" in solverbench("new-solver", "mine", "--out", tmp_path).err
+
+
 def test_nothing_is_overwritten(solverbench, tmp_path):
     (tmp_path / "test_mine.py").write_text("precious")
     shown = solverbench("new-solver", "mine", "--out", tmp_path)

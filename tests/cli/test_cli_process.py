@@ -82,7 +82,7 @@ def test_a_run_of_the_shipped_suite(tmp_path):
     assert json.loads((folder / "manifest.json").read_text())["command"].startswith("solverbench run --quick")
 
 
-def test_a_reader_that_has_seen_enough_is_no_error():
+def test_a_reader_that_has_seen_enough_is_no_error_and_no_verdict():
     process = subprocess.Popen(
         [sys.executable, "-m", "solverbench", "list", "solvers", "--json"],
         stdout=subprocess.PIPE,
@@ -91,5 +91,13 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     process.stdout.close()
     errors = process.stderr.read().decode()
     process.stderr.close()
-    process.wait(60)
-    assert "Traceback" not in errors
+    assert (process.wait(60), errors) == (141, "")
+
+
+def test_a_full_disk_is_one_line_and_code_3():
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run([sys.executable, "-m", "solverbench", "list", "grids"], stdout=full,
+                               stderr=subprocess.PIPE, text=True, timeout=60)  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (3, "error: No space left on device\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from errno import ENOSPC
 
 import pytest
 from small import told
@@ -142,6 +143,59 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(solverbench,
     assert (tmp_path / "file").read_text() == "in the way"
 
 
+@pytest.mark.parametrize("name", ["../elsewhere", "a/b", ".."])
+def test_a_name_is_no_path(solverbench, small, tmp_path, name):
+    shown = solverbench("run", *small, "--name", name)
+    assert (shown.code, shown.out) == (2, "")
+    assert f"a run's folder is called by a name, not a path, got {name!r}: --out says where it goes" in shown.err
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: {}, "is no manifest of this version (KeyError: 'asked')"),
+        (lambda m: [], "is no manifest of this version (TypeError: "),
+        (lambda m: {**m, "asked": None}, "does not say what was asked for"),
+        (lambda m: {**m, "asked": {**m["asked"], "frob": 1}}, "does not say what was asked for"),
+        (lambda m: {**m, "asked": {**m["asked"], "nfe": ["x"]}}, "nothing is run with nfe ['x']"),
+        (lambda m: {**m, "asked": {**m["asked"], "spectrum": 5}}, "nothing is run with spectrum 5"),
+        (lambda m: {**m, "suite_hash": "other"}, "has changed since"),
+    ],
+)
+def test_an_altered_manifest_is_one_error(solverbench, small, tmp_path, change, message):
+    solverbench("run", *small, "--name", "r", "-q", "--problem", "gaussian", "--solver", "ddim")
+    path = folder(tmp_path) / "manifest.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    shown = solverbench("run", "--resume", folder(tmp_path))
+    assert (shown.code, shown.out) == (2, "")
+    assert message in shown.err
+    path.write_text("{")
+    assert "is no manifest of this version (JSONDecodeError" in solverbench("run", "--resume", folder(tmp_path)).err
+
+
+def test_damaged_records_are_run_again(solverbench, small, tmp_path):
+    run = ["run", *small, "--name", "r", "-q", "--json", "--problem", "gaussian", "--solver", "ddim"]
+    first, second = told(solverbench(*run).out)
+    path = folder(tmp_path) / "cells.jsonl"
+    damaged = json.dumps({"cell": first["cell"], "status": []})
+    path.write_text("\n".join(["no JSON", "[]", "{}", damaged, json.dumps(second)]) + "\n")
+    again = solverbench("run", "--resume", folder(tmp_path), "-q", "--json", "--in-process", "--no-cache")
+    assert again.code == 0
+    assert [record["cell"] for record in told(again.out)] == [first["cell"]]
+
+
+@pytest.mark.parametrize("small", [True], indirect=True)
+def test_a_reader_that_leaves_costs_no_tables(solverbench, small, tmp_path, monkeypatch):
+    def left(_):
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("solverbench.report.summary", left)
+    shown = solverbench("run", *small, "--name", "r", "--problem", "gaussian", "-q", "--nfe", "3")
+    assert (shown.code, shown.out, shown.err) == (3, "", "error: No space left on device\n")
+    assert list((folder(tmp_path) / "tables").glob("*.md"))
+
+
 def test_ctrl_c_keeps_what_is_finished(solverbench, small, write, tmp_path):
     slow = write(SLOW)
     shown = solverbench("run", *small, "--name", "r", "--solver", "ddim", "--solver", slow)
@@ -195,6 +249,22 @@ def test_unknown_formats_are_refused(solverbench, small, tmp_path, monkeypatch, 
     shown = solverbench("report", folder(tmp_path), *option)
     assert shown.code == 2
     assert option[1] in shown.err
+
+
+@pytest.mark.parametrize("small", [True], indirect=True)
+def test_a_report_alone_on_stdout_and_what_is_in_the_way(solverbench, small, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("solverbench.report.render", lambda *_, **__: [])
+        solverbench("run", *small, "--name", "r", "--problem", "gaussian", "-q", "--nfe", "3")
+    with (folder(tmp_path) / "cells.jsonl").open("a") as file:
+        file.write("no record\n")
+    shown = solverbench("report", folder(tmp_path), "--figures", "none", "--format", "none", "--no-sheets")
+    assert (shown.code, (shown.out + shown.err).count("cells.jsonl line 4 is not a record")) == (0, 1)
+    assert "wrote 0 files" in shown.err
+    (folder(tmp_path) / "tables").write_text("in the way")
+    shown = solverbench("report", folder(tmp_path), "--figures", "none", "--no-sheets")
+    assert (shown.code, shown.out) == (2, "")
+    assert shown.err == f"error: {folder(tmp_path) / 'tables'}: File exists\n"
 
 
 def test_report_of_a_folder_that_is_no_run(solverbench, tmp_path):

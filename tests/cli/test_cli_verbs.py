@@ -36,6 +36,8 @@ def test_version(solverbench):
         (["frobnicate"], f"known: {', '.join(sorted(VERBS))}"),
         (["--frobnicate"], "--frobnicate"),
         (["list", "solver"], "'solver' is not one of"),
+        (["show", "frobnicate"], "nothing is called 'frobnicate': `solverbench list` prints what there is"),
+        (["show", "absent.toml"], "cannot read suite file absent.toml"),
         (["show", "ddimm"], "nothing is called 'ddimm' (did you mean ddim"),
         (["show", "cifar10-gausian"], "did you mean cifar10-gaussian"),
         (["show", "ddim[et=1]"], "no option 'et' (did you mean eta?)"),
@@ -52,13 +54,26 @@ def test_version(solverbench):
         (["plan", "ddim", "--nfe", "0"], "positive whole number"),
         (["plan", "ddim", "--nfe", "x"], "'x' is not a valid integer"),
         (["plan", "ddim", "--steps", "0"], "steps must be a positive whole number"),
+        (["plan", "ddim", "--steps", "1000000000"], "at most 100000 steps make a plan, got 1000000000"),
+        (["plan", "ddim", "--nfe", "1000000000"], "at most 100000 steps make a plan, got 1000000000"),
+        (["plan", "ddim", "--latex", "--json"], "--latex prints a table alone"),
         (["plan", "ddim", "--grid", "emd"], "unknown grid 'emd' (did you mean edm?)"),
+        (["plan", "ddim", "--grid", "edm[roh=5]"], "grid 'edm' has no option 'roh' (did you mean rho"),
+        (["plan", "ddim", "--grid", "edm[rho"], "cannot read grid 'edm[rho'"),
+        (["plan", "ddim", "--grid", "edm[rho]"], "grid 'edm': cannot read option 'rho', write option=value"),
+        (["plan", "ddim", "--grid", "edm[rho=nan]"], "rho must be a positive number, got nan"),
+        (["plan", "ddim", "--grid", "edm[t_max=x]"], "option t_max='x' is not a float"),
+        (["plan", "ddim", "--grid", "edm[zero=maybe]"], "option zero='maybe' is not a bool"),
+        (["plan", "ddim", "--grid", "explicit"], "grid 'explicit' takes its times from Python"),
         (["plan", "ddim", "--path", "edn"], "unknown path 'edn' (did you mean edm"),
         (["plan", "ddim", "--prediction", "nois"], "unknown prediction 'nois' (did you mean noise?)"),
         (["law", "ddim", "--field", "cifar10-mixture"], "has no exact laws; cifar10-gaussian has"),
         (["law", "ddim", "--field", "cifar"], "unknown field 'cifar'"),
         (["law", "ddim", "--nfe", "5,x"], "'5,x' is not a list of whole numbers like 5,10,20"),
         (["law", "ddim", "--nfe", "0"], "positive whole number"),
+        (["law", "ddim", "--nfe", ""], "'' is not a list of whole numbers like 5,10,20"),
+        (["run", "--nfe", ""], "'' is not a list of whole numbers like 5,10,20"),
+        (["law", "ddim", "--grid", "edm[roh=5]"], "grid 'edm' has no option 'roh' (did you mean rho"),
         (["run", "--suite", "cifar"], "unknown suite 'cifar' (did you mean cifar10 or ci?)"),
         (["run", "--seed", "-1"], "-1 is not in the range"),
         (["report", "nowhere"], "'nowhere' does not exist"),
@@ -119,6 +134,15 @@ def test_show(solverbench, name, expected):
     assert all(text in shown.out for text in expected)
 
 
+def test_show_tells_what_a_suite_states_and_no_more(solverbench, write):
+    """The problems of the file are there as it has them; what they leave open is not."""
+    problem = '{name = "p", field = "f", kind = "law", grid = "power", grid_options = {order = 3.0}, nfe = [4, 5]}'
+    path = write(f'schema = 1\nname = "s"\nnfe = [3]\nsolvers = ["ddim"]\nproblems = [{problem}]\n', "s.toml")
+    shown = solverbench("show", path)
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out.splitlines()[-1] == "  p: field f; kind law; grid power[order=3.0]; nfe 4, 5"
+
+
 def test_show_finds_the_same_program_under_other_names(solverbench):
     line = next(s for s in solverbench("show", "dpmpp-1").out.splitlines() if s.startswith("same program"))
     assert "ddim" in line
@@ -137,6 +161,16 @@ def test_plan(solverbench):
     assert "F_{1}" in latex
 
 
+def test_a_grid_has_options(solverbench):
+    def times(grid, *more):
+        return json.loads(solverbench("plan", "ddim", "--nfe", "3", "--grid", grid, "--json", *more).out)["times"]
+
+    assert times("edm[rho=7]") == times("edm") == times("karras")
+    assert times("edm[rho=3]")[1] > times("edm")[1]
+    assert times("edm[t_max=10,t_min=0.1,zero=no]")[::3] == [10.0, 0.1]
+    assert times("discrete[spacing=trailing]", "--path", "vp-discrete")[0] == 1.0
+
+
 def test_a_prediction_that_does_not_exist_at_the_start_is_no_traceback(solverbench):
     """DDIM's own kind, the noise, says nothing of the data where there is nothing but noise."""
     shown = solverbench("plan", "ddim", "--path", "rectified", "--grid", "uniform")
@@ -151,6 +185,8 @@ def test_law(solverbench):
     assert [(r["solver"], r["budget"], r["nfe"]) for r in rows] == [("ddim", 5, 5), ("ddim", 10, 10)]
     assert rows[0]["W2"] > rows[1]["W2"] > 0
     assert rows[0]["initialisation"] == rows[1]["initialisation"]
+    (other,) = json.loads(solverbench("law", "ddim", "--nfe", "5", "--grid", "edm[rho=3]", "--json").out)
+    assert other["W2"] > rows[0]["W2"]
     assert "discretisation" in table.out
     (eta,) = json.loads(solverbench("law", "ddim[eta=1]", "--nfe", "5", "--json").out)
     assert eta["initialisation"] < rows[0]["initialisation"]  # noise forgets the start

@@ -314,6 +314,7 @@ def test_what_fails_is_not_kept_and_is_code_three(gate, tmp_path):
         ("", "is not a baseline"),
         ("[]", "is not a baseline"),
         ('{"schema": 1}', "is not a baseline"),
+        ('{"schema": 1, "asked": {"suite": "ci"}, "suite_hash": "", "made": {}, "cells": []}', "KeyError: 'scale'"),
         ('{"schema": 7}', "has schema 7, this version reads 1"),
     ],
 )
@@ -324,6 +325,24 @@ def test_files_that_are_no_baselines(tmp_path, text, message):
     with pytest.raises(NoBaselineError, match=message) as error:
         Baseline.read(path)
     assert error.value.exit_code == 4
+
+
+@pytest.mark.parametrize("verb", [["check", "--baseline"], ["baseline", "update"]])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"solvers": [5]}, "nothing is run with solvers [5]"),
+        ({"nfe": "x"}, "nothing is run with nfe 'x'"),
+        ({"frob": 1}, "does not say what was asked for"),
+    ],
+)
+def test_an_altered_baseline_is_one_error(gate, kept, verb, change, message):
+    table = json.loads(kept.read_text())
+    table["asked"] |= change
+    kept.write_text(json.dumps(table))
+    shown = gate(*verb, kept)
+    assert (shown.code, shown.out) == (2, "")
+    assert message in shown.err
 
 
 def test_a_baseline_of_something_else(gate, kept, tmp_path):

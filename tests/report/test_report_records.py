@@ -46,6 +46,25 @@ def test_damaged_line_in_the_middle_is_named(tmp_path):
     assert "line 2 is not a record" in run.warnings[0]
 
 
+@pytest.mark.parametrize("change", [{"budget": "ten"}, {"solver": None}, {"problem": 7}, {"status": ["ok"]}])
+def test_a_line_whose_names_are_no_texts_is_no_record(tmp_path, change):
+    cells = records()[:3]
+    run = load(write_run(tmp_path / "a", [cells[0], {**cells[1], **change}, cells[2]]))
+    assert len(run.records) == 2
+    assert "line 2 is not a record" in run.warnings[0]
+
+
+def test_runs_near_a_mistyped_folder_are_named_and_the_disk_is_not_searched(tmp_path, monkeypatch):
+    write_run(tmp_path / "reports" / "ci" / "a", records()[:1])
+    with pytest.raises(UsageError, match=r"runs near it: .*reports/ci/a"):
+        load(tmp_path)
+    searched = []
+    monkeypatch.setattr("pathlib.Path.glob", lambda self, pattern: searched.append(str(self)) or [])
+    with pytest.raises(UsageError, match="no runs near it"):
+        load("/absent")
+    assert set(searched) == {"/absent"}
+
+
 def test_of_two_records_of_a_cell_the_last_wins(tmp_path):
     cells = records()[:2]
     cells.append({**cells[0], "w2": 42.0})

@@ -233,7 +233,8 @@ def test_the_interval_of_a_ratio_and_the_test_never_disagree():
 def test_fieller_by_hand():
     low, high = normal_ratio(1.0, 0.1, 2.0, 0.0)
     assert (low, high) == pytest.approx((0.5 - 0.05 * 1.959964, 0.5 + 0.05 * 1.959964))
-    assert normal_ratio(1.0, 0.0, 2.0, 0.0) == (0.5, 0.5)
+    exact = np.random.default_rng(0).lognormal(0, 5, (100, 2))
+    assert all(normal_ratio(a, 0.0, b, 0.0) == (a / b, a / b) for a, b in exact)
     assert normal_ratio(1.0, 0.1, 2.0, 1.1) == (0.0, math.inf)
     for ratio in normal_ratio(1.0, 0.1, 2.0, 0.3):
         assert normal_p(np.array([1.0, ratio * 2]), np.array([0.1, ratio * 0.3]))[0, 1] == pytest.approx(0.05)

@@ -114,6 +114,13 @@ def test_suites_that_do_not_exist(name, message):
         suite.load(name)
 
 
+def test_a_suite_that_is_too_deep(tmp_path):
+    path = tmp_path / "deep.toml"
+    path.write_text("nfe = " + "[" * 10**5)
+    with pytest.raises(UsageError, match=r"deep\.toml: not TOML: "):
+        suite.load(str(path))
+
+
 def test_a_suite_that_is_no_text(tmp_path):
     path = tmp_path / "binary.toml"
     path.write_bytes(b"\xff\xfe\x00")

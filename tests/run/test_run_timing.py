@@ -46,15 +46,19 @@ def test_rounds_are_written_into_the_records_of_what_was_sampled(small_fields, s
     assert "medians of 3 rounds in which" in compute_table(load(folder.path), "mixture").markdown()
 
 
-def test_a_finished_run_can_be_timed_later_and_only_once(small_fields, suite_file, tmp_path):
+def test_a_finished_run_can_be_timed_later_and_again_only_in_other_rounds(small_fields, suite_file, tmp_path):
     selection, folder, outcome, _ = finish(tmp_path, suite_file)
     assert outcome.timed == 0
-    for expected in (10, 0):
+    said: list[str] = []
+    for rounds, expected in ((3, 10), (3, 0), (4, 10)):
         again = store.RunFolder.again(folder.path)
-        assert len([*timing.in_rounds(selection, again, 3, lambda text: None)]) == expected
+        assert len([*timing.in_rounds(selection, again, rounds, said.append)]) == expected
         again.close()
+    assert [text for text in said if "nothing to time" in text] == [
+        "nothing to time: no cell on samples, or all of them in 3 rounds already"
+    ]
     lines = [json.loads(line) for line in (folder.path / "cells.jsonl").read_text().splitlines()]
-    assert (len(lines), len(folder.records())) == (30, 20)
+    assert (len(lines), len(folder.records())) == (40, 20)
 
 
 def test_the_rest_is_the_median_of_what_is_left_run_by_run():

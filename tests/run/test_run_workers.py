@@ -300,7 +300,7 @@ def test_whoever_comes_while_a_run_lets_go_of_its_folder_has_it_alone(tmp_path):
         (lambda p: (p / "reports/small/r/manifest.json").unlink(), "holds no run that could be resumed"),
         (
             lambda p: (m := p / "reports/small/r/manifest.json").write_text(m.read_text().replace('"files"', '"old"')),
-            "does not say what was asked for .an older version wrote it.: start a new run",
+            "is no manifest of this version .KeyError: .files..: start a new run",
         ),
     ],
 )
