@@ -29,7 +29,7 @@ from solverbench.problems.base import Judgement
 from solverbench.problems.reference import Reference, reference_solution
 from solverbench.problems.sampled import PICTURES, Sampled, distance_measures, paired_measures
 
-FLOOR_DRAWS = 8
+FLOOR_DRAWS = 32
 START_SEED, FLOOR_SEED, LIKELIHOOD_SEED = 1, 2, 3  # added to 1000 x the run's seed: starts are drawn as nothing else is
 FEW = 1024
 """Dimensions up to which a standard error costs little, however many the samples; beyond, if there are fewer."""

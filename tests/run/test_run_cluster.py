@@ -175,6 +175,14 @@ def numbers(folder):
     return dict(sorted(found.items()))
 
 
+def at_work(scheduler, name):
+    from distributed import Client
+
+    with Client(scheduler, set_as_default=False) as client:
+        called = {worker["name"]: address for address, worker in client.scheduler_info()["workers"].items()}
+        return bool(client.processing().get(called.get(name)))
+
+
 def test_workers_killed_and_added_give_the_numbers_of_a_run_at_home(home, dask, scheduler, tmp_path):
     """One worker is killed at work, another joins then. They share no disk, home or cache with the run: files come by
     hash, and whatever is opened or listed in its folder is an error.
@@ -186,13 +194,15 @@ def test_workers_killed_and_added_give_the_numbers_of_a_run_at_home(home, dask, 
              "PYTHONPATH": os.pathsep.join([str(there), os.environ["PYTHONPATH"]])}  # fmt: skip
     loaded = suite.load(str(home / "small.toml"))
     chosen = cells.select(loaded, solvers=[*load_file(str(home / "mine.py:mine")), "crash", "idle", "heun", "ddpm"])
-    first, _ = (dask("worker", scheduler, "--nthreads", 1, nanny, **alone) for nanny in ("--no-nanny", "--nanny"))
+    first = dask("worker", scheduler, "--nthreads", 1, "--no-nanny", "--name", "first", **alone)
+    dask("worker", scheduler, "--nthreads", 1, "--nanny", **alone)
     said, done = [], []
 
     def finished(record):
         done.append(record)
-        if len(done) == 3:
-            os.kill(first.pid, signal.SIGKILL)
+        if len(done) >= 3 and first.poll() is None and at_work(scheduler, "first"):
+            first.kill()
+            first.wait()
             dask("worker", scheduler, "--nthreads", 2, "--no-nanny", **alone)
 
     def ran(name, execute, then):
