@@ -49,7 +49,7 @@ def remembered(found: Callable[Concatenate[pd.DataFrame, P], T]) -> Callable[Con
 
     @wraps(found)
     def asked(records: pd.DataFrame, /, *rest: P.args, **named: P.kwargs) -> T:
-        key = id(records), *rest
+        key = id(records), *rest, *named.items()
         if key not in known or known[key][0]() is not records:
             known[key] = weakref.ref(records, lambda _: known.pop(key, None)), found(records, *rest, **named)
         return known[key][1]
