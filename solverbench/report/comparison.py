@@ -202,7 +202,7 @@ def clock(records: pd.DataFrame) -> pd.DataFrame:
     stand in where those of sampling were not kept.
     """
     timed, field = records["timed_seconds"], records["timed_field_seconds"]
-    rest = records["timed_overhead_seconds"].fillna(timed - field)  # runs made before have no median of the rest
+    rest = records["timed_overhead_seconds"].fillna(timed - field)  # older runs have no median of the rest
     alone = records["field_seconds"] + records["overhead_seconds"]
     return pd.DataFrame({
         "seconds": timed.fillna(alone).fillna(records["sampling_seconds"]).fillna(records["seconds"]),
