@@ -17,10 +17,7 @@ def text(found: Sequence[Finding], entries: Sequence[Entry], *, form: str = "sim
     """A table of what changed with a line on how it was decided; form is one of tabulate's."""
     from tabulate import tabulate
 
-    rows = [
-        (f.verdict, f.problem, f.solver, f.budget, f.quantity, f.before, f.now, f.change, f.p)
-        for f in found
-    ]  # fmt: skip
+    rows = [(f.verdict, *f.key, f.quantity, f.before, f.now, f.change, f.p) for f in found]
     table = tabulate(rows, _HEADS, tablefmt=form, floatfmt=".6g", missingval="exact") + "\n\n" if rows else ""
     return table + summary(found, entries)
 
@@ -44,7 +41,7 @@ def junit(stopped: Sequence[Finding], entries: Sequence[Entry], seconds: float) 
     """One test case per cell; it fails with all that the gate stops at in it."""
     worse: dict[tuple[str, str, int], list[Finding]] = {}
     for f in stopped:
-        worse.setdefault((f.problem, f.solver, f.budget), []).append(f)
+        worse.setdefault(f.key, []).append(f)
     keys = dict.fromkeys([*(entry.key for entry in entries), *worse])
     counts = {"tests": str(len(keys)), "failures": str(len(worse)), "errors": "0", "time": f"{seconds:.3f}"}
     root = ElementTree.Element("testsuites")
@@ -54,7 +51,7 @@ def junit(stopped: Sequence[Finding], entries: Sequence[Entry], seconds: float) 
             suite, "testcase", classname=f"solverbench.{problem}", name=f"{solver} at {budget}"
         )
         if bad := worse.get((problem, solver, budget)):
-            said = "; ".join(f"{f.quantity}: {f.before} before, {f.now} now ({f.change})" for f in bad)
+            said = "; ".join(map(str, bad))
             ElementTree.SubElement(case, "failure", message=said).text = said
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode") + "\n"

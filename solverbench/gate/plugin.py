@@ -81,7 +81,7 @@ class Gate:
         if self.update or not old:
             return
         if worse := regressions(findings(old, [entry], rtol=rtol)):
-            lines = [f"  {f.quantity}: {f.before} before, {f.now} now ({f.change})" for f in worse]
+            lines = [f"  {f}" for f in worse]
             head = f"{entry.solver} is worse than in {self.file.name}, {_what(entry)}:"
             pytest.fail("\n".join([head, *lines, "if that is meant: --solverbench-update"]), pytrace=False)
 

@@ -40,11 +40,19 @@ class Finding:
     """Of sampled numbers: how likely such a difference is by chance, alone."""
 
     @property
+    def key(self) -> tuple[str, str, int]:
+        """Of which cell it is."""
+        return self.problem, self.solver, self.budget
+
+    @property
     def change(self) -> str:
         """In words: by how much."""
         if isinstance(self.before, str) or isinstance(self.now, str) or not self.before:
             return "-"
         return f"{100 * (self.now / self.before - 1):+.3g} %"
+
+    def __str__(self) -> str:
+        return f"{self.quantity}: {self.before} before, {self.now} now ({self.change})"
 
 
 def findings(before: Iterable[Entry], now: Iterable[Entry], *, rtol: float = RTOL) -> list[Finding]:
@@ -85,7 +93,7 @@ def renewed(before: Baseline, now: Baseline) -> Baseline:
     """
     if before.suite_hash != now.suite_hash:
         return now
-    changed = {(f.problem, f.solver, f.budget) for f in findings(before.entries, now.entries)}
+    changed = {f.key for f in findings(before.entries, now.entries)}
     old = {entry.key: entry for entry in before.entries if entry.key not in changed}
     return replace(now, entries=tuple(old.get(entry.key, entry) for entry in now.entries))
 

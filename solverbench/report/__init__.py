@@ -38,8 +38,8 @@ def render(
     """Write tables/, figures/ and sheets/ into a run's folder and return the files, also of a run that is not complete.
 
     run: the folder, or what `load` made of it. only: patterns of the names of figures and sheets, without ending.
-    slim: another folder, for a copy of the run without its arrays (`slim.copy`), which gets all files; tables and
-    figures are then made from the copy, as whoever has it can make them, and sheets, which need arrays, from the run.
+    slim: another folder, for a small copy of the run (`slim.copy`), which gets all files; tables and figures are then
+    made from the copy, as whoever has it can make them, and sheets, which need pictures, from the run.
     say: gets a line for each thing that is not there, with the reason. Raises UsageError for an unknown format, a
     folder that is no run, or a copy that would replace another's.
     """

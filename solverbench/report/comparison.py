@@ -49,7 +49,7 @@ def remembered(found: Callable[Concatenate[pd.DataFrame, P], T]) -> Callable[Con
 
     @wraps(found)
     def asked(records: pd.DataFrame, /, *rest: P.args, **named: P.kwargs) -> T:
-        key = id(records), *rest
+        key = id(records), *rest, *named.items()
         if key not in known or known[key][0]() is not records:
             known[key] = weakref.ref(records, lambda _: known.pop(key, None)), found(records, *rest, **named)
         return known[key][1]
@@ -202,7 +202,7 @@ def clock(records: pd.DataFrame) -> pd.DataFrame:
     stand in where those of sampling were not kept.
     """
     timed, field = records["timed_seconds"], records["timed_field_seconds"]
-    rest = records["timed_overhead_seconds"].fillna(timed - field)  # runs made before have no median of the rest
+    rest = records["timed_overhead_seconds"].fillna(timed - field)  # older runs have no median of the rest
     alone = records["field_seconds"] + records["overhead_seconds"]
     return pd.DataFrame({
         "seconds": timed.fillna(alone).fillna(records["sampling_seconds"]).fillna(records["seconds"]),

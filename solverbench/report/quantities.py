@@ -19,7 +19,7 @@ class Quantity:
     n: str | None = None
     """The column with the number of samples it is made of."""
     samples: str | None = None
-    """The array with what it is the mean of, start by start, for paired tests; runs made before have none."""
+    """The array with what it is the mean of, start by start, for paired tests; older runs have none."""
     root: bool = False
     """Whether it is the square root of that mean."""
     resolution: str | None = None
@@ -64,12 +64,7 @@ W2 = (
 
 QUANTITIES = {
     "law": (
-        Quantity(
-            "w2",
-            "W2",
-            W2,
-            parts=True,
-        ),
+        Quantity("w2", "W2", W2, parts=True),
         Quantity(
             "kl",
             "KL",

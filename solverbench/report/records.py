@@ -17,6 +17,7 @@ import pandas as pd
 from solverbench.errors import UsageError
 from solverbench.report import starts
 from solverbench.report.quantities import BY_START, QUANTITIES
+from solverbench.run.store import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -158,9 +159,8 @@ def load(folder: str | Path | Run) -> Run:
     for column in NUMBERS:
         frame[column] = pd.to_numeric(frame[column], errors="coerce")
     frame[list(TEXT)] = frame[list(TEXT)].astype(object).where(frame[list(TEXT)].notna(), None)
-    frame["stochastic"] = (
-        frame["stochastic"].isin([True]).groupby(frame["solver"]).transform("any")
-    )  # unknown if skipped
+    drew = frame["stochastic"].isin([True])  # unknown of what was skipped
+    frame["stochastic"] = drew.groupby(frame["solver"]).transform("any")
     kept = _kept(folder, frame["cell"], warnings)
     for name in BY_START:
         frame[name] = pd.Series([numbers.get(name) for numbers, _ in kept], index=frame.index, dtype=object)
@@ -211,8 +211,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
         schema, cells = manifest["schema"], int(manifest["cells"])
     except (ValueError, TypeError, KeyError) as error:
         raise UsageError(f"cannot read {str(path)!r}: {error!r}") from None
-    if schema != 1:
-        raise UsageError(f"{str(path)!r} has schema {schema!r}, this version reads 1: update solverbench")
+    if schema != SCHEMA:
+        raise UsageError(f"{str(path)!r} has schema {schema!r}, this version reads {SCHEMA}: update solverbench")
     return {**manifest, "cells": cells}
 
 

@@ -44,12 +44,12 @@ _REACH, _HALVINGS = math.log(10**6), 17
 """How far from the middle an end of an interval is looked for, as a logarithm, and how finely: to a part in 10^4."""
 
 
-def separated(p: Vector, level: float = LEVEL) -> Relation:
+def separated(p: Vector) -> Relation:
     """Which of all pairs differ, (m, m), from the p-values (m, m) of their tests, of which the upper half is read."""
     m = len(p)
     rows, columns = np.triu_indices(m, 1)
     found = np.zeros((m, m), dtype=bool)
-    found[rows, columns] = found[columns, rows] = holm(p[rows, columns]) < level
+    found[rows, columns] = found[columns, rows] = holm(p[rows, columns]) < LEVEL
     return found
 
 
@@ -112,22 +112,18 @@ def _resamples(n: int, draws: int) -> Vector:
     return np.random.default_rng(_SEED).multinomial(n, np.full(n, 1 / n), size=draws) / n
 
 
-def paired_ratio(a: Vector, b: Vector, level: float = LEVEL) -> tuple[Vector, Vector]:
+@np.errstate(divide="ignore", invalid="ignore")
+def paired_ratio(a: Vector, b: Vector) -> tuple[Vector, Vector]:
     """Ends (k,) of the intervals of E a / E b, above 0, for the columns of a and b (n, k), paired by rows.
 
     Between them lie the ratios r for which a - r b is not rejected to have mean zero; 0 or inf where that has no end.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return _fieller(a, b, a.mean(axis=0) / b.mean(axis=0), level)
-
-
-def _fieller(a: Vector, b: Vector, middle: Vector, level: float) -> tuple[Vector, Vector]:
-    ends = []
+    middle, ends = a.mean(axis=0) / b.mean(axis=0), []
     for side in (-1.0, 1.0):
         inside, outside = np.zeros(middle.size), np.full(middle.size, _REACH)  # logarithms of r over the middle
         for _ in range(_HALVINGS):
             at = (inside + outside) / 2
-            kept = zero_mean_p(a - middle * np.exp(side * at) * b, FEWEST) >= level
+            kept = zero_mean_p(a - middle * np.exp(side * at) * b, FEWEST) >= LEVEL
             inside, outside = np.where(kept, at, inside), np.where(kept, outside, at)
         ends.append(np.where(outside == _REACH, np.inf if side > 0 else 0.0, middle * np.exp(side * outside)))
     return ends[0], ends[1]

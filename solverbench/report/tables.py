@@ -15,7 +15,7 @@ from solverbench.report.joint import joint_names, joint_table
 from solverbench.report.layout import Table, listed, short, told
 from solverbench.report.notes import WORDS, context, footnotes, of_bold, of_seconds, sampled
 from solverbench.report.profiles import errors, places
-from solverbench.report.quantities import DISTANCE, PARTS, Quantity
+from solverbench.report.quantities import PARTS, Quantity
 
 if TYPE_CHECKING:
     from solverbench.report.records import Run
@@ -109,7 +109,7 @@ def judged_sets(run: Run, problem: str) -> Quantity:
     return next((q for q in found if q.key.startswith("fd")), found[0])
 
 
-def compute_frame(records: pd.DataFrame, quantity: Quantity = DISTANCE) -> pd.DataFrame:
+def compute_frame(records: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
     """What each cell cost and the distance it reached; seconds also as a ratio to euler's (else the first solver's)."""
     data = public(tidy(records, quantity)).drop(columns=["best", "below", "quantity"])
     data = data.rename(columns={"value": quantity.key, "se": f"{quantity.key}_se"})

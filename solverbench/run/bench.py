@@ -187,7 +187,7 @@ class Bench:
                 judgement, peak = with_peak(lambda: problem.judge(solver, plan))
                 judgement.measures["peak_memory"] = peak
                 self._judged[key] = judgement, False
-                self._keep(named, self._judged[key][0])
+                self._keep(named, judgement)
         judgement, reused = self._judged[key]
         return judgement, named, reused
 
@@ -249,6 +249,6 @@ def describe(cell: Cell) -> dict[str, Any]:
 
 
 def failure(reason: str, error: BaseException | None = None) -> dict[str, Any]:
-    """What it says of a cell that failed."""
+    """What a record says of a cell that failed."""
     trace = {"traceback": "".join(traceback.format_exception(error))} if error is not None else {}
     return {"status": "failed", "reason": reason, **trace}

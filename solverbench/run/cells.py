@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from solverbench.errors import NothingSelectedError, PlanError, UsageError
+from solverbench.errors import NothingSelectedError, PlanError, UsageError, nearest
 from solverbench.methods import SOLVERS, Solver
-from solverbench.problems.base import Problem, build
+from solverbench.problems.base import Problem, ProblemSpec, build
 from solverbench.run.suite import Suite
 
 
@@ -60,18 +60,14 @@ def select(
     Budgets are the inner loop but one: solvers of one budget follow each other, since they share times.
     Raises UsageError for unknown names and NothingSelectedError if nothing is left.
     """
-    chosen = [p for p in suite.problems if _wanted(p.name, problems)]
-    _complain_about_unused(problems, [p.name for p in suite.problems], "problem", suite.name)
-    built = [build(spec, seed) for spec in chosen]
     if (least := min(nfe, default=1)) < 1:
         raise UsageError(f"a budget is a positive number of model evaluations, got {least}")
     cells, left_out = [], []
-    for problem in built:
+    for problem in [build(spec, seed) for spec in _problems(suite, problems)]:
         fitting = []
         budgets = tuple(dict.fromkeys(nfe or problem.spec.nfe or suite.nfe))
         for method in _solvers(suite, problem.spec.solvers or suite.solvers, solvers):
-            reason = problem.applies(method)
-            if reason:
+            if reason := problem.applies(method):
                 left_out.append(f"{method} on {problem.spec.name}: {reason}")
             else:
                 fitting.append(method)
@@ -85,6 +81,15 @@ def select(
     if not cells:
         raise NothingSelectedError(f"nothing selected: no cell of suite {suite.name!r} passes the given filters")
     return Selection(tuple(cells), tuple(left_out))
+
+
+def _problems(suite: Suite, patterns: Sequence[str]) -> list[ProblemSpec]:
+    """Those of a suite that match a pattern, or all. Raises UsageError for a pattern that none matches."""
+    names = [problem.name for problem in suite.problems]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise UsageError(f"unknown problem {pattern!r} in suite {suite.name!r}{nearest(pattern, names)}")
+    return [p for p in suite.problems if any(fnmatchcase(p.name, pattern) for pattern in patterns or ("*",))]
 
 
 def _evaluations(method: Solver) -> int:
@@ -110,16 +115,3 @@ def _solvers(suite: Suite, own: Sequence[str], patterns: Sequence[str]) -> list[
 def _shipped(pattern: str) -> list[str]:
     """The solvers a suite means by a pattern: never the user's own."""
     return [name for name in SOLVERS if fnmatchcase(name, pattern) and SOLVERS[name].family != "user"]
-
-
-def _wanted(name: str, patterns: Iterable[str]) -> bool:
-    patterns = list(patterns)
-    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _complain_about_unused(patterns: Iterable[str], known: Sequence[str], what: str, suite: str) -> None:
-    from solverbench.errors import nearest
-
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in known):
-            raise UsageError(f"unknown {what} {pattern!r} in suite {suite!r}{nearest(pattern, known)}")

@@ -2,9 +2,9 @@
 
 A solver enters as its plan, which is all an engine sees of it: a changed source that leaves the program as it was
 changes nothing, and a changed coefficient always does. What a problem asks of the solver itself (`Problem.asks`)
-enters beside it. Everything that executes and measures plans enters as the source
-of this package's modules for that, so that no version number has to be remembered. What cannot be seen through, a field
-that is a program of the user's or a pointwise function in a plan, has no identity and is computed every time.
+enters beside it. Everything that executes and measures plans enters as the source of this package's modules for that,
+so that no version number has to be remembered. What cannot be seen through, a field that is a program of the user's or
+a pointwise function in a plan, has no identity and is computed every time.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from solverbench.plans import LinComb, Map, Plan
 from solverbench.problems.base import ProblemSpec
 
 _MEASURING = ("engines", "fields", "grids", "measures", "networks", "orders", "paths", "plans", "problems")
-_WORDS = ("name", "field", "nfe", "solvers", "table", "about")  # of a problem: what it and its field, which enters by
-# its content, are called, and who is judged on it
+_WORDS = ("name", "field", "nfe", "solvers", "table", "about")
+"""Of a problem: what it and its field, which enters by its content, are called, and who is judged on it."""
 _LIBRARIES = ("numpy", "scipy", "torch")
 _SOURCES = (".py", ".cu", ".cuh")
 

@@ -34,13 +34,13 @@ class Parcel:
 
 
 MOST = 64
-"""MB that a program with its modules may have."""
+"""MB that a program may have, with the modules and files that go with it."""
 
 
 def pack(spec: str, run: str) -> tuple[Parcel, bytes] | None:
     """The parcel of a solver program or field, and its content; None where it is nothing of this machine.
 
-    Raises UsageError for what cannot be read or cannot travel: compiled extensions, packages of many megabytes.
+    Raises UsageError for what cannot be read or cannot travel: compiled extensions, more than `MOST` megabytes.
     """
     from solverbench.fields.opening import local_files
 
@@ -90,7 +90,7 @@ def unpack(parcel: Parcel, content: bytes) -> str:
 
 def _place(whole: Path, place: Path, parcel: Parcel) -> None:
     if place.exists() and place.read_bytes() != whole.read_bytes():
-        raise ArtifactError(f"{place.name}, which {parcel.path} imports, was changed during the run: start a new run")
+        raise ArtifactError(f"{place.name}, which goes with {parcel.path}, was changed during the run: start a new run")
     place.parent.mkdir(parents=True, exist_ok=True)
     os.replace(whole, place)
 

@@ -158,8 +158,9 @@ class _Crew:
 
         cache: Path | None = Cache().root if order.cached else None
         with _allowed_children():
-            self._of[order.run].append(Worker(order.limits, cache))
-        return self._of[order.run][-1]
+            worker = Worker(order.limits, cache)
+        self._of[order.run].append(worker)
+        return worker
 
 
 _crew = _Crew()

@@ -194,16 +194,11 @@ def surroundings() -> dict[str, Any]:
 
 def _versions() -> dict[str, str]:
     packages = ("solverbench", "torch", "numpy", "scipy", "pandas", "matplotlib", "seaborn")
-    found = {name: metadata.version(name) for name in packages if _installed(name)}
-    return {"python": platform.python_version(), **found}
-
-
-def _installed(name: str) -> bool:
-    try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+    found = {"python": platform.python_version()}
+    for name in packages:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _hardware() -> dict[str, Any]:

@@ -182,6 +182,8 @@ class Worker:
 
     def _obituary(self, late: bool) -> str:
         """Why it is no more."""
+        if late and not self.ready:
+            return f"one was not ready within {PATIENCE:g} s"
         if late:
             return f"no result within {self.limits.seconds:g} s: the process was killed (--cell-timeout)"
         code = self.process.exitcode or 0

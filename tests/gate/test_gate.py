@@ -88,6 +88,12 @@ def test_a_status_that_changes(before, after, verdict):
     assert found == ([("ddim", "status", verdict)] if verdict else [])
 
 
+def test_a_finding_in_words():
+    worse, lost = findings([entry(exact={"w2": 0.25}), entry("heun")], [entry(exact={"w2": 0.5})])
+    assert str(worse) == "w2: 0.25 before, 0.5 now (+100 %)"
+    assert str(lost) == "status: ok before, missing now (-)"
+
+
 def test_cells_that_are_missing():
     assert verdicts([entry(), entry("heun")], [entry()]) == [("heun", "status", "worse")]
     assert verdicts([entry()], [entry(), entry("heun")]) == [("heun", "status", "new")]

@@ -14,7 +14,7 @@ from solverbench.report.comparison import tidy, twins
 from solverbench.report.formats import typed
 from solverbench.report.latex import latex
 from solverbench.report.layout import escape, short, uncertain
-from solverbench.report.quantities import QUANTITIES
+from solverbench.report.quantities import DISTANCE, QUANTITIES
 from solverbench.report.tables import best_table, compute_frame, compute_table, error_table, split_table, tables
 
 W2, KL, *_ = QUANTITIES["law"]
@@ -250,7 +250,7 @@ def test_a_distance_reaches_the_floor_by_its_own_standard_error(tmp_path):
 
 
 def test_compute(big):
-    data = compute_frame(big.of("cifar10-mixture")).set_index(["solver", "budget"])
+    data = compute_frame(big.of("cifar10-mixture"), DISTANCE).set_index(["solver", "budget"])
     heun, euler = data.loc[("heun", 10)], data.loc[("euler", 10)]
     assert heun["overhead_per_step"] == pytest.approx(0.002)
     assert heun["flops"] == 2.5e8

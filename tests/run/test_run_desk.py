@@ -285,7 +285,7 @@ def test_programs_travel_with_the_modules_beside_them_that_they_import(tmp_path,
     assert (places[2].parent / "common.py").exists()
     write(home, common="changed = 1")
     later, content = luggage.pack(f"{home}/mine.py", "run")
-    with pytest.raises(ArtifactError, match=r"common.py, which .*mine.py imports, was changed during the run"):
+    with pytest.raises(ArtifactError, match=r"common.py, which goes with .*mine.py, was changed during the run"):
         luggage.unpack(later, content)
     assert Path(luggage.unpack(*luggage.pack(f"{home}/mine.py", "next"))).parent != places[0].parent
 

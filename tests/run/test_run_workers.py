@@ -15,6 +15,9 @@ from types import SimpleNamespace
 import pytest
 import small
 
+from solverbench.errors import SolverbenchError
+from solverbench.run import workers
+
 FIELDS = f"""
 import sys
 sys.path.insert(0, {str(Path(small.__file__).parent)!r})
@@ -108,6 +111,14 @@ def test_numbers_do_not_depend_on_how_many_processes_there_are(command):
     assert len(runs[0]) == 30
     assert numbers(runs[0]) == numbers(runs[1]) == numbers(runs[2])
     assert {r["same_as"] for r in runs[2] if r["solver"] == "dpmpp-1"} == {"ddim"}
+
+
+def test_a_worker_that_is_never_ready_is_no_matter_of_a_cells_time(monkeypatch):
+    monkeypatch.setattr(workers, "PATIENCE", 0.0)
+    worker = workers.Worker(workers.Limits(), None)
+    with pytest.raises(SolverbenchError, match=r"do not start \(one was not ready within 0 s\): try --in-process"):
+        list(worker.hear())
+    assert not worker.process.is_alive()
 
 
 def test_what_a_solver_does_to_its_process_costs_its_own_cell(command, tmp_path):
