@@ -47,9 +47,9 @@ def test_one_solver_of_a_file_with_options_of_their_types(write, options, values
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("[times=1.5]", "option times='1.5' is not a int"),
-        ("[scale=fast]", "option scale='fast' is not a float"),
-        ("[tune=perhaps]", "is not a bool"),
+        ("[times=1.5]", "option times='1.5' is not a whole number"),
+        ("[scale=fast]", "option scale='fast' is not a number"),
+        ("[tune=perhaps]", "is not true or false"),
         ("[scal=2]", "no option 'scal'.*did you mean scale"),
         ("[scale]", "write option=value"),
     ],
