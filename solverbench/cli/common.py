@@ -30,6 +30,19 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic only in new
             self.fail(f"{value!r} is not a list of whole numbers like 5,10,20", param, ctx)
 
 
+class Amount(click.FloatRange):
+    """Of seconds or GB: more than nothing, and not nan, which passes every comparison."""
+
+    def __init__(self) -> None:
+        super().__init__(0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not a number", param, ctx)
+        return number
+
+
 def print_rows(rows: Iterable[Mapping[str, Any]], as_json: bool, columns: Sequence[str] | None = None) -> None:
     """Print records to stdout, as JSON or as a table of the given columns."""
     rows = [dict(row) for row in rows]

@@ -69,6 +69,7 @@ TAKEN = "import solverbench\n@solverbench.solver('{}')\ndef f(x, path, grid):\n 
         ("import solverbench\n\n1 / 0\n", "mine.py, line 3: ZeroDivisionError: division by zero"),
         ("def f():\n    return [][1]\n\n\nf()\n", "mine.py, line 2: IndexError"),
         ("x = 1\ny = (\n", "mine.py, line 2: SyntaxError"),
+        ("x = '\0'\n", "mine.py: SyntaxError: source code string cannot contain null bytes"),
         ("import absent_package_of_nobody\n", "line 1: ModuleNotFoundError"),
         ("raise SystemExit(3)\n", "line 1: SystemExit: 3"),
         ("x = 1\n", "mine.py registers no solver: decorate a function with @solverbench.solver"),
