@@ -78,8 +78,8 @@ def command(
 
     mine = [resolved for word in what for resolved in resolve_solver(word)]
     loaded = suites.load(suite, scale=scale)
-    others = re.split(r",(?![^\[]*\])", against) if against else [n for n in USUAL if n not in mine]
-    selection = _selection(loaded, mine, others, bool(against), problems=problems, nfe=nfe, seed=seed)
+    others = re.split(r",(?![^\[]*\])", against) if against is not None else [n for n in USUAL if n not in mine]
+    selection = _selection(loaded, mine, others, against is not None, problems=problems, nfe=nfe, seed=seed)
     execute = executor(jobs, cell_timeout, None, in_process, not no_cache)
     return _solvers(loaded, selection, mine, execute, out, name, quiet, as_json)
 

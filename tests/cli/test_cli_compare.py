@@ -200,6 +200,7 @@ def test_two_runs_of_other_seeds_or_settings(solverbench, small, folders, tmp_pa
     [
         (["ddimm"], "unknown solver 'ddimm'"),
         (["ddim", "--against", "heunn"], "unknown solver 'heunn'"),
+        (["ddim", "--against", ""], "cannot read solver ''"),
         (["absent.py"], "no such solver file"),
         (["FOLDER"], "give two run folders"),
         (["FOLDER", "ddim"], "give two run folders"),
