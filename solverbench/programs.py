@@ -41,8 +41,9 @@ def run_file(path: Path, name: str) -> ModuleType:
         if isinstance(error, SolverbenchError):
             raise UsageError(f"{path.name}: {error}") from error
         frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
-        line = frames[-1].lineno if frames else getattr(error, "lineno", "?")
-        raise UsageError(f"{path.name}, line {line}: {type(error).__name__}: {error}") from error
+        line = frames[-1].lineno if frames else getattr(error, "lineno", None)
+        where = path.name if line is None else f"{path.name}, line {line}"
+        raise UsageError(f"{where}: {type(error).__name__}: {error}") from error
     return module
 
 

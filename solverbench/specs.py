@@ -31,7 +31,7 @@ def read(text: str, defaults: Mapping[str, Any], whose: str) -> dict[str, Any]:
         try:
             options[key] = _READERS.get(kind, str)(value)
         except ValueError:
-            raise UsageError(f"{whose}: option {key}={value!r} is not a {kind.__name__}") from None
+            raise UsageError(f"{whose}: option {key}={value!r} is not {WORDS[kind]}") from None
     return options
 
 
@@ -43,3 +43,5 @@ def _read_bool(text: str) -> bool:
 
 
 _READERS: dict[type, Callable[[str], Any]] = {bool: _read_bool, int: int, float: float, str: str}
+WORDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+"""What errors call values of a type."""

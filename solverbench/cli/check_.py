@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from solverbench.cli.common import json_option
+from solverbench.cli.common import Amount, json_option
 from solverbench.cli.run_ import executor, options_in, select
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def how(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--quiet", "-q", is_flag=True, help="No progress on stderr."),
         click.option("--in-process", is_flag=True, help="No workers and no limits: for debugging."),
         click.option(
-            "--cell-timeout", type=click.FloatRange(0, min_open=True), default=600.0, show_default=True,
+            "--cell-timeout", type=Amount(), default=600.0, show_default=True,
             help="Seconds a cell may take.",
         ),
         click.option("--jobs", type=click.IntRange(1), help="Worker processes [default: one per core]."),

@@ -17,7 +17,7 @@ PACKAGE = "solverbench"
 @click.option("--suite", help="This package and all that a suite uses: a shipped one, or a .toml file.")
 @json_option
 def command(names: tuple[str, ...], suite: str | None, as_json: bool) -> None:
-    """Print the BibTeX of solvers (names, also with options, or files of your own), paths, grids, fields and suites.
+    """Print the BibTeX of solvers and grids (names, also with options), files of your own, paths, fields and suites.
 
     Without a name, that of this package. An entry is printed once, in the order of the names. What has none is told on
     stderr. --json prints name, key and bibtex of each citation.
@@ -60,7 +60,7 @@ def _citations(things: list[tuple[Kind, str]]) -> Iterator[tuple[str, str]]:
             case "path":
                 yield name, path(name).cite
             case "grid":
-                yield name, named_rule(name).cite
+                yield name, named_rule(name.split("[")[0]).cite
             case "field":
                 yield name, pretrained.card(name).get("cite", "") if name in pretrained.names() else ""
             case "suite":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -28,6 +28,19 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic only in new
             return tuple(map(int, value.split(",")))
         except ValueError:
             self.fail(f"{value!r} is not a list of whole numbers like 5,10,20", param, ctx)
+
+
+class Amount(click.FloatRange):
+    """Of seconds or GB: more than nothing, and not nan, which passes every comparison."""
+
+    def __init__(self) -> None:
+        super().__init__(0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not a number", param, ctx)
+        return number
 
 
 def print_rows(rows: Iterable[Mapping[str, Any]], as_json: bool, columns: Sequence[str] | None = None) -> None:
@@ -55,10 +68,10 @@ def resolve_solver(spec: str) -> list[str]:
     return load_file(spec) if is_file(spec) else [spec]
 
 
-def named_grid(spec: str) -> Callable[[Any, int], Grid]:
+def named_grid(spec: str) -> partial[Grid]:
     """(path, steps) -> the grid that `edm` or `edm[rho=5,t_min=0.01,zero=false]` means: a rule, and what `grid` takes.
 
-    Raises UsageError for unknown rules and what cannot be read; what it returns, for what the rule does not take.
+    Raises UsageError for unknown rules and options, and what cannot be read or is none of their values.
     """
     from solverbench import specs
     from solverbench.errors import UsageError, nearest
@@ -68,17 +81,20 @@ def named_grid(spec: str) -> Callable[[Any, int], Grid]:
     name, text = specs.split(spec, "grid")
     if name == "explicit":
         raise UsageError("grid 'explicit' takes its times from Python, solverbench.grid([80, 5, 0], path); name a rule")
-    known = {"t_max": math.nan, "t_min": math.nan, "zero": True, "denoise": True, **named_rule(name).options}
+    rule = named_rule(name)
+    known = {"t_max": math.nan, "t_min": math.nan, "zero": True, "denoise": True, **rule.options}
     options = specs.read(text, known, f"grid {name!r}")
-    for key in options:
+    for key, value in options.items():
         if key not in known:
             raise UsageError(f"grid {name!r} has no option {key!r}{nearest(key, known)}")
+        if key in rule.options:
+            rule.check(key, value)
     return partial(grid, name, **options)
 
 
 def called(name: str) -> list[tuple[Kind, str]]:
-    """What a name stands for: a solver or those of a file, a path and a grid (edm and ve are both), a field or a suite,
-    by name or by its .toml file.
+    """What a name stands for: a solver or those of a file, a path and a grid (edm and ve are both), a grid alone if it
+    has options, a field or a suite, by name or by its .toml file.
 
     Raises UsageError with the nearest names.
     """
@@ -95,6 +111,9 @@ def called(name: str) -> list[tuple[Kind, str]]:
         return [("solver", resolved) for resolved in resolve_solver(name)]
     if name.split("[")[0] in ADAPTIVE:
         return [("adaptive", name)]
+    if "[" in name and name.split("[")[0] in GRIDS:
+        named_grid(name)
+        return [("grid", name)]
     if name.endswith(".toml"):
         return [("suite", name)]
     others: dict[Kind, list[str]] = {

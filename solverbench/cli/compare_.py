@@ -67,9 +67,9 @@ def command(
     between two run folders; exit code 4 if these have no number in common.
 
     Cells that an earlier run has finished are taken from the cache; the others are run. Tables, figures and sheets
-    go to OUT/SUITE/RUN, as `solverbench run` writes them.
+    go to OUT/SUITE/RUN, as `solverbench run` writes them, and report.html, a page with SOLVER marked.
     """
-    folders = [Path(word) for word in what if Path(word).is_dir()]
+    folders = [Path(word) for word in what if _is_run(word)]
     if folders:
         if len(folders) != 2 or len(what) != 2:
             raise UsageError(f"give two run folders, or solvers: a run is compared with a run; got {', '.join(what)}")
@@ -78,10 +78,18 @@ def command(
 
     mine = [resolved for word in what for resolved in resolve_solver(word)]
     loaded = suites.load(suite, scale=scale)
-    others = re.split(r",(?![^\[]*\])", against) if against else [n for n in USUAL if n not in mine]
-    selection = _selection(loaded, mine, others, bool(against), problems=problems, nfe=nfe, seed=seed)
+    others = re.split(r",(?![^\[]*\])", against) if against is not None else [n for n in USUAL if n not in mine]
+    selection = _selection(loaded, mine, others, against is not None, problems=problems, nfe=nfe, seed=seed)
     execute = executor(jobs, cell_timeout, None, in_process, not no_cache)
     return _solvers(loaded, selection, mine, execute, out, name, quiet, as_json)
+
+
+def _is_run(word: str) -> bool:
+    """Whether a run is meant: a folder, but one that has a solver's name only if it holds a run."""
+    from solverbench.methods import SOLVERS
+
+    folder = Path(word)
+    return folder.is_dir() and (word not in SOLVERS or (folder / "manifest.json").is_file())
 
 
 def _selection(suite: Suite, mine: list[str], others: list[str], named: bool, **filters: Any) -> Selection:
@@ -139,7 +147,7 @@ def _solvers(
         said = "\n".join(textwrap.fill(note, max(width, 40)) for note in once)
         click.echo("\n\n".join([*(table.text(width) for table in alone), said, "\n".join(summary(rows))]))
     if not outcome.interrupted:
-        report.render(folder.path)
+        report.render(folder.path, tables=("md", "csv", "html"))  # while a solver of a file is known
     watch.say(f"{outcome.finished - outcome.reused} cells run, {outcome.reused} reused: {folder.path}")
     return outcome.exit_code
 

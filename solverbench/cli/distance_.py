@@ -27,7 +27,7 @@ MEASURES = ("fd", "kid", "sw2", "coverage", "nearest")
     show_default=True,
     help="Features: pixel, randconv, cifar10-features, effnet-lite0, inception-tf1, -pil, -torch, or file.py:function.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of splits, blocks and directions.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of splits, blocks and directions.")
 @json_option
 def command(samples: str, reference: str, measure: tuple[str, ...], extractor: str, seed: int, as_json: bool) -> None:
     """Print distances of the pictures SAMPLES to the pictures REFERENCE, in features.
@@ -41,7 +41,7 @@ def command(samples: str, reference: str, measure: tuple[str, ...], extractor: s
     found = find(extractor)
     rows = [
         {"measure": name, "value": e.value, "se": e.se, "n": e.n, "method": e.method}
-        for name, e in _measured(found, samples, reference, measure or ("fd", "kid"), seed)
+        for name, e in _measured(found, samples, reference, tuple(dict.fromkeys(measure)) or ("fd", "kid"), seed)
     ]
     print_rows(rows, as_json)
 
@@ -57,25 +57,28 @@ def _measured(
     from solverbench.measures.subsets import ToLaw, at_n
 
     x = extract(read_pictures(samples))
-    law, y = None, None
+    y: Any = None
     if statistics.is_one(reference):
-        law = statistics.load(reference, extract.key)[0]
+        law: Normal | None = statistics.load(reference, extract.key)[0]
         if other := [name for name in chosen if name != "fd"]:
             raise UsageError(f"{other[0]} needs the pictures themselves, and {reference} holds statistics only")
     else:
         y = extract(read_pictures(reference))
-        law = Normal.of(y)
+        law = Normal.of(y) if "fd" in chosen else None
+    theirs = (y if law is None else law.mean).shape[-1]
+    if x.shape[1] != theirs:
+        key = extract.key.extractor
+        raise UsageError(f"{key} makes {x.shape[1]} numbers of a picture of {samples}, and {theirs} of {reference}")
     for name in chosen:
         if name == "fd":
+            assert law is not None
             yield distance_name(extract.key, min(len(x), law.n or len(x))), at_n(ToLaw(x, law))
-            continue
-        data: Any = y
-        if name == "kid":
-            yield "KID", kernels.kid(x, data, seed=seed)
+        elif name == "kid":
+            yield "KID", kernels.kid(x, y, seed=seed)
         elif name == "sw2":
-            n = min(len(x), len(data))
-            yield "sliced W2 squared", sliced.sliced_w2_of_sets(x[:n], data[:n], seed=seed)
+            n = min(len(x), len(y))
+            yield "sliced W2 squared", sliced.sliced_w2_of_sets(x[:n], y[:n], seed=seed)
         elif name == "coverage":
-            yield from coverage.coverage(x, data).items()
+            yield from coverage.coverage(x, y).items()
         else:
-            yield "nearest neighbour", coverage.nearest(x, data)
+            yield "nearest neighbour", coverage.nearest(x, y)

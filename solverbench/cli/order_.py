@@ -57,6 +57,8 @@ def command(
     from solverbench.orders.noise import expected_of
     from solverbench.paths import path
 
+    if as_markdown and as_json:
+        raise UsageError("give --markdown or --json, not both")
     path(path_name)
     if kind and (problem or as_markdown):
         raise UsageError("--kind is of solvers with noise, on problems of its own: leave out --problem and --markdown")

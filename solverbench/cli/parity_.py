@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from solverbench.cli.common import json_option, print_rows
+from solverbench.errors import UsageError, check_known
 
 
 @click.command("parity")
@@ -20,6 +21,10 @@ def command(library: str | None, as_markdown: bool, as_aliases: bool, as_json: b
     from solverbench import peers
     from solverbench.peers import parity
 
+    if as_markdown + as_aliases + as_json > 1:
+        raise UsageError("give one of --markdown, --aliases and --json")
+    if library is not None:
+        check_known("library", library, peers.LIBRARIES)
     names, missing = ([library], {}) if library else parity.installed()
     for reason in missing.values():
         click.echo(f"left out: {reason}", err=True)

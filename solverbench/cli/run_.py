@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 import click
 
-from solverbench.cli.common import Numbers, json_option, print_rows, resolve_solver
+from solverbench.cli.common import Amount, Numbers, json_option, print_rows, resolve_solver
 from solverbench.cli.progress import Events, progress
 from solverbench.errors import UsageError
 
@@ -33,14 +34,8 @@ from solverbench.errors import UsageError
 @click.option("--name", help="Name of the run's folder [default: the time].")
 @click.option("--resume", type=click.Path(path_type=Path), help="Finish the run in this folder; all else is as it was.")
 @click.option("--jobs", type=click.IntRange(1), help="Worker processes, of one thread each [default: one per core].")
-@click.option(
-    "--cell-timeout",
-    type=click.FloatRange(0, min_open=True),
-    default=3600.0,
-    show_default=True,
-    help="Seconds a cell may take.",
-)
-@click.option("--memory", type=click.FloatRange(0, min_open=True), help="GB a cell may take.")
+@click.option("--cell-timeout", type=Amount(), default=3600.0, show_default=True, help="Seconds a cell may take.")
+@click.option("--memory", type=Amount(), help="GB a cell may take.")
 @click.option("--in-process", is_flag=True, help="No workers and no limits: for debugging.")
 @click.option(
     "--executor", "where", type=click.Choice(["processes", "dask"]), default="processes", show_default=True,
@@ -90,6 +85,8 @@ def command(
     """
     from solverbench.run.store import RunFolder
 
+    if where != "dask" and (scheduler or resources):
+        raise UsageError("--scheduler and --resource are of a cluster: give --executor dask with them")
     asked: dict[str, Any] = {
         "suite": suite,
         "scale": scale,
@@ -115,8 +112,6 @@ def command(
     execute: Any = executor(jobs, cell_timeout, memory, in_process, not no_cache)
     if where == "dask":
         execute = _on_cluster(execute, scheduler, resources, not no_cache)
-    elif scheduler or resources:
-        raise UsageError("--scheduler and --resource are of a cluster: give --executor dask with them")
     folder = RunFolder.again(resume) if resume else RunFolder(out, loaded.name, name)
     return _run(loaded, selection, folder, execute, asked, timing or 0, quiet, as_json)
 
@@ -193,6 +188,10 @@ def options_in(asked: Any, file: Path) -> dict[str, Any]:
     return asked
 
 
+_ENDLESS = 1e6
+"""Seconds and GB from which on there is no limit: timers and the system take no more."""
+
+
 def executor(jobs: int | None, seconds: float, memory: float | None, in_process: bool, cached: bool) -> Any:
     """Where cells are finished, by the options of this verb."""
     from solverbench.run.cache import Cache
@@ -202,7 +201,9 @@ def executor(jobs: int | None, seconds: float, memory: float | None, in_process:
     cache = Cache() if cached else None
     if in_process:
         return InProcess(cache)
-    limits = Limits(seconds, None if memory is None else int(memory * 2**30))
+    limits = Limits(
+        seconds if seconds < _ENDLESS else math.inf, int(memory * 2**30) if memory and memory < _ENDLESS else None
+    )
     return Processes(jobs or len(os.sched_getaffinity(0)), limits, cache.root if cache else None)
 
 
@@ -217,8 +218,8 @@ def _on_cluster(local: Any, scheduler: str | None, resources: Sequence[str], cac
     for text in resources:
         name, _, amount = text.partition("=")
         try:
-            amounts[name] = float(amount)
-        except ValueError:
+            amounts[name] = Amount().convert(amount, None, None)
+        except click.BadParameter:
             raise UsageError(f"--resource is NAME=N, as in GPU=1, got {text!r}") from None
     return Dask(scheduler, local.jobs, local.limits, cached, amounts)
 

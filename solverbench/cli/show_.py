@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from solverbench.cli.common import called
+from solverbench.cli.common import called, named_grid
 from solverbench.methods.registry import Solver
 
 if TYPE_CHECKING:
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 @click.command("show")
 @click.argument("name")
 def command(name: str) -> None:
-    """Explain a solver (a name, or a file of your own), path, grid, field or suite (a name, or a .toml file)."""
+    """Explain a solver (a name, or a file of your own), path, grid, field or suite (a name, or a .toml file).
+
+    Solvers and grids also with options: ddim[eta=0.5], edm[rho=5].
+    """
     for kind, found in called(name):
         click.echo(_EXPLAINED[kind](found))
 
@@ -95,10 +98,11 @@ def _adaptive(spec: str) -> str:
     return _explained(f"adaptive solver {solver}", solver.doc, facts)
 
 
-def _grid(name: str) -> str:
+def _grid(spec: str) -> str:
     from solverbench.grids import GRIDS
 
-    rule = GRIDS[name]
+    rule = GRIDS[spec.split("[")[0]]
+    options = {**rule.options, **named_grid(spec).keywords}
     fixed = ",".join(f"{k}={v}" for k, v in rule.fixed.items())
     at_the_data = {
         "jump": "jumps to it after t_min",
@@ -106,12 +110,12 @@ def _grid(name: str) -> str:
         "replace": "its last time is replaced by it",
     }
     facts = {
-        "options": ", ".join(f"{k}={v}" for k, v in rule.options.items()) or "none",
+        "options": ", ".join(f"{k}={v}" for k, v in options.items()) or "none",
         "at the data": at_the_data[rule.end],
         "special case": f"of {rule.of}[{fixed}]" if fixed else rule.of and f"of {rule.of}",
         "reference": rule.reference,
     }
-    return _explained(f"grid {name}", rule.doc, facts)
+    return _explained(f"grid {spec}", rule.doc, facts)
 
 
 def _explained(title: str, doc: str, facts: dict[str, Any]) -> str:

@@ -64,7 +64,7 @@ class Rule:
         for key, value in options.items():
             if key not in self.options:
                 raise UsageError(f"grid {self.name!r} has no option {key!r}{nearest(key, self.options)}")
-            self._check(key, value)
+            self.check(key, value)
         if n == 1 and not self.indexed:
             return np.array([t_max])
         try:
@@ -72,7 +72,8 @@ class Rule:
         except OverflowError:
             raise UsageError(f"grid {self.name!r}: times overflow with {dict(options)}") from None
 
-    def _check(self, key: str, value: Any) -> None:
+    def check(self, key: str, value: Any) -> None:
+        """Raise UsageError for a value that one of its options cannot take."""
         default = self.options[key]
         number = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
         if isinstance(default, float) and default == 0 and not number:

@@ -53,14 +53,17 @@ class Extractor:
     function: Callable[[Pictures], Any]
 
     def __call__(self, pictures: Any) -> Array:
-        """Features (n, d), float64. Raises UsageError for what is not a batch of RGB bytes or not so many features."""
+        """Features (n, d), float64. Raises UsageError for what is not a batch of RGB bytes or not so many features, and
+        for features that are not finite."""
         pictures = np.asarray(pictures)
         if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1] != 3:
             raise UsageError(f"pictures are bytes of shape (n, 3, h, w), got {pictures.dtype} {pictures.shape}")
-        parts = [np.asarray(self.function(pictures[i : i + _CHUNK])) for i in range(0, len(pictures), _CHUNK)]
+        parts = [np.atleast_1d(self.function(pictures[i : i + _CHUNK])) for i in range(0, len(pictures), _CHUNK)]
         features = np.concatenate(parts).astype(np.float64) if parts else np.empty((0, 0))
         if features.ndim != 2 or len(features) != len(pictures):
             raise UsageError(f"{self.key.extractor} made {features.shape} of {len(pictures)} pictures, not (n, d)")
+        if not np.isfinite(features).all():
+            raise UsageError(f"{self.key.extractor} made features that are not finite")
         return features
 
 
@@ -137,7 +140,8 @@ def _users(name: str) -> Extractor:
     module = run_file(path.resolve(), f"solverbench_extractor_{path.stem}")
     found = getattr(module, function, None)
     if not callable(found):
-        raise UsageError(f"{path.name} has no function {function!r}{nearest(function, vars(module))}")
+        known = [name for name, thing in vars(module).items() if callable(thing) and not name.startswith("_")]
+        raise UsageError(f"{path.name} has no function {function!r}{nearest(function, known)}")
 
     def features(pictures: Pictures) -> Any:
         try:

@@ -30,6 +30,8 @@ def read_pictures(place: str | Path) -> Pictures:
         shapes = ", ".join(f"{a.dtype} {a.shape}" for a in arrays)
         raise UsageError(f"{place} must hold one array of bytes (n, h, w, 3) or (n, 3, h, w), it has {shapes}")
     found = pictures[0]
+    if not len(found):
+        raise UsageError(f"{place} holds no picture")
     return found if found.shape[1] == 3 else np.ascontiguousarray(found.transpose(0, 3, 1, 2))
 
 

@@ -76,7 +76,7 @@ class Solver:
         if kind is Eta:
             return Eta.of(value)
         if kind in _KINDS and (isinstance(value, bool) is not (kind is bool) or not isinstance(value, _KINDS[kind])):
-            raise UsageError(f"solver {self.name!r}: option {key}={value!r} is not a {kind.__name__}")
+            raise UsageError(f"solver {self.name!r}: option {key}={value!r} is not {specs.WORDS[kind]}")
         return value
 
     def plan(self, path: Path, grid: Grid, prediction: Prediction = "x0") -> Plan:

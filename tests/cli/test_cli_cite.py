@@ -44,6 +44,7 @@ def keys(solverbench):
         (["heun"], ["hairer1993"]),
         (["ddim[eta=0.5]", "ddim", "ddpm"], ["song2021ddim", "ho2020ddpm"]),  # ddpm is ddim with eta = 1
         (["edm"], ["karras2022edm"]),  # a path and a grid
+        (["edm[rho=5]"], ["karras2022edm"]),
         (["ve", "edm"], ["song2021sde", "karras2022edm"]),
         (["gits-cifar10", "cosine"], ["chen2024gits", "sabour2024ays"]),
         (["vp-scaled-linear"], ["rombach2022ldm"]),

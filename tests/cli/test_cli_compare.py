@@ -200,6 +200,7 @@ def test_two_runs_of_other_seeds_or_settings(solverbench, small, folders, tmp_pa
     [
         (["ddimm"], "unknown solver 'ddimm'"),
         (["ddim", "--against", "heunn"], "unknown solver 'heunn'"),
+        (["ddim", "--against", ""], "cannot read solver ''"),
         (["absent.py"], "no such solver file"),
         (["FOLDER"], "give two run folders"),
         (["FOLDER", "ddim"], "give two run folders"),
@@ -213,6 +214,20 @@ def test_what_cannot_be_compared(solverbench, small, tmp_path, arguments, messag
     assert not (tmp_path / "reports").exists()
 
 
+def test_a_folder_with_the_name_of_a_solver_is_no_run_unless_it_holds_one(solverbench, small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ddim").mkdir()
+    shown = solverbench("compare", "ddim", *small, "--against", "heun", "--name", "r", "-q", "--problem", "gaussian")
+    assert (shown.code, shown.err) == (0, "")
+    assert "gaussian: W2, ddim against others by NFE" in shown.out
+    (tmp_path / "ddim").rmdir()
+    (tmp_path / "reports" / "small" / "r").rename(tmp_path / "ddim")
+    shown = solverbench("compare", "ddim", *small)
+    assert (shown.code, shown.out) == (2, "")
+    assert "a run is compared with a run; got ddim" in shown.err
+    assert "What changed" in solverbench("compare", "ddim", "ddim").out
+
+
 @pytest.mark.parametrize("small", [True], indirect=True)
 def test_the_report_marks_what_is_mine(solverbench, small, write, folders):
     solverbench("compare", write(BETTER), *small, "--against", "heun", "--name", "r", "-q", "--problem", "gaussian")
@@ -220,3 +235,6 @@ def test_the_report_marks_what_is_mine(solverbench, small, write, folders):
     assert "| → mine" in table
     assert "→: a solver of your own." in table
     assert list((folders("r") / "figures").glob("*.png"))
+    page = (folders("r") / "report.html").read_text("utf-8")
+    assert 'data-family="user" class="mine"' in page
+    assert "mine on edm: 3 evaluations of the x0 prediction" in page  # its program, of a file that only this run loaded

@@ -56,17 +56,38 @@ def test_statistics_in_place_of_the_reference(solverbench, places):
         (["empty", "b.npz"], "has no pictures"),
         (["a", "floats.npy"], "it has float64 (3, 2)"),
         (["mixed", "b.npz"], "is of size (4, 4)"),
+        (["large.npy", "b.npz", "--extractor=pixel"], "pixel makes 243 numbers of a picture of"),
+        (["large.npy", "s.npz", "--measure=fd", "--extractor=pixel"], "and 192 of"),
+        (["none.npy", "b.npz"], "none.npy holds no picture"),
+        (["a", "b.npz", "--extractor=mine.py:one"], "mine.py:one made (1,) of 24 pictures, not (n, d)"),
+        (["a", "b.npz", "--extractor=mine.py:nan"], "mine.py:nan made features that are not finite"),
+        (["a", "b.npz", "--extractor=mine.py:on"], "mine.py has no function 'on' (did you mean one?)"),
+        (["a", "b.npz", "--extractor=mine.py:two"], "mine.py has no function 'two' (known: nan, one)"),
+        (["one.npy", "one.npy", "--measure=coverage"], "manifolds of 5 neighbours need more samples than that, got 1"),
     ],
 )
-def test_what_cannot_be_compared_is_one_line(solverbench, places, arguments, message):
+def test_what_cannot_be_compared_is_one_line(solverbench, places, monkeypatch, arguments, message):
     folder = places[0]
     (folder / "empty").mkdir()
     (folder / "mixed").mkdir()
     for side in (8, 4):
         Image.new("RGB", (side, side)).save(folder / "mixed" / f"{9 - side}.png")
     np.save(folder / "floats.npy", np.zeros((3, 2)))
+    for name, shape in {"large": (24, 3, 9, 9), "none": (0, 3, 8, 8), "one": (1, 3, 8, 8)}.items():
+        np.save(folder / f"{name}.npy", np.zeros(shape, np.uint8))
+    (folder / "mine.py").write_text("two = 2\ndef one(x): return 1.0\ndef nan(x): return [[float('nan')]] * len(x)\n")
+    monkeypatch.chdir(folder)
     arguments = [a if a.startswith("--") else folder / a for a in arguments]
     shown = solverbench("distance", *arguments)
     assert shown.code == 2
     assert message in shown.err
     assert shown.err.count("\n") == 1
+
+
+def test_a_seed_is_none_below_zero_and_a_measure_asked_for_twice_is_told_once(solverbench, places):
+    folder = places[0]
+    shown = solverbench("distance", folder / "a", folder / "b.npz", "--seed", -1)
+    assert (shown.code, shown.out) == (2, "")
+    assert "-1 is not in the range x>=0" in shown.err
+    shown = solverbench("distance", folder / "a", folder / "b.npz", *["--measure=nearest"] * 2, "--json")
+    assert [row["measure"] for row in json.loads(shown.out)] == ["nearest neighbour"]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from errno import ENOSPC
 
 import pytest
 from small import told
+
+from solverbench.cli.run_ import executor
 
 SLOW = """
 import solverbench
@@ -271,3 +274,10 @@ def test_report_of_a_folder_that_is_no_run(solverbench, tmp_path):
     shown = solverbench("report", tmp_path)
     assert (shown.code, shown.out) == (2, "")
     assert "no manifest.json" in shown.err
+
+
+def test_limits_that_nothing_can_reach_are_none():
+    for endless in (1e300, math.inf):
+        limits = executor(1, endless, endless, False, cached=False).limits
+        assert (limits.seconds, limits.memory) == (math.inf, None)
+    assert executor(1, 9.0, 0.5, False, cached=False).limits.memory == 2**29

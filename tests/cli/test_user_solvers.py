@@ -47,9 +47,9 @@ def test_one_solver_of_a_file_with_options_of_their_types(write, options, values
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("[times=1.5]", "option times='1.5' is not a int"),
-        ("[scale=fast]", "option scale='fast' is not a float"),
-        ("[tune=perhaps]", "is not a bool"),
+        ("[times=1.5]", "option times='1.5' is not a whole number"),
+        ("[scale=fast]", "option scale='fast' is not a number"),
+        ("[tune=perhaps]", "is not true or false"),
         ("[scal=2]", "no option 'scal'.*did you mean scale"),
         ("[scale]", "write option=value"),
     ],
@@ -69,6 +69,7 @@ TAKEN = "import solverbench\n@solverbench.solver('{}')\ndef f(x, path, grid):\n 
         ("import solverbench\n\n1 / 0\n", "mine.py, line 3: ZeroDivisionError: division by zero"),
         ("def f():\n    return [][1]\n\n\nf()\n", "mine.py, line 2: IndexError"),
         ("x = 1\ny = (\n", "mine.py, line 2: SyntaxError"),
+        ("x = '\0'\n", "mine.py: SyntaxError: source code string cannot contain null bytes"),
         ("import absent_package_of_nobody\n", "line 1: ModuleNotFoundError"),
         ("raise SystemExit(3)\n", "line 1: SystemExit: 3"),
         ("x = 1\n", "mine.py registers no solver: decorate a function with @solverbench.solver"),
