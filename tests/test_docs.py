@@ -1,6 +1,9 @@
 """The documents' examples run, and their claims about them hold."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,16 +29,50 @@ def test_example_solver_is_what_the_text_says(page, tmp_path):
     assert SOLVERS["mine"].plan(edm, grid).equivalent(SOLVERS["dpmpp-2s"].plan(edm, grid))
 
 
-def test_readme_python_example_runs(capsys):
-    (example,) = (code for code in blocks("README.md", "python") if "import solverbench as sb\n\nfield" in code)
-    exec(compile(example, "README.md", "exec"), {})  # our own page
+def examples(page):
+    """The Python blocks of a page that are run: all but those under a comment that says why not."""
+    text = (ROOT / page).read_text("utf-8")
+    fences = re.findall(r"^(?:<!-- not run: ([^\n]+) -->\n)?```python\n(.*?)^```", text, re.M | re.S)
+    assert len(fences) == len(blocks(page, "python"))
+    return [code for reason, code in fences if not reason]
+
+
+PAGES = sorted(str(p.relative_to(ROOT)) for p in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if examples(page)])
+def test_every_python_example_runs(page, tmp_path, monkeypatch):
+    """In the order of the page, each with the names of those before; test files by pytest."""
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for code in examples(page):
+        if "def test_" not in code:
+            exec(compile(code, page, "exec"), names)  # our own page
+            continue
+        pytest.importorskip("diffusers")
+        (tmp_path / "test_example.py").write_text(code)
+        plugin = "-p", "no:solverbench", "-p", "solverbench.gate.plugin"  # installed or not, this copy's
+        command = sys.executable, "-m", "pytest", "-q", *plugin, "test_example.py"
+        done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_readme_python_example_prints_plans_and_names(capsys):
+    exec(compile(examples("README.md")[-1], "README.md", "exec"), {})  # our own page
     assert "dpmpp-2m" in capsys.readouterr().out
 
 
-def test_adaptive_example_runs_and_the_page_names_every_solver(capsys):
-    (example,) = blocks("docs/adaptive.md", "python")
-    exec(compile(example, "docs/adaptive.md", "exec"), {})  # our own page
-    assert "True" in capsys.readouterr().out
+def test_the_file_of_auditing_is_what_it_claims(tmp_path):
+    from solverbench.peers import checks, file
+
+    (example,) = examples("docs/auditing.md")
+    (tmp_path / "mine.py").write_text(example)
+    (sampler,) = file.library(str(tmp_path / "mine.py")).peers
+    record = checks.examine(sampler)
+    assert (record.claimed, record.verdict, record.faults) == (1, "as claimed", [])
+
+
+def test_adaptive_page_names_every_solver():
     for name in sb.adaptive_solvers():
         assert f"`{name}`" in (ROOT / "docs/adaptive.md").read_text("utf-8")
 

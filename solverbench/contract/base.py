@@ -65,16 +65,6 @@ def start(path: Path, grid: Grid, n: int = N) -> Array:
     return normals(1, START, 0, n, 6).reshape(n, *SHAPE) * float(path.sigma(grid.times[0]))
 
 
-def apart(a: Any, b: Any) -> float:
-    """The largest difference of two arrays relative to the largest entry of the first; inf where not finite."""
-    a, b = (np.asarray(x, dtype=np.float64) for x in (a, b))
-    if a.shape != b.shape:
-        return float("inf")
-    with np.errstate(all="ignore"):
-        found = float(np.max(np.abs(a - b)) / max(float(np.max(np.abs(a))), 1e-300))
-    return found if np.isfinite(found) else float("inf")
-
-
 def generators() -> bytes:
     """The state of the generators that are shared by all of a process."""
     import torch

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from solverbench.contract.base import ROUNDING, Array, Finding, apart, field, on, start
+from solverbench.contract.base import ROUNDING, Array, Finding, field, on, start
 from solverbench.methods import Solver
 from solverbench.orders import measure, subject
 from solverbench.orders.measure import WORSE
+from solverbench.orders.ruler import apart
 from solverbench.paths import PATHS, path
 from solverbench.predictions import PREDICTIONS, Prediction
 from solverbench.sampling import sample

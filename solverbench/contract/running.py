@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from solverbench.contract.base import ROUNDING, SHAPE, Array, Finding, N, apart, field, generators, on, start
+from solverbench.contract.base import ROUNDING, SHAPE, Array, Finding, N, field, generators, on, start
 from solverbench.engines import numpy as reference
 from solverbench.engines.noise import normals
 from solverbench.methods import Solver
+from solverbench.orders.ruler import apart
 from solverbench.paths import path
 from solverbench.plans import Map
 from solverbench.sampling import sample

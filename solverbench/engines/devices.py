@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from solverbench.errors import UsageError, nearest
+from solverbench.errors import UsageError
 
 DEVICES = ("auto", "cuda", "cpu")
 
@@ -24,7 +24,7 @@ def choose(asked: str) -> Choice:
     Raises UsageError for an unknown name, and for "cuda" where something is missing, with the remedy.
     """
     if asked not in DEVICES:
-        raise UsageError(f"unknown device {asked!r}{nearest(asked, DEVICES)} (known: {', '.join(DEVICES)})")
+        raise UsageError(f"unknown device {asked!r} (known: {', '.join(DEVICES)})")
     if asked == "cpu":
         return Choice("cpu", "as asked")
     import torch

@@ -17,6 +17,16 @@ POINTS = 3
 """Grids in a window: two octaves, whose slopes are extrapolated to step zero."""
 
 
+def apart(a: Any, b: Any) -> float:
+    """The largest difference of two arrays relative to the largest entry of the first; inf where not finite."""
+    a, b = (np.asarray(x, dtype=np.float64) for x in (a, b))
+    if a.shape != b.shape:
+        return float("inf")
+    with np.errstate(all="ignore"):
+        found = float(np.max(np.abs(a - b)) / max(float(np.max(np.abs(a))), 1e-300))
+    return found if np.isfinite(found) else float("inf")
+
+
 @dataclass(frozen=True)
 class Slope:
     """error ~ constant * N^-order."""

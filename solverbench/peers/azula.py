@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from solverbench.peers.base import Array, Denoise, Draw, Library, Owned, Peer
+from solverbench.orders.subjects import Array, Denoise, Draw
+from solverbench.peers.base import Library, Owned, Peer
 from solverbench.peers.tensors import Facade, Noise, Tensor, array, double, model, replaced, tensor
 
 NAME, PIP = "azula", "azula"
 
 
-def _denoiser(D: Callable[[Tensor, float], Tensor], schedule: Any, seen: list[float]) -> Any:
+def _denoiser(D: Callable[[Tensor, float], Tensor], schedule: Any) -> Any:
     from azula.denoise import Denoiser, DiracPosterior
 
     class Ours(Denoiser):  # type: ignore[misc]  # azula has no annotations that mypy may read
@@ -27,8 +28,7 @@ def _denoiser(D: Callable[[Tensor, float], Tensor], schedule: Any, seen: list[fl
 
         def forward(self, x_t: Tensor, t: Tensor, **_: Any) -> DiracPosterior:
             alpha, sigma = self.schedule(t)
-            seen.append(float(sigma / alpha))
-            return DiracPosterior(mean=D(x_t / alpha, seen[-1]))
+            return DiracPosterior(mean=D(x_t / alpha, float(sigma / alpha)))
 
     return Ours()
 
@@ -49,7 +49,7 @@ def _schedule(sigmas: tuple[float, ...]) -> Any:
 
 def _sampled(
     name: str, options: dict[str, Any], schedule: Any, steps: int, denoise: Denoise, x: Array, noise: Draw | None,
-    lift: bool, twice: bool = False, seen: list[float] | None = None,
+    lift: bool, twice: bool = False,
 ) -> Array:  # fmt: skip
     from azula import sample
 
@@ -57,7 +57,7 @@ def _sampled(
         if lift:
             within.enter_context(double())
         dtype = torch.float64 if lift else None
-        denoiser = _denoiser(model(denoise), schedule, [] if seen is None else seen)
+        denoiser = _denoiser(model(denoise), schedule)
         sampler = getattr(sample, name)(denoiser, steps=steps, silent=True, dtype=dtype, **options)
         for _ in range(2 if twice else 1):
             with ExitStack() as drawing:
@@ -108,11 +108,9 @@ def _own(name: str, options: dict[str, Any], kind: str, denoise: Denoise, steps:
 
     schedule = getattr(noise, kind)()
     alpha, sigma = schedule(torch.linspace(1, 0, steps + 1))
-    seen: list[float] = []
-    x = np.random.default_rng(0).normal(size=(4, 3)) * np.sqrt(float(alpha[0]) ** 2 + float(sigma[0]) ** 2)
-    draw = lambda k: np.random.default_rng(k + 1).normal(size=x.shape)  # noqa: E731
-    end = _sampled(name, options, schedule, steps, denoise, x, draw, lift=False, seen=seen)
-    return Owned(np.array(seen), (sigma / alpha).numpy(), end)
+    std = np.sqrt(float(alpha[0]) ** 2 + float(sigma[0]) ** 2)
+    run = lambda D, x, draw: _sampled(name, options, schedule, steps, D, x, draw, lift=False)  # noqa: E731
+    return Owned.of(run, denoise, std, (sigma / alpha).numpy())
 
 
 def library() -> Library:

@@ -12,15 +12,10 @@ from itertools import pairwise
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from solverbench.orders.subjects import Array, Denoise, Draw, Watched
 from solverbench.plans import Noise
 
-Array: TypeAlias = NDArray[Any]
-Denoise: TypeAlias = Callable[[Array, Any], Array]
-"""denoise(x~ (n, d), sigma~) -> D (n, d)."""
-Draw: TypeAlias = Callable[[int], Array]
-"""noise(k) -> standard normal numbers (n, d) of the k-th draw."""
 Run: TypeAlias = Callable[[Denoise, Array, tuple[float, ...], Draw | None], Array]
 """run(denoise, x~ at sigmas[0], decreasing sigmas, noise) -> x~ at sigmas[-1]; noise None: the library draws."""
 
@@ -90,6 +85,16 @@ class Owned:
     promised: int | None = None
     """Evaluations that the number of steps promises."""
 
+    @classmethod
+    def of(
+        cls, run: Callable[[Denoise, Array, Draw], Array], denoise: Denoise, std: float, grid: Array,
+        promised: int | None = None,
+    ) -> Owned:  # fmt: skip
+        """Of `run(denoise, x, noise)` from four states in three directions with this standard deviation."""
+        watched, x = Watched(denoise), std * np.random.default_rng(0).normal(size=(4, 3))
+        end = run(watched, x, lambda k: np.random.default_rng(k + 1).normal(size=x.shape))
+        return cls(np.array([sigma for sigma, *_ in watched.calls]), grid, end, promised)
+
 
 @dataclass(frozen=True)
 class Library:
@@ -102,11 +107,3 @@ class Library:
     own: Mapping[str, Own] = field(default_factory=dict)
     """Configuration -> run through the library's own grid."""
     versions: Mapping[str, str] = field(default_factory=dict)
-
-
-def scaled(a: Array, b: Array) -> float:
-    """max |a - b| relative to max |b|; inf if either is not finite."""
-    a, b = np.asarray(a, float), np.asarray(b, float)
-    if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return float("inf")
-    return float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-300))

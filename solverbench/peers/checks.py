@@ -17,10 +17,12 @@ import numpy as np
 from solverbench.errors import UsageError, in_words
 from solverbench.measures import gaussians
 from solverbench.orders import Slope, Subject, measure, measure_noise
+from solverbench.orders.grids import smooth
 from solverbench.orders.impulse import black_box_law, departure
 from solverbench.orders.problems import GAUSSIAN, VARIANCE, Directions, gaussian, mixed
-from solverbench.orders.subjects import Watched
-from solverbench.peers.base import Array, Draw, Owned, Peer, scaled
+from solverbench.orders.ruler import apart
+from solverbench.orders.subjects import Array, Draw, Watched
+from solverbench.peers.base import Owned, Peer
 
 SIGMAS = (14.0, 8.0, 5.5, 2.9, 1.6, 0.9, 0.41, 0.2, 0.07)
 """Uneven on purpose: on even steps many a wrong ratio is right."""
@@ -29,8 +31,8 @@ ROUNDING = 1e-10
 SINGLE = 1e-4
 """And up to this, of float32."""
 BUDGETS = (10, 50)
-EDM = (80.0, 0.002, 7.0)
-"""Noise levels between which laws are judged, and the grid's rho."""
+EDM = (80.0, 0.002)
+"""Noise levels between which laws are judged."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,7 @@ def draws(rows: int, columns: int, seed: int = 1) -> Draw:
 
 def edm_grid(steps: int) -> tuple[float, ...]:
     """Even in sigma^(1/7) from 80 to 0.002."""
-    first, last, rho = EDM
-    a, b = first ** (1 / rho), last ** (1 / rho)
-    return tuple((a + i / steps * (b - a)) ** rho for i in range(steps + 1))
+    return smooth(steps, ends=EDM)
 
 
 def start(rows: int, sigma: float = SIGMAS[0]) -> Array:
@@ -232,7 +232,7 @@ def _precision(peer: Peer, record: Record) -> Iterator[Finding]:
         yield Finding("float64", f"the result is {end.dtype}")
     lost = departure(run, gaussian, SIGMAS, x[:, GAUSSIAN], draws(3, len(VARIANCE)))
     if peer.native is not None:
-        lost = max(lost, scaled(end, peer.run(mixed, x, SIGMAS, z)))
+        lost = max(lost, apart(peer.run(mixed, x, SIGMAS, z), end))
     if ROUNDING < lost < SINGLE:
         yield Finding("float64", f"loses digits, {lost:.1g} in {len(SIGMAS) - 1} steps: float32 inside")
 
@@ -242,10 +242,10 @@ def _repeats(peer: Peer, record: Record) -> Iterator[Finding]:
     x = start(3)
     z = draws(*x.shape)
     first = peer.run(mixed, x, SIGMAS, z)
-    other = scaled(peer.run(mixed, x, SIGMAS, z), first)
+    other = apart(first, peer.run(mixed, x, SIGMAS, z))
     if other > ROUNDING and np.isfinite(first).all():
         yield Finding("repeats", f"a second run differs by {other:.2g}")
-    if peer.again is not None and (other := scaled(peer.again(mixed, x, SIGMAS, z), first)) > ROUNDING:
+    if peer.again is not None and (other := apart(first, peer.again(mixed, x, SIGMAS, z))) > ROUNDING:
         yield Finding("repeats", f"the same object, after a run that was cut short, differs by {other:.2g}")
 
 
@@ -253,7 +253,7 @@ def _rows(peer: Peer, record: Record) -> Iterator[Finding]:
     """Does a sample depend on what else is in the batch?"""
     x = start(5)
     many, few = (peer.run(mixed, x[:n], SIGMAS, draws(n, x.shape[1])) for n in (5, 2))
-    if (off := scaled(many[:2], few)) > ROUNDING:
+    if (off := apart(few, many[:2])) > ROUNDING:
         yield Finding("batch", f"samples change by {off:.2g} with the size of the batch, the noise being the same")
     if peer.own_noise:
         import torch
@@ -262,7 +262,7 @@ def _rows(peer: Peer, record: Record) -> Iterator[Finding]:
         for n in (5, 2):
             torch.manual_seed(0)
             ends.append(peer.run(mixed, x[:n], SIGMAS, None))
-        if scaled(ends[0][:2], ends[1]) > ROUNDING:
+        if apart(ends[1], ends[0][:2]) > ROUNDING:
             yield Finding("batch", "its own noise of a sample depends on the size of the batch", fault=False)
 
 

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from solverbench.peers.base import Array, Draw, Peer
+from solverbench.orders.subjects import Array, Draw
+from solverbench.peers.base import Peer
 from solverbench.peers.schedulers import ALPHA, Scheduler, silence
 from solverbench.peers.tensors import Tensor, array, double, tensor
 

@@ -23,7 +23,8 @@ import numpy as np
 from solverbench.errors import UsageError, nearest
 from solverbench.methods.registry import SOLVERS
 from solverbench.orders import subject
-from solverbench.peers.base import Array, Denoise, Draw, Library, Owned, Peer, along
+from solverbench.orders.subjects import Array, Denoise, Draw
+from solverbench.peers.base import Library, Owned, Peer, along
 from solverbench.programs import run_file
 
 PARAMETERS = ("denoise", "x", "sigmas", "noise")
@@ -90,12 +91,4 @@ def _solver(file: str, name: str) -> Peer:
 
 def _own(peer: Peer, sigmas: Callable[[int], Any], denoise: Denoise, steps: int) -> Owned:
     grid = np.asarray(sigmas(steps), float)
-    seen: list[float] = []
-
-    def watched(x: Array, sigma: Any) -> Array:
-        seen.append(float(sigma))
-        return denoise(x, sigma)
-
-    x = grid[0] * np.random.default_rng(0).normal(size=(4, 3))
-    end = peer.run(watched, x, tuple(grid), lambda k: np.random.default_rng(k + 1).normal(size=x.shape))
-    return Owned(np.array(seen), grid, end)
+    return Owned.of(lambda D, x, noise: peer.run(D, x, tuple(grid), noise), denoise, grid[0], grid)

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from solverbench.peers.base import Array, Denoise, Draw, Library, Owned, Peer, Run
+from solverbench.orders.subjects import Array, Denoise, Draw
+from solverbench.peers.base import Library, Owned, Peer, Run
 from solverbench.peers.tensors import BrownianPath, Facade, Noise, array, double, model, replaced, tensor
 
 NAME, PIP = "k-diffusion", "--no-deps k-diffusion torchdiffeq torchsde tqdm"
@@ -139,15 +140,7 @@ GRIDS: dict[str, Callable[[ModuleType, int], Any]] = {
 
 def _own(function: str, grid: str, denoise: Denoise, steps: int) -> Owned:
     sigmas = GRIDS[grid](sampling(), steps).numpy()
-    seen: list[float] = []
-
-    def watched(x: Array, sigma: float) -> Array:
-        seen.append(sigma)
-        return denoise(x, sigma)
-
-    x = sigmas[0] * np.random.default_rng(0).normal(size=(4, 3))
-    end = _call(function, watched, x, sigmas, lambda k: np.random.default_rng(k + 1).normal(size=x.shape), False, {})
-    return Owned(np.array(seen), sigmas, end)
+    return Owned.of(lambda D, x, noise: _call(function, D, x, sigmas, noise, False, {}), denoise, sigmas[0], sigmas)
 
 
 def library() -> Library:

@@ -16,7 +16,8 @@ from solverbench.errors import UsageError, in_words
 from solverbench.methods.registry import SOLVERS
 from solverbench.orders import subject
 from solverbench.orders.problems import mixed
-from solverbench.peers.base import Peer, scaled
+from solverbench.orders.ruler import apart
+from solverbench.peers.base import Peer
 from solverbench.peers.checks import SIGMAS, draws, start
 
 ROWS = 6
@@ -50,7 +51,7 @@ def compare(peer: Peer) -> Comparison:
     z = draws(*x.shape)
     difference, error = float("inf"), ""
     try:
-        difference = scaled(peer.run(mixed, x, SIGMAS, z), ours.run(mixed, x, SIGMAS, z))
+        difference = apart(ours.run(mixed, x, SIGMAS, z), peer.run(mixed, x, SIGMAS, z))
     except Exception as raised:
         error = in_words(raised)
     return Comparison(str(SOLVERS[peer.ours]), peer.library, peer.name, peer.setting, difference, peer.tolerance, error)

@@ -21,7 +21,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from solverbench.peers.base import Array, Denoise, Draw, Owned
+from solverbench.orders.subjects import Array, Denoise, Draw
+from solverbench.peers.base import Owned
 from solverbench.peers.tensors import BrownianPath, Facade, Noise, Tensor, array, double, model, replaced, tensor
 
 ALPHA: dict[str, Callable[[float], float]] = {
@@ -284,19 +285,13 @@ class Scheduler:
             last = float(scheduler.sigmas[-1])
             grid = np.append(grid, last / (1 - last) if self.frame == "rectified" else last)
         levels = [min(s, PURE) for s in levels]
-        first = levels[0]
-        x = tensor(np.random.default_rng(0).normal(size=(4, 3)) * sqrt(1 + first**2), 4) * ALPHA[self.frame](first)
-        seen: list[float] = []
-
-        def watched(y: Array, s: float) -> Array:
-            seen.append(s)
-            return denoise(y, s)
-
         scheduler.is_scale_input_called = True
-        draw = lambda k: np.random.default_rng(k + 1).normal(size=(4, 3))  # noqa: E731
-        with chosen.given(draw, lift=False), silence():
-            end = chosen.drive(scheduler, watched, x, levels)
-        return Owned(np.array(seen), grid, array(end), steps * getattr(scheduler, "order", 1))
+
+        def run(D: Denoise, x: Array, noise: Draw) -> Array:
+            with chosen.given(noise, lift=False), silence():
+                return array(chosen.drive(scheduler, D, tensor(x, 4) * ALPHA[self.frame](levels[0]), levels))
+
+        return Owned.of(run, denoise, sqrt(1 + levels[0] ** 2), grid, steps * getattr(scheduler, "order", 1))
 
 
 @contextmanager

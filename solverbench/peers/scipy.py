@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from solverbench.peers.base import Array, Denoise, Draw, Library, Peer
+from solverbench.orders.subjects import Array, Denoise, Draw
+from solverbench.peers.base import Library, Peer
 
 NAME, PIP = "scipy", "scipy"
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from solverbench.peers.base import Array, Denoise, Draw
+from solverbench.orders.subjects import Array, Denoise, Draw
 
 Tensor = torch.Tensor
 

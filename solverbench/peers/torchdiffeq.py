@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from solverbench.peers.base import Array, Denoise, Draw, Library, Peer
+from solverbench.orders.subjects import Array, Denoise, Draw
+from solverbench.peers.base import Library, Peer
 from solverbench.peers.tensors import Tensor, array, double, model, tensor
 
 NAME, PIP = "torchdiffeq", "torchdiffeq"

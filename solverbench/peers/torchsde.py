@@ -19,7 +19,8 @@ from typing import Any
 
 import torch
 
-from solverbench.peers.base import Array, Denoise, Draw, Library, Peer, along
+from solverbench.orders.subjects import Array, Denoise, Draw
+from solverbench.peers.base import Library, Peer, along
 from solverbench.peers.tensors import Noise, Tensor, array, model, tensor
 
 NAME, PIP = "torchsde", "torchsde"

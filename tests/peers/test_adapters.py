@@ -10,8 +10,8 @@ import pytest
 from solverbench.errors import UsageError
 from solverbench.orders import measure_noise
 from solverbench.orders.problems import mixed
+from solverbench.orders.ruler import apart
 from solverbench.peers import LIBRARIES, library
-from solverbench.peers.base import scaled
 from solverbench.peers.checks import SIGMAS, as_subject, draws, examine, start
 
 
@@ -44,7 +44,7 @@ def test_names_are_unique_and_noise_is_what_it_is_said_to_be(name):
         elif drawn:  # the noise is drawn and not used
             x = start(2)
             ends = [peer.run(mixed, x, SIGMAS, draws(*x.shape, seed=seed)) for seed in (1, 2)]
-            assert scaled(*ends) == 0, peer.name
+            assert apart(*ends) == 0, peer.name
 
 
 def test_overlapping_intervals_of_a_brownian_path_are_correlated():
@@ -75,7 +75,7 @@ def test_a_module_is_itself_again_after_a_run():
 
     assert module.torch is torch
     assert torch.get_default_dtype() == torch.float32
-    assert 1e-9 < scaled(native, lifted) < 1e-5
+    assert 1e-9 < apart(lifted, native) < 1e-5
 
 
 def strong(peer):

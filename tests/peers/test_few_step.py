@@ -10,7 +10,8 @@ import pytest
 
 from solverbench.orders.impulse import respond
 from solverbench.orders.problems import NONLINEAR, gaussian, mixed
-from solverbench.peers.checks import SIGMAS, scaled
+from solverbench.orders.ruler import apart
+from solverbench.peers.checks import SIGMAS
 
 pytest.importorskip("diffusers", reason="an audit of diffusers needs it")
 from solverbench.peers import few_step
@@ -46,4 +47,4 @@ def test_wrong_noise_is_seen():
 def test_the_flow_of_a_mixture_takes_rows_by_themselves():
     x = np.random.default_rng(0).normal(size=(3, NONLINEAR.stop + VARIANCE.size)) * 5
     together = mixed.jump(x, 5.0, 0.5)
-    assert scaled(together, np.concatenate([mixed.jump(row[None], 5.0, 0.5) for row in x])) == 0
+    assert apart(together, np.concatenate([mixed.jump(row[None], 5.0, 0.5) for row in x])) == 0
