@@ -260,7 +260,7 @@ def _run(
                 report.render(loaded_run)
     if not quiet:
         failed = f", {outcome.failed} failed" if outcome.failed else ""
-        failed += f", {outcome.reused} reused from earlier runs" if outcome.reused else ""
+        failed += f", {outcome.reused} taken from the cache" if outcome.reused else ""
         failed += f", {outcome.timed} timed" if outcome.timed else ""
         took = time.perf_counter() - started
         click.echo(f"{outcome.finished} cells{failed} in {took:.0f} s: {folder.path}", err=True)
