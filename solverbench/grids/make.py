@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from solverbench.errors import UsageError, check_known
+from solverbench.errors import UsageError, nearest
 from solverbench.grids.base import Grid, check_inside
 from solverbench.grids.rules import GRIDS, Rule
 from solverbench.paths import Path
@@ -88,5 +88,5 @@ def _explicit(times: Any) -> tuple[float, ...]:
 def named_rule(name: str) -> Rule:
     """The rule called `name`. Raises UsageError for an unknown one."""
     if name not in GRIDS:
-        check_known("grid", name, [*GRIDS, "explicit"])
+        raise UsageError(f"unknown grid {name!r}{nearest(name, [*GRIDS, 'explicit'])}")
     return GRIDS[name]

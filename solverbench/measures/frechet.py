@@ -40,7 +40,7 @@ def _overlap(law: Normal, reference: Normal) -> float:
     L = reference.factor
     if not (law.low_rank or reference.low_rank) and L.shape[0] == L.shape[1]:
         squares = np.linalg.eigvalsh(_congruent(law.covariance, L))
-        error = 2 * _EPS * max(squares[-1], 0.0)
+        error = 2 * _EPS * max(squares[-1], 0.0)  # zero where one of them has no spread at all
         roots = np.sqrt(np.maximum(squares, error))
         if error and np.sum(error / roots) / 2 <= LOST * (law.trace + reference.trace):
             return float(roots.sum())

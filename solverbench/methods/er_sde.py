@@ -74,6 +74,8 @@ def er_sde(
     As published the first derivative is the last backward difference, D' at sigma_s up to (sigma_s - sigma_1)/2 D'', an
     error of the size of the term the third order adds: er-sde-3 has order two. er-sde-3-newton corrects it; without
     noise (scale=ode) it has order three between its first steps, with noise the variance keeps order two.
+
+    Raises UsageError for more derivatives than two, an unknown scale, and one whose phi/sigma~ decreases in a step.
     """
     if not 0 <= derivatives <= 2:
         raise UsageError(f"er-sde: derivatives must be 0, 1 or 2, got {derivatives}")

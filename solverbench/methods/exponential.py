@@ -10,7 +10,7 @@ either of two predictions. With h = lambda_t - lambda_s and z_n standard normal,
     F = noise:  ratio = alpha_t/alpha_s                weight = -(1 + eta^2) sigma_t   z = h
                 spread = eta sigma_t sqrt(e^{2h} - 1)
 
-(DPM-Solver, eq. 3.4; DPM-Solver++, eq. 8, and there with noise.) So the linear part is exact and a constant F gives
+(DPM-Solver, eq. 3.4; DPM-Solver++, eq. 8, and its SDE solvers.) So the linear part is exact and a constant F gives
 x_t = ratio x_s + weight h phi_1(z) F, exponential Euler, which without noise is DDIM in both. A method of higher order
 is a tableau whose entries are combinations of phi_1, phi_2, ... (Hochbruck & Ostermann 2010, section 2), mostly
 phi_k(c_i z) in stage i.

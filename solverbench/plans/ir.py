@@ -208,7 +208,7 @@ class Plan:
         return bool(np.all(np.abs(a - b) <= rtol * scale))
 
     def _soon_seen_to_differ(self, other: Plan, rtol: float) -> bool:
-        """The same of the sum of all rows: a plan is compared with very many, and nearly all are told apart by it."""
+        """As `_seen_to_differ`, of the sum of all rows: one number tells apart nearly all of very many plans."""
         (one, bound), (two, other_bound) = self._probe_sum, other._probe_sum
         return abs(one - two) > rtol * len(self.code) * (bound + other_bound)
 

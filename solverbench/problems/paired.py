@@ -30,6 +30,7 @@ from solverbench.problems.reference import Reference, reference_solution
 from solverbench.problems.sampled import PICTURES, Sampled, distance_measures, paired_measures
 
 FLOOR_DRAWS = 32
+"""Sets of exact samples that are scored: their standard deviation is then known to an eighth, 1/sqrt(2 (32 - 1))."""
 START_SEED, FLOOR_SEED, LIKELIHOOD_SEED = 1, 2, 3  # added to 1000 x the run's seed: starts are drawn as nothing else is
 FEW = 1024
 """Dimensions up to which a standard error costs little, however many the samples; beyond, if there are fewer."""

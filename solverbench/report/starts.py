@@ -1,6 +1,7 @@
 """Numbers by start of many cells in one file: what a copy of a run has instead of its arrays.
 
-Both are read in float32, which samples are computed in: so the tables of a copy are those of the run, byte for byte.
+Arrays and file are both read in float32, which samples are computed in: so the tables of a copy are those of the run,
+byte for byte.
 Cells that are one program have one set of numbers, kept once.
 """
 

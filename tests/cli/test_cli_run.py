@@ -189,11 +189,11 @@ def test_damaged_records_are_run_again(solverbench, small, tmp_path):
 
 
 @pytest.mark.parametrize("small", [True], indirect=True)
-def test_a_reader_that_leaves_costs_no_tables(solverbench, small, tmp_path, monkeypatch):
-    def left(_):
+def test_a_stdout_that_fails_costs_no_tables(solverbench, small, tmp_path, monkeypatch):
+    def full(_):
         raise OSError(ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("solverbench.report.summary", left)
+    monkeypatch.setattr("solverbench.report.summary", full)
     shown = solverbench("run", *small, "--name", "r", "--problem", "gaussian", "-q", "--nfe", "3")
     assert (shown.code, shown.out, shown.err) == (3, "", "error: No space left on device\n")
     assert list((folder(tmp_path) / "tables").glob("*.md"))

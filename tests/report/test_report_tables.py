@@ -242,7 +242,7 @@ def test_columns_have_one_type_whatever_is_missing_and_say_that_the_run_is_not_c
 
 
 def test_a_distance_reaches_the_floor_by_its_own_standard_error(tmp_path):
-    """Two standard errors are 1.8 of its own, or 0.4 by those of eight sets of exact samples."""
+    """Two standard errors are 1.8 of its own, or 0.4 by the spread of sets of exact samples."""
     common = {"fd_floor": 100.0, "fd_floor_sd": 0.2, "n": 64}
     cells = [cell("a", fd=101.5, fd_se=0.9, **common), cell("b", fd=101.5, **common)]
     text = compute_table(load_cells(tmp_path, cells), "p").markdown()
