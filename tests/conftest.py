@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import numpy as np
@@ -14,6 +15,7 @@ from solverbench import programs
 from solverbench.methods import SOLVERS, user
 
 torch.set_num_threads(1)  # a test must not depend on how many cores there are; benchmarks set their own
+signal.signal(signal.SIGINT, signal.default_int_handler)  # else what a shell starts in the background is deaf to Ctrl-C
 settings.register_profile("reproducible", deadline=None, derandomize=True)
 settings.load_profile("reproducible")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 
 import numpy as np
 
@@ -65,11 +64,6 @@ def extractor():
 def load(name, path="edm"):
     """Takes the place of `solverbench.fields.load`."""
     return gaussian(path) if name == "cifar10-gaussian" else mixture(path)
-
-
-def listen():
-    """In a new process: let Ctrl-C reach it, which those that a shell starts in the background are told to ignore."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def told(text):

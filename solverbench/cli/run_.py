@@ -50,6 +50,7 @@ from solverbench.errors import UsageError
     metavar="ROUNDS",
     help="Then time solvers side by side, alone, in so many rounds; with --resume also those of a finished run.",
 )
+@click.option("--no-report", is_flag=True, help="Neither tables nor figures: `solverbench report RUN` makes them.")
 @click.option("--dry-run", is_flag=True, help="Print the cells and stop.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
 @json_option
@@ -74,6 +75,7 @@ def command(
     resources: tuple[str, ...],
     no_cache: bool,
     timing: int | None,
+    no_report: bool,
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -113,7 +115,7 @@ def command(
     if where == "dask":
         execute = _on_cluster(execute, scheduler, resources, not no_cache)
     folder = RunFolder.again(resume) if resume else RunFolder(out, loaded.name, name)
-    return _run(loaded, selection, folder, execute, asked, timing or 0, quiet, as_json)
+    return _run(loaded, selection, folder, execute, asked, timing or 0, not no_report, quiet, as_json)
 
 
 def select(
@@ -231,11 +233,10 @@ def _run(
     execute: Any,
     asked: dict[str, Any],
     timing: int,
+    reported: bool,
     quiet: bool,
     as_json: bool,
 ) -> int:
-    from solverbench import report
-    from solverbench.report.records import load
     from solverbench.run.runner import run
 
     started = time.perf_counter()
@@ -250,14 +251,8 @@ def _run(
     if outcome.interrupted:
         kept = f"{len(folder.records())} of {cells} cells are kept"
         click.echo(f"interrupted: {kept}; go on with --resume {folder.path}", err=True)
-    if outcome.finished or outcome.timed:
-        loaded_run = load(folder.path)
-        try:
-            if not as_json:
-                click.echo(report.summary(loaded_run))
-        finally:  # also for a reader that has left
-            if not outcome.interrupted:
-                report.render(loaded_run)
+    if reported and (outcome.finished or outcome.timed):
+        _report(folder.path, printed=not as_json, rendered=not outcome.interrupted)
     if not quiet:
         failed = f", {outcome.failed} failed" if outcome.failed else ""
         failed += f", {outcome.reused} taken from the cache" if outcome.reused else ""
@@ -265,3 +260,15 @@ def _run(
         took = time.perf_counter() - started
         click.echo(f"{outcome.finished} cells{failed} in {took:.0f} s: {folder.path}", err=True)
     return outcome.exit_code
+
+
+def _report(folder: Path, printed: bool, rendered: bool) -> None:
+    from solverbench import report
+
+    loaded = report.load(folder)
+    try:
+        if printed:
+            click.echo(report.summary(loaded))
+    finally:  # also for a reader that has left
+        if rendered:
+            report.render(loaded)

@@ -229,6 +229,16 @@ def test_ctrl_c_anywhere_else(solverbench, monkeypatch):
 
 
 @pytest.mark.parametrize("small", [True], indirect=True)
+def test_a_run_without_its_report_is_records_alone(solverbench, small, tmp_path):
+    run = solverbench("run", *small, "--name", "r", "--problem", "gaussian", "--nfe", "3", "--no-report")
+    assert (run.code, run.out) == (0, "")
+    assert f"3 cells in 0 s: {folder(tmp_path)}" in run.err
+    assert {f.name for f in folder(tmp_path).iterdir()} == {"manifest.json", "cells.jsonl", "arrays"}
+    assert solverbench("report", folder(tmp_path), "--figures", "none", "--no-sheets").code == 0
+    assert list((folder(tmp_path) / "tables").iterdir())
+
+
+@pytest.mark.parametrize("small", [True], indirect=True)
 def test_report_renders_again(solverbench, small, tmp_path):
     run = solverbench("run", *small, "--name", "r", "--problem", "gaussian", "-q", "--nfe", "3")
     made = folder(tmp_path)
@@ -245,20 +255,16 @@ def test_report_renders_again(solverbench, small, tmp_path):
 
 @pytest.mark.parametrize("small", [True], indirect=True)
 @pytest.mark.parametrize("option", [("--format", "xls"), ("--figures", "gif")])
-def test_unknown_formats_are_refused(solverbench, small, tmp_path, monkeypatch, option):
-    with monkeypatch.context() as patch:
-        patch.setattr("solverbench.report.render", lambda *_, **__: [])
-        solverbench("run", *small, "--name", "r", "--problem", "gaussian", "-q", "--nfe", "3")
+def test_unknown_formats_are_refused(solverbench, small, tmp_path, option):
+    solverbench("run", *small, "--name", "r", "--problem", "gaussian", "-q", "--nfe", "3", "--no-report")
     shown = solverbench("report", folder(tmp_path), *option)
     assert shown.code == 2
     assert option[1] in shown.err
 
 
 @pytest.mark.parametrize("small", [True], indirect=True)
-def test_a_report_alone_on_stdout_and_what_is_in_the_way(solverbench, small, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr("solverbench.report.render", lambda *_, **__: [])
-        solverbench("run", *small, "--name", "r", "--problem", "gaussian", "-q", "--nfe", "3")
+def test_a_report_alone_on_stdout_and_what_is_in_the_way(solverbench, small, tmp_path):
+    solverbench("run", *small, "--name", "r", "--problem", "gaussian", "-q", "--nfe", "3", "--no-report")
     with (folder(tmp_path) / "cells.jsonl").open("a") as file:
         file.write("no record\n")
     shown = solverbench("report", folder(tmp_path), "--figures", "none", "--format", "none", "--no-sheets")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 import solverbench as sb
 from solverbench.contract import _asked, check, checks
+from solverbench.contract.limit import OutOfTime, limited
 from solverbench.methods import user
 from solverbench.templates import write
 
@@ -88,6 +91,7 @@ def test_a_planted_fault_is_said(tmp_path, stochastic, old, new, name, seen, rem
         (HALF, f"{HALF} * numpy.random.normal()", ["traces", "repeats"]),
     ],
 )
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # hypothesis watches the collector
 def test_what_makes_all_else_pointless_is_said_once(tmp_path, old, new, names):
     """No end, no plan, another plan each time: nothing more is asked."""
     findings = check(written(tmp_path, old, new), limit=0.3)
@@ -95,3 +99,24 @@ def test_what_makes_all_else_pointless_is_said_once(tmp_path, old, new, names):
     assert findings[-1].status == "fail"
     if "while" in new:
         assert "no end after 0.3 s (mine.py:" in findings[-1].measured
+
+
+def test_a_limit_that_is_swallowed_comes_again_and_ends_with_its_block():
+    """As in a callback of the garbage collector, whose exceptions Python prints and forgets."""
+    end = time.monotonic() + 20
+
+    def run(times):
+        """Swallow it so often."""
+        try:
+            while time.monotonic() < end:
+                pass
+        except OutOfTime:
+            if not times:
+                raise
+            run(times - 1)
+
+    with pytest.raises(OutOfTime), limited(0.1):
+        run(2)
+    began = time.process_time()
+    while time.process_time() < began + 0.3:
+        pass

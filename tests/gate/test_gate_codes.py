@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small
 
 SUITE = """
 schema = 1
@@ -77,7 +76,7 @@ def test_every_exit_code(command, monkeypatch):
     assert code("check", "--in-process") == 4
 
     process = subprocess.Popen(
-        command(*SAVE, "--out", "other.json", "--solver", "mine.py"), preexec_fn=small.listen, stderr=subprocess.PIPE,
+        command(*SAVE, "--out", "other.json", "--solver", "mine.py"), stderr=subprocess.PIPE,
         env={**os.environ, "DO": "hang"},
     )  # fmt: skip
     end = time.monotonic() + 120

@@ -229,7 +229,6 @@ def test_ctrl_c_on_a_cluster_of_this_machine(command, home):
                     "--executor", "dask", "--jobs", 1)  # fmt: skip
     process = subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        preexec_fn=small.listen,
     )  # fmt: skip
     wait(lambda: lines(folder) >= 3 or process.poll() is not None)
     os.killpg(process.pid, signal.SIGINT)

@@ -45,10 +45,6 @@ problems = [
 ]
 """
 
-QUICK = "from solverbench import cli, report; report.render = lambda *_: []; cli.main()"
-"""Without figures."""
-
-
 @pytest.fixture
 def home(tmp_path):
     """A folder with programs, and what they import from it."""
@@ -66,10 +62,10 @@ def run(home, monkeypatch):
     """run(*arguments): (the process that ended, its records by problem and solver), with a cache, as users do."""
     monkeypatch.setenv("SOLVERBENCH_CACHE", str(home / "cache"))
     monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
-    fixed = ["--suite", "small.toml", "--solver", "programs/mine.py", "--solver", "ddim"]
+    fixed = ["--suite", "small.toml", "--solver", "programs/mine.py", "--solver", "ddim", "--out", "out"]
 
     def go(*arguments, name="r"):
-        words = [sys.executable, "-P", "-c", QUICK, "run", *fixed, "--out", "out", "--in-process", *arguments]
+        words = [sys.executable, "-P", "-m", "solverbench", "run", *fixed, "--in-process", "--no-report", *arguments]
         done = subprocess.run(words, cwd=home, capture_output=True, text=True, timeout=300, check=False)
         cells = home / "out" / "small" / name / "cells.jsonl"
         records = [json.loads(line) for line in cells.read_text().splitlines()] if cells.exists() else []

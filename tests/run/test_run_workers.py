@@ -84,7 +84,7 @@ def command(tmp_path, monkeypatch):
         problems = problems.replace(f'"cifar10-{name}"', f'"{tmp_path}/fields.py:{name}"')
     (tmp_path / "small.toml").write_text(SUITE.format(problems=problems))
     (tmp_path / "evil.py").write_text(EVIL)
-    fixed = ["--suite", str(tmp_path / "small.toml"), "--out", str(tmp_path / "reports"), "--json"]
+    fixed = ["--suite", str(tmp_path / "small.toml"), "--out", str(tmp_path / "reports"), "--json", "--no-report"]
     return lambda *arguments: [sys.executable, "-m", "solverbench", "run", *fixed, *map(str, arguments)]
 
 
@@ -92,6 +92,16 @@ def ended(words, code=0):
     done = subprocess.run(words, capture_output=True, text=True, timeout=600)
     assert done.returncode == code, done.stderr
     return done
+
+
+def begun(words, folder):
+    """The process of a run that has finished a cell."""
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    cells, end = folder / "cells.jsonl", time.monotonic() + 600
+    while process.poll() is None and not (cells.exists() and cells.read_bytes().count(b"\n")):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return process
 
 
 def numbers(text):
@@ -222,12 +232,7 @@ def test_ctrl_c_says_how_to_go_on(command, tmp_path):
     (tmp_path / "evil.py").write_text(EVIL)
     words = command("--solver", "ddim", "--solver", f"{tmp_path}/evil.py:hang", "--nfe", "3,5", "--name", "r",
                     "--jobs", 1)  # fmt: skip
-    process = subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=small.listen
-    )
-    cells = folder / "cells.jsonl"
-    while process.poll() is None and not (cells.exists() and cells.read_bytes().count(b"\n")):
-        time.sleep(0.02)
+    process = begun(words, folder)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 130
@@ -240,13 +245,7 @@ def test_ctrl_c_twice_stops_now_and_loses_nothing(command, tmp_path, pause):
     folder = tmp_path / "reports" / "small" / "r"
     words = command("--solver", "ddim", "--solver", f"{tmp_path}/evil.py:hang", "--nfe", "3,5", "--name", "r",
                     "--jobs", 2)  # fmt: skip
-    process = subprocess.Popen(
-        [word for word in words if word != "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=small.listen,
-    )  # fmt: skip
-    cells = folder / "cells.jsonl"
-    while process.poll() is None and not (cells.exists() and cells.read_bytes().count(b"\n")):
-        time.sleep(0.02)
+    process = begun([word for word in words if word not in ("--json", "--no-report")], folder)
     before, workers = kept(folder), _children(process.pid)
     process.send_signal(signal.SIGINT)
     time.sleep(pause)
