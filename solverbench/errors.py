@@ -61,14 +61,18 @@ def in_words(error: BaseException) -> str:
 
 
 def place(error: BaseException) -> str:
-    """Where it was raised, " (mine.py:12)": the last line outside this package and those it computes with, if any."""
+    """Where it was raised, " (mine.py:12)": the last line outside this package and what it is made of, if any.
+
+    Lines of files come before those that were typed in or generated.
+    """
     frames = traceback.extract_tb(error.__traceback__)
-    outside = [f for f in frames if not (f.filename.startswith(_HOME) or _NUMBERS.search(f.filename))]
-    return "".join(f" ({PurePath(f.filename).name}:{f.lineno})" for f in (outside or frames)[-1:])
+    outside = [f for f in frames if not _INSIDE.match(f.filename)]
+    files = [f for f in outside if not f.filename.startswith("<")]
+    return "".join(f" ({PurePath(f.filename).name}:{f.lineno})" for f in (files or outside or frames)[-1:])
 
 
-_HOME = str(Path(__file__).parent) + os.sep
-_NUMBERS = re.compile(r"site-packages.(numpy|mpmath|torch)\W")
+_HOME, _PYTHON = (re.escape(str(Path(module).parent) + os.sep) for module in (__file__, os.__file__))
+_INSIDE = re.compile(rf"{_HOME}|{_PYTHON}(?!site-packages)|<frozen |.*site-packages.(numpy|mpmath|torch)\W")
 
 
 def check_known(what: str, name: object, known: Iterable[str], where: str = "") -> None:
