@@ -19,13 +19,26 @@ class Estimate:
     method: str
     degrees: float = math.inf
     """Degrees of freedom of the standard error: how many independent pieces it was found from, less one."""
+    variance: tuple[float, float] | None = None
+    """(a, b) of a squared distance, whose variance is a + b v if it truly is v: one that came out small has a standard
+    error that is too small."""
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """The central interval by Student's t, (low, high); all of the line where there is no standard error."""
+        """The central interval by Student's t, (low, high); all of the line where there is no standard error.
+
+        With `variance` it also holds the true values v that a test by their own variance would not reject,
+        |value - v| <= q sqrt(a + b v): those of a score interval (Wilson 1927, JASA 22).
+        """
         from scipy.stats import t
 
-        half = float(t.ppf((1 + level) / 2, self.degrees)) * self.se
-        return (-math.inf, math.inf) if math.isnan(half) else (self.value - half, self.value + half)
+        q = float(t.ppf((1 + level) / 2, self.degrees))
+        ends = [self.value - q * self.se, self.value + q * self.se]
+        if self.variance is not None:
+            a, b = self.variance
+            middle = q * q * b / 2
+            half = math.sqrt(max(q * q * (a + b * self.value) + middle * middle, 0))
+            ends += [self.value + middle - half, self.value + middle + half]
+        return (-math.inf, math.inf) if math.isnan(self.se) else (min(ends), max(ends))
 
     def __str__(self) -> str:
         return f"{self.value:.4g} +- {self.se:.2g} (n = {self.n}, {self.method})"

@@ -99,23 +99,27 @@ def _off_diagonal(K: Array) -> float:
 
 
 def _to_law(kernel: Callable[[slice], Array], cross: Array, within: float) -> Estimate:
-    """The U-statistic of h(x, x') = k(x, x') - E k(x, Y) - E k(x', Y) + E k(Y, Y'), with Hoeffding's variance.
+    """The U-statistic of h(x, x') = k(x, x') - E k(x, Y) - E k(x', Y) + E k(Y, Y').
 
-    kernel(rows) is k of these samples and all (m, n), a block at a time. The variance is
-    4(n-2)/n(n-1) z1 + 2/n(n-1) z2, z1 the variance of E h(x, X'), z2 that of h: the first vanishes where the laws are
-    equal, the second is what is left (Hoeffding 1948, section 5). At equal laws the standard error is a quarter
-    too large; where the value is only one or two of them the law is skewed, and 95 % intervals cover some 88 %.
+    kernel(rows) is k of these samples and all (m, n), a block at a time. The distance is the square of the difference
+    delta of the laws' mean embeddings, and with C the covariance of one sample's the estimate's variance is
+    4 delta.C delta/n + 2 tr C^2/n(n-1), of which the first part grows with the distance (Hoeffding 1948, section 5).
+    delta.C delta/|delta|^2 is found at the samples' own mean embedding, noise included, so that it is never that of a
+    difference which came out small by chance; tr C^2 is of h less its means over rows and columns.
     """
-    n, means, squares = len(cross), [], 0.0
+    n, means, own, squares = len(cross), [], [], 0.0
     for start in range(0, n, _ROWS):
         rows = slice(start, start + _ROWS)
         h = kernel(rows) - cross[rows, None] - cross + within
-        np.fill_diagonal(h[:, start:], 0)
-        means.append(h.sum(1) / (n - 1))
+        means.append(h.mean(1))
+        own.append(np.diagonal(h[:, start:]))
         squares += float((h * h).sum())
-    mean = np.concatenate(means)
-    value = float(mean.mean())
-    z2 = squares / (n * (n - 1)) - value**2
-    z1 = max(0.0, ((n - 1) * float(mean.var(ddof=1)) - z2) / (n - 2))  # a mean of n - 1 terms has noise of its own
-    variance = (4 * (n - 2) * z1 + 2 * z2) / (n * (n - 1))
-    return Estimate(value, n, math.sqrt(variance), "U-statistic, exact target")
+    mean, diagonal = np.concatenate(means), np.concatenate(own)
+    size = float(mean.mean())  # of the samples' own mean embedding less the law's
+    value = (n * size - float(diagonal.mean())) / (n - 1)
+    along = 4 * float(mean.var()) / (n * size) if size > 0 else 0.0
+    centred = squares - 2 * n * float((mean * mean).sum()) + (n * size) ** 2
+    trace = (centred - float(((diagonal - 2 * mean + size) ** 2).sum())) / (n * (n - 1))
+    variance = 2 * trace / (n * (n - 1)), along
+    se = math.sqrt(variance[0] + along * max(value, 0.0))
+    return Estimate(value, n, se, "U-statistic, exact target", n - 1, variance)

@@ -19,7 +19,7 @@ from scipy.special import ndtr
 from solverbench.errors import UsageError
 from solverbench.measures.estimate import Estimate
 from solverbench.measures.moments import Array
-from solverbench.measures.resampling import Index, halves
+from solverbench.measures.resampling import Index, halves_of_square
 
 if TYPE_CHECKING:
     from solverbench.fields.mixture import Mixture
@@ -61,10 +61,10 @@ def sliced_w2(x: Any, law: SlicedLaw, splits: int = 16, seed: int = 0) -> Estima
     """Squared sliced W2 of samples x (n, *shape) to the law, its bias of order 1/n taken out, by halves."""
     P = np.asarray(x, np.float64).reshape(len(x), -1) @ law.directions.reshape(len(law.directions), -1).T
 
-    def statistic(index: Index) -> float:
-        return float(np.mean((np.sort(P[index], axis=0) - law.quantiles(len(index))) ** 2))
+    def difference(index: Index) -> Array:
+        return np.sort(P[index], axis=0) - law.quantiles(len(index))
 
-    return halves(statistic, len(P), splits, seed)
+    return halves_of_square(difference, len(P), splits, seed)
 
 
 def sliced_w2_of_sets(
@@ -81,12 +81,13 @@ def sliced_w2_of_sets(
     if not paired:
         y = np.random.default_rng(seed).permutation(y)
     theta = directions(x.shape[1:], count, seed).reshape(count, -1).T
-    P, Q = x.reshape(len(x), -1) @ theta, y.reshape(len(y), -1) @ theta
+    P, Q = (z.reshape(len(z), -1) @ theta for z in (x, y))
 
-    def statistic(index: Index) -> float:
-        return float(np.mean((np.sort(P[index], axis=0) - np.sort(Q[index], axis=0)) ** 2))
+    def difference(index: Index) -> Array:
+        found: Array = np.sort(P[index], axis=0) - np.sort(Q[index], axis=0)
+        return found
 
-    return halves(statistic, len(P), splits, seed)
+    return halves_of_square(difference, len(P), splits, seed)
 
 
 def directions(shape: tuple[int, ...], count: int, seed: int) -> Array:

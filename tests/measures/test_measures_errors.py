@@ -15,7 +15,7 @@ from solverbench.measures.estimate import Estimate, mean_of
 from solverbench.measures.frechet import frechet
 from solverbench.measures.moments import Normal
 from solverbench.measures.null import null
-from solverbench.measures.resampling import halves
+from solverbench.measures.resampling import halves, halves_of_square
 from solverbench.measures.subsets import ToLaw, ToPartners, at_n, contributions, difference, limit, unbiased
 
 
@@ -186,6 +186,19 @@ def test_halves_of_a_mean_are_its_standard_error_and_leave_it(rng):
     assert found.se == pytest.approx(x.std() / math.sqrt(len(x)), rel=0.15)
     variance = halves(lambda index: float(x[index[:100]].var()), 100, splits=400)
     assert variance.value == pytest.approx(x[:100].var(ddof=1), rel=1e-2)  # 1/n is the bias of this one
+
+
+def test_the_variance_of_a_square_is_that_of_a_mean_in_three_dimensions(rng):
+    """|delta + e|^2/3 with e ~ N(0, C/n): 4 delta.C delta/9n + 2 tr C^2/9n^2."""
+    n, delta, C = 3000, np.array([0.6, 0.3, 0.0]), np.array([1.0, 4.0, 9.0])
+    x = delta + np.sqrt(C) * rng.normal(size=(n, 3))
+    found = halves_of_square(lambda index: x[index].mean(0), n, splits=400)
+    assert found.value == pytest.approx(np.mean(delta**2), abs=3 * found.se)
+    a, b = found.variance
+    assert a == pytest.approx(2 * np.sum(C**2) / (3 * n) ** 2, rel=0.2)
+    assert b == pytest.approx(4 * (delta**2 @ C) / np.sum(delta**2) / (3 * n), rel=0.3)
+    assert found.se**2 == pytest.approx(a + b * found.value, rel=0.2)
+    assert halves(lambda index: float(np.mean(x[index].mean(0) ** 2)), n, splits=400).se == found.se
 
 
 def test_halves_take_the_whole_set_once(rng):
