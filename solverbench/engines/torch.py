@@ -52,7 +52,8 @@ class Runner:
         size = n * int(np.prod(self.shape))
         self._buffer = torch.empty((plan.schedule.buffer, -(-size // LINE) * LINE), dtype=dtype, device=device)
         narrow = dtype in (torch.bfloat16, torch.float16)
-        self._sum = torch.empty(min(size, BLOCK), dtype=torch.float32, device=device) if narrow else None
+        block = min(size, BLOCK) if self.device.type == "cpu" else size
+        self._sum = torch.empty(block, dtype=torch.float32, device=device) if narrow else None
         self._program = [self._prepare(v) for v in range(len(plan.code))]
         self.meter = Meter()
 
@@ -128,7 +129,7 @@ class Runner:
 
     def _combine(self, out: torch.Tensor, parts: Sequence[Any], how: Any) -> None:
         """out = sum_k c_k part_k in one pass over memory, `how` as prepared; `out` may be the first of the parts."""
-        block = len(self._sum) if self._sum is not None else _block(out.numel())
+        block = len(self._sum) if self._sum is not None else _block(out)
         if self._sum is None and block >= out.numel():
             _accumulate(out, parts, how)
             return
@@ -154,10 +155,12 @@ def _accumulate(total: torch.Tensor, rows: Sequence[torch.Tensor], coefficients:
         total.add_(rows[k], alpha=coefficients[k])
 
 
-def _block(size: int) -> int:
-    """Elements per block; what is not much more than one block is not worth cutting."""
-    block = BLOCK * torch.get_num_threads()
-    return block if size > 2 * block else size
+def _block(out: torch.Tensor) -> int:
+    """Elements per block; what is not much more than one block is not worth cutting, nor is anything on a GPU, where a
+    launch takes longer than its cache would save.
+    """
+    size, block = out.numel(), BLOCK * torch.get_num_threads()
+    return block if size > 2 * block and out.device.type == "cpu" else size
 
 
 def fill_normal(out: torch.Tensor, seed: int, stream: int, first: int) -> None:

@@ -8,6 +8,7 @@ import torch
 
 import solverbench as sb
 from solverbench.engines import numpy as numpy_engine
+from solverbench.engines import torch as torch_engine
 from solverbench.engines.torch import Runner, fill_normal
 from solverbench.fields import Gaussian, Mixture
 from solverbench.plans import trace
@@ -238,3 +239,12 @@ def test_a_field_that_answers_in_numpy():
 
     ours, theirs = (sb.sample(f, "heun", GRID, n=3, seed=1, dtype="float64").x for f in (field, InNumpy()))
     torch.testing.assert_close(ours, theirs, rtol=1e-14, atol=0)
+
+
+def test_combinations_are_cut_for_the_caches_of_a_cpu_alone():
+    size = 10 * torch_engine.BLOCK * torch.get_num_threads()
+    plan = sb.plan("ddim", "edm", GRID)
+    for device, cut in (("cpu", True), ("meta", False)):
+        assert torch_engine._block(torch.empty(size, device=device)) == (size // 10 if cut else size)
+        narrow = Runner(plan, 1, (size,), torch.float16, device)._sum
+        assert narrow.numel() == (torch_engine.BLOCK if cut else size)
