@@ -6,6 +6,7 @@ a prediction of the same shape. It takes numpy arrays and torch tensors alike an
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -104,6 +105,14 @@ def check_field(field: Any) -> None:
     if not isinstance(field, Field):
         load = f": solverbench.fields.load({field!r}) opens one by its name" if isinstance(field, str) else ""
         raise UsageError(f"a field is an object with path, prediction, shape and __call__(x, t), not {field!r}{load}")
+
+
+def check_shape(shape: Any) -> tuple[int, ...]:
+    """`shape`, of one state, as a tuple. Raises UsageError unless it is one or more whole numbers, none below one."""
+    sizes = tuple(shape) if isinstance(shape, tuple | list) else ()
+    if not sizes or not all(isinstance(k, Integral) and int(k) > 0 for k in sizes):
+        raise UsageError(f"shape must be positive whole numbers for one or more axes, got {shape!r}")
+    return sizes
 
 
 def check_states(x: Array, shape: tuple[int, ...]) -> None:
