@@ -82,6 +82,13 @@ def lacks(field: Any, jumps: Iterable[Eta | None]) -> str | None:
     return None
 
 
+def path_at(path: Path, t: Number) -> tuple[Number, Number]:
+    """(alpha, sigma) at time t, one or an array. Raises UsageError for a time below zero, where a path is not."""
+    if np.any(t < 0):
+        raise UsageError(f"a path begins at the data, t = 0: there is no time t = {np.min(t)}, give one from 0 up")
+    return path.alpha(t), path.sigma(t)
+
+
 def driven(path: Path, s: Number, t: Number, eta: Eta, z: Array | None) -> bool:
     """Whether the process of strength eta draws noise between s and t.
 
@@ -95,8 +102,9 @@ def driven(path: Path, s: Number, t: Number, eta: Eta, z: Array | None) -> bool:
 
 
 def check_reverse(path: Path, s: Number, t: Number, eta: Eta) -> None:
-    """Raise UsageError if t is noisier than s and eta > 0: only the flow goes both ways."""
-    if eta and path.alpha(t) * path.sigma(s) < path.alpha(s) * path.sigma(t):
+    """Raise UsageError as `path_at` does, and if t is noisier than s and eta > 0: only the flow goes both ways."""
+    (alpha_s, sigma_s), (alpha_t, sigma_t) = path_at(path, s), path_at(path, t)
+    if eta and alpha_t * sigma_s < alpha_s * sigma_t:
         raise UsageError(f"a reverse process with eta > 0 goes from noise to data, not from t={s} to t={t}")
 
 
