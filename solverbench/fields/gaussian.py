@@ -61,6 +61,7 @@ from solverbench.numbers import Number, sqrt
 from solverbench.paths import Path
 from solverbench.paths import path as find_path
 from solverbench.predictions import Prediction, functional
+from solverbench.room import check_room
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -198,6 +199,7 @@ class Gaussian:
         mean, variance = self.moments(t)
         std = np.sqrt(variance)
         blocks = normal_blocks(n, seed, mean.size)
+        check_room(n, 8 * math.prod(self.shape))
         out = np.empty((n, *self.shape))
         for rows, xi in blocks:
             out[rows] = self.basis.inverse(mean + std * xi)[: rows.stop - rows.start]

@@ -52,6 +52,7 @@ from solverbench.numbers import Number, exp, log
 from solverbench.paths import Path
 from solverbench.paths import path as find_path
 from solverbench.predictions import convert
+from solverbench.room import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -234,6 +235,7 @@ class Mixture:
         alpha, sigma = self._path_at(t)
         edges = np.cumsum(self.weights)[:-1]
         blocks = normal_blocks(n, seed, 1 + self.covariances.rank + self._mean.size)
+        check_room(n, 8 * math.prod(self.shape))
         out = np.empty((n, *self.shape))
         for rows, xi in blocks:
             component = np.searchsorted(edges, ndtr(xi[:, 0]), side="right")

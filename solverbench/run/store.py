@@ -29,6 +29,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from solverbench.errors import StorageError, UsageError
+from solverbench.room import installed_memory
 
 if TYPE_CHECKING:
     from solverbench.run.cells import Cell
@@ -204,7 +205,7 @@ def _versions() -> dict[str, str]:
 def _hardware() -> dict[str, Any]:
     import torch
 
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None
+    memory = installed_memory()
     return {
         "system": platform.system(),
         "machine": platform.machine(),
