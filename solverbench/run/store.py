@@ -44,7 +44,7 @@ class RunFolder:
     """
 
     def __init__(self, root: Path, suite: str, name: str | None = None) -> None:
-        if name and (name != Path(name).name or name == ".."):
+        if name is not None and (name != Path(name).name or name in ("", "..")):
             raise UsageError(f"a run's folder is called by a name, not a path, got {name!r}: --out says where it goes")
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         parent = root / suite
