@@ -151,9 +151,15 @@ def _pretrained() -> Iterator[Finding]:
 def _caches() -> Iterator[Finding]:
     from solverbench import artifacts
 
+    root = artifacts.folder()
+    nearest = next(place for place in (root, *root.parents) if place.exists())
+    if not nearest.is_dir():
+        remedy = "set SOLVERBENCH_CACHE to a folder, which need not exist yet"
+        yield Finding("cache", "broken", f"{nearest} is a file: nothing can be kept in {root}", remedy)
+        return
     states = {a.name: artifacts.state(a) for a in artifacts.catalogue()}
     there = ", ".join(name for name, state in states.items() if state == "cached") or "nothing"
-    yield Finding("fetched", "ok", f"{there}, of {len(states)} artifacts, in {artifacts.folder()}")
+    yield Finding("fetched", "ok", f"{there}, of {len(states)} artifacts, in {root}")
     if begun := [name for name, state in states.items() if state == "partial"]:
         yield Finding("fetched", "broken", f"incomplete: {', '.join(begun)}", f"solverbench fetch {' '.join(begun)}")
 

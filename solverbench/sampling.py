@@ -21,6 +21,7 @@ from solverbench.fields.base import check_field, lacks
 from solverbench.grids import Grid
 from solverbench.methods import Solver
 from solverbench.plans import Noise, Plan
+from solverbench.room import check_room
 
 if TYPE_CHECKING:
     from solverbench.fields.base import Field
@@ -92,9 +93,9 @@ def sample(
     device: in place of an engine, "cuda" is engine "cupy" and "cpu" the default one; "auto" takes the GPU if it can be
     used. A network stays on the device it was given.
 
-    Raises UsageError for what is no field, shapes and counts that do not fit, impossible grids, devices that cannot be
-    used, and jumps on a field without a flow map. Samples that diverge are returned as they are; `Samples.finite` tells
-    which.
+    Raises UsageError for what is no field, shapes and counts that do not fit, more samples than there is memory for,
+    impossible grids, devices that cannot be used, and jumps on a field without a flow map. Samples that diverge are
+    returned as they are; `Samples.finite` tells which.
     """
     check_field(field)
     check_whole("seed", seed, 0, MAX_SEED)
@@ -109,6 +110,9 @@ def sample(
 
     total, d = int(np.prod(batch)), int(np.prod(shape))
     chunk = min(total, max(1, memory // (program.rows * d * driver.itemsize)))
+    if x is None:
+        copies = 1 if chunk == total else 2  # the chunks, and then what they are joined to
+        check_room(total, copies * d * driver.dtype.itemsize, driver.home)
     started = time.perf_counter()
     parts, counts = [], []
     for i in range(0, total, chunk):
@@ -177,6 +181,8 @@ def _check_start(x: Any, n: int | None, shape: tuple[int, ...]) -> tuple[int, ..
 class _Driver(Protocol):
     """One engine, ready to run chunk by chunk."""
 
+    home: str
+    """The device of samples that start from the prior."""
     grid: Grid
     """In the number type of the plan's coefficients."""
     dtype: Any
@@ -209,6 +215,7 @@ class _Driver(Protocol):
 class _Numpy:
     """The numpy engine; noise for other number types than float32 is drawn in float64."""
 
+    home = "cpu"
     field_seconds = float("nan")
 
     def __init__(self, field: Field, grid: Grid, x: Any, dtype: Any, seed: int, source: Source) -> None:
@@ -255,7 +262,6 @@ class _Torch:
     """The torch engine; buffers are made for the first chunk, which is the largest."""
 
     home = "cpu"
-    """Where samples are that start from the prior."""
 
     def __init__(self, field: Field, grid: Grid, x: Any, dtype: Any, seed: int, source: Source) -> None:
         import torch

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import solverbench as sb
+from solverbench import room
 from solverbench.api import find_solver
 from solverbench.errors import UsageError
 from solverbench.fields import Gaussian, Mixture
@@ -249,6 +250,15 @@ WRONG = {
     "grid that overflows": (lambda: sb.grid("edm", "edm", 4, rho=1e-9), "times overflow with {'rho': 1e-09}"),
     "mean in words": (lambda: Gaussian(["a"], [1.0], "edm"), "mean must be numbers"),
     "times for others": (lambda: FIELD(ONES, np.ones(3)), r"one time, or one for each of 2 states, got \(3,\)"),
+    "n beyond all memory": (
+        lambda: sb.sample(FIELD, "ddim", GRID, n=10**13),
+        r"n = 10,000,000,000,000 samples take 447,034\.8 GiB of .* GiB of memory: take a smaller n, or several batches",
+    ),
+    "n beyond all memory, in numpy": (
+        lambda: sb.sample(FIELD, "ddim", GRID, n=10**20, engine="numpy"), "samples take .* GiB"
+    ),
+    "n beyond all memory, of a law": (lambda: FIELD.sample(10**13, 0), "samples take .* GiB"),
+    "n beyond all memory, of a mixture": (lambda: MIXTURE.sample(10**13, 0), "samples take .* GiB"),
     "sample less than nothing": (lambda: FIELD.sample(-1, 0), "n must be at least 0 and whole, got -1"),
     "problem of no order": (lambda: sb.order("ddim", problems=["nonlin"]), "problems are one or more of nonlinear"),
     "problem by itself": (lambda: sb.order("ddim", problems="nonlinear"), "in a list, got 'nonlinear'"),
@@ -268,6 +278,18 @@ def test_errors_name_what_is_wrong(what):
     call, message = WRONG[what]
     with pytest.raises(UsageError, match=message):
         call()
+
+
+@pytest.mark.parametrize("engine", ["torch", "numpy"])
+@pytest.mark.parametrize(("chunk", "most"), [(2**30, 41), (24, 20)])  # joined chunks are there twice
+def test_samples_fill_the_memory_and_no_more(chunk, most, engine, monkeypatch):
+    """With a thousand bytes, of which one sample takes 24."""
+    monkeypatch.setattr(room, "installed_memory", lambda device: 1000)
+    assert len(sb.sample(FIELD, "ddim", GRID, n=most, memory=chunk, engine=engine).x) == most
+    with pytest.raises(UsageError, match=f"n = {most + 1} samples"):
+        sb.sample(FIELD, "ddim", GRID, n=most + 1, memory=chunk, engine=engine)
+    given = torch.ones(most + 1, 2, 3)  # what is there has had its room
+    assert len(sb.sample(FIELD, "ddim", GRID, given, memory=chunk, engine=engine).x) == most + 1
 
 
 def test_the_default_prediction_works_from_pure_noise():

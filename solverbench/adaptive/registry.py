@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Adaptive(Solver):
     """A solver whose function gives a `Walk`, not a state; `order` is that of the solution it keeps."""
 
-    def plan(self, path: Path, grid: Grid, prediction: Prediction = "x0") -> NoReturn:
+    def plan(self, path: str | Path, grid: Grid, prediction: Prediction = "x0") -> NoReturn:
         """Raises PlanError: there is none."""
         raise self.without_plan()
 

@@ -76,7 +76,7 @@ def named_grid(spec: str) -> partial[Grid]:
     from solverbench import specs
     from solverbench.errors import UsageError, nearest
     from solverbench.grids import grid
-    from solverbench.grids.make import named_rule
+    from solverbench.grids.make import check_ends, named_rule
 
     name, text = specs.split(spec, "grid")
     if name == "explicit":
@@ -89,6 +89,7 @@ def named_grid(spec: str) -> partial[Grid]:
             raise UsageError(f"grid {name!r} has no option {key!r}{nearest(key, known)}")
         if key in rule.options:
             rule.check(key, value)
+    check_ends(name, **{key: options[key] for key in ("t_min", "t_max") if key in options})
     return partial(grid, name, **options)
 
 

@@ -142,10 +142,12 @@ def _solvers(
         found = tables(loaded, rows)
         for form in (markdown, csv):
             form(loaded, found, "compare")
-        once = (LEGEND, *loaded.warnings)  # the tables' notes, but said after the last
+        once = (*[LEGEND] * bool(found), *loaded.warnings)  # the tables' notes, but said after the last
         alone = [replace(table, notes=[note for note in table.notes if note not in once]) for table in found]
         said = "\n".join(textwrap.fill(note, max(width, 40)) for note in once)
-        click.echo("\n\n".join([*(table.text(width) for table in alone), said, "\n".join(summary(rows))]))
+        parts = [*(table.text(width) for table in alone), said, "\n".join(summary(rows))]
+        if text := "\n\n".join(filter(None, parts)):
+            click.echo(text)
     if not outcome.interrupted:
         report.render(folder.path, tables=("md", "csv", "html"))  # while a solver of a file is known
     watch.say(f"{outcome.finished - outcome.reused} cells run, {outcome.reused} reused: {folder.path}")

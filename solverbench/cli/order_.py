@@ -62,6 +62,8 @@ def command(
     path(path_name)
     if kind and (problem or as_markdown):
         raise UsageError("--kind is of solvers with noise, on problems of its own: leave out --problem and --markdown")
+    if "all" in solvers and len(solvers) > 1:
+        raise UsageError(f"`all` means every solver and stands alone: leave out the others, got {' '.join(solvers)}")
     names = list(registered()) if solvers == ("all",) else [name for s in solvers for name in resolve_solver(s)]
     made = [SOLVERS[name] for name in names]  # unknown names are errors before anything is measured
     if kind:

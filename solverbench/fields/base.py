@@ -6,6 +6,7 @@ a prediction of the same shape. It takes numpy arrays and torch tensors alike an
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -81,6 +82,13 @@ def lacks(field: Any, jumps: Iterable[Eta | None]) -> str | None:
     return None
 
 
+def path_at(path: Path, t: Number) -> tuple[Number, Number]:
+    """(alpha, sigma) at time t, one or an array. Raises UsageError for a time below zero, where a path is not."""
+    if np.any(t < 0):
+        raise UsageError(f"a path begins at the data, t = 0: there is no time t = {np.min(t)}, give one from 0 up")
+    return path.alpha(t), path.sigma(t)
+
+
 def driven(path: Path, s: Number, t: Number, eta: Eta, z: Array | None) -> bool:
     """Whether the process of strength eta draws noise between s and t.
 
@@ -94,8 +102,9 @@ def driven(path: Path, s: Number, t: Number, eta: Eta, z: Array | None) -> bool:
 
 
 def check_reverse(path: Path, s: Number, t: Number, eta: Eta) -> None:
-    """Raise UsageError if t is noisier than s and eta > 0: only the flow goes both ways."""
-    if eta and path.alpha(t) * path.sigma(s) < path.alpha(s) * path.sigma(t):
+    """Raise UsageError as `path_at` does, and if t is noisier than s and eta > 0: only the flow goes both ways."""
+    (alpha_s, sigma_s), (alpha_t, sigma_t) = path_at(path, s), path_at(path, t)
+    if eta and alpha_t * sigma_s < alpha_s * sigma_t:
         raise UsageError(f"a reverse process with eta > 0 goes from noise to data, not from t={s} to t={t}")
 
 
@@ -104,6 +113,14 @@ def check_field(field: Any) -> None:
     if not isinstance(field, Field):
         load = f": solverbench.fields.load({field!r}) opens one by its name" if isinstance(field, str) else ""
         raise UsageError(f"a field is an object with path, prediction, shape and __call__(x, t), not {field!r}{load}")
+
+
+def check_shape(shape: Any) -> tuple[int, ...]:
+    """`shape`, of one state, as a tuple. Raises UsageError unless it is one or more whole numbers, none below one."""
+    sizes = tuple(shape) if isinstance(shape, tuple | list) else ()
+    if not sizes or not all(isinstance(k, Integral) and int(k) > 0 for k in sizes):
+        raise UsageError(f"shape must be positive whole numbers for one or more axes, got {shape!r}")
+    return sizes
 
 
 def check_states(x: Array, shape: tuple[int, ...]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from solverbench.errors import UsageError
-from solverbench.fields.base import Array, Constant, Vector, checked
+from solverbench.fields.base import Array, Constant, Vector, check_shape, checked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,16 +51,15 @@ class Identity:
 def basis_for(basis: Basis | None, shape: tuple[int, ...] | None, default: tuple[int, ...]) -> Basis:
     """The basis of states of `shape`, or the Identity on them; `default` is their shape where neither is given.
 
-    Raises UsageError if the two disagree or there are no states of that shape.
+    Raises UsageError if the two disagree, and as `check_shape` does.
     """
     if shape is None:
         shape = default if basis is None else basis.shape
-    if not shape or math.prod(shape) == 0:
-        raise UsageError(f"a state needs one or more numbers along one or more axes, got shape {tuple(shape)}")
+    shape = check_shape(shape)
     if basis is None:
-        return Identity(tuple(shape))
-    if basis.shape != tuple(shape):
-        raise UsageError(f"the basis is for states of shape {basis.shape}, not {tuple(shape)}")
+        return Identity(shape)
+    if basis.shape != shape:
+        raise UsageError(f"the basis is for states of shape {basis.shape}, not {shape}")
     return basis
 
 

@@ -53,6 +53,7 @@ from solverbench.fields.base import (
     each,
     like,
     normal_blocks,
+    path_at,
     time_for,
 )
 from solverbench.fields.basis import Basis, basis_for
@@ -60,6 +61,7 @@ from solverbench.numbers import Number, sqrt
 from solverbench.paths import Path
 from solverbench.paths import path as find_path
 from solverbench.predictions import Prediction, functional
+from solverbench.room import check_room
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -71,7 +73,7 @@ def functional_weights(prediction: Prediction, path: Path, t: Number) -> tuple[N
     The products are finite at sigma = 0 where q alone need not be. Raises UsageError for an unknown prediction, or
     for one that does not exist at t.
     """
-    alpha, sigma = path.alpha(t), path.sigma(t)
+    alpha, sigma = path_at(path, t)
     if prediction == "score":  # q sigma = -1 also where sigma = 0
         return t * 0, t * 0 - 1, alpha
     try:
@@ -86,7 +88,7 @@ class Gaussian:
 
     mean: in state coordinates, of the state's shape or flat (d,). variance: (d,), along the basis vectors, >= 0.
     path: a Path or its name. basis: U, by default the state's own axes. shape: of one state, by default the mean's.
-    Raises UsageError for anything that is not finite, of the wrong shape, or negative.
+    Raises UsageError for anything that is not finite, of the wrong shape, or negative, and when asked at a time t < 0.
     """
 
     takes_times = True
@@ -136,7 +138,8 @@ class Gaussian:
         """
         check_states(x, self.shape)
         s, t = time_for(x, s), time_for(x, t)
-        return self._about_means(x, self.path.alpha(s), each(sqrt, self._growth(s, t)), self.path.alpha(t))
+        growth = each(sqrt, self._growth(s, t))
+        return self._about_means(x, self.path.alpha(s), growth, self.path.alpha(t))
 
     def divergence(self, x: Array, t: Number) -> Array:
         """The trace of the prediction's Jacobian at states x (n, *shape), shape (n,) in float64."""
@@ -156,7 +159,8 @@ class Gaussian:
 
     def moments(self, t: float) -> tuple[Vector, Vector]:
         """(mean, variance), each (d,), of the marginal law at t in coordinates z = U^T x."""
-        return self.path.alpha(float(t)) * self._mu, self._marginal(float(t))
+        variance = self._marginal(t := float(t))
+        return self.path.alpha(t) * self._mu, variance
 
     def lacks(self, eta: Eta) -> None:
         """Nothing: the process of any strength is known."""
@@ -179,8 +183,8 @@ class Gaussian:
         Raises UsageError if eta > 0 and t is noisier than s, and where the flow map is not defined (see `jump`).
         """
         s, t = float(s), float(t)
-        alpha_s, alpha_t = self.path.alpha(s), self.path.alpha(t)
         root, variance = np.sqrt(self._growth(s, t)), self._marginal(t)
+        alpha_s, alpha_t = self.path.alpha(s), self.path.alpha(t)
         if not (eta := Eta.of(eta)):
             return root, (alpha_t - root * alpha_s) * self._mu, np.zeros_like(variance)
         check_reverse(self.path, s, t, eta)
@@ -195,6 +199,7 @@ class Gaussian:
         mean, variance = self.moments(t)
         std = np.sqrt(variance)
         blocks = normal_blocks(n, seed, mean.size)
+        check_room(n, 8 * math.prod(self.shape))
         out = np.empty((n, *self.shape))
         for rows, xi in blocks:
             out[rows] = self.basis.inverse(mean + std * xi)[: rows.stop - rows.start]
@@ -221,7 +226,7 @@ class Gaussian:
 
     def _marginal(self, t: Number) -> NDArray[Any]:
         """Lam at time t, in the number type of t."""
-        alpha, sigma = self.path.alpha(t), self.path.sigma(t)
+        alpha, sigma = path_at(self.path, t)
         Lam: NDArray[Any] = alpha * alpha * self.variance + sigma * sigma
         return Lam
 

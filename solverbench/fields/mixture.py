@@ -41,6 +41,7 @@ from solverbench.fields.base import (
     each,
     like,
     normal_blocks,
+    path_at,
     time_for,
 )
 from solverbench.fields.basis import Basis, basis_for
@@ -51,6 +52,7 @@ from solverbench.numbers import Number, exp, log
 from solverbench.paths import Path
 from solverbench.paths import path as find_path
 from solverbench.predictions import convert
+from solverbench.room import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +75,8 @@ class Mixture:
     weights: (K,), positive, summing to 1. means: (K, *shape) or (K, d), in state coordinates. The covariances are in
     basis coordinates and take one of three forms: `variances` (K, d) or (K,); `factors` (K, d, rank) and `diagonal`
     (K, d), C = diag(diagonal) + factors factors^T; `covariances` (K, d, d). Variances may be zero where sigma > 0.
-    Raises UsageError for anything that is not finite, of the wrong shape or not a covariance.
+    Raises UsageError for anything that is not finite, of the wrong shape or not a covariance, and when asked at a time
+    t < 0.
 
     float32 and float64 states, numpy or torch, cost O(n d K (rank + 1)); other number types work for `variances`.
     """
@@ -201,8 +204,9 @@ class Mixture:
 
     def divergence(self, x: Array, t: float) -> Array:
         """The trace of the prediction's Jacobian, float64 (n,), for states x (n, *shape) at a time with sigma > 0."""
+        curvature = self._of_law(x, t, lambda c, y: c.curvature(y))
         a, b = convert("score", self.prediction, self.path, float(t))
-        divergence: Array = a * self._mean.size - b * self._of_law(x, t, lambda c, y: c.curvature(y))
+        divergence: Array = a * self._mean.size - b * curvature
         return divergence
 
     def moments(self, t: float = 0.0) -> tuple[Vector, Vector]:
@@ -231,6 +235,7 @@ class Mixture:
         alpha, sigma = self._path_at(t)
         edges = np.cumsum(self.weights)[:-1]
         blocks = normal_blocks(n, seed, 1 + self.covariances.rank + self._mean.size)
+        check_room(n, 8 * math.prod(self.shape))
         out = np.empty((n, *self.shape))
         for rows, xi in blocks:
             component = np.searchsorted(edges, ndtr(xi[:, 0]), side="right")
@@ -241,7 +246,8 @@ class Mixture:
         return out
 
     def _path_at(self, t: float) -> tuple[float, float]:
-        return float(self.path.alpha(float(t))), float(self.path.sigma(float(t)))
+        alpha, sigma = path_at(self.path, float(t))
+        return float(alpha), float(sigma)
 
     def _predict(self, x: Tensor, t: float) -> Tensor:
         work = x if x.dtype in (torch.float32, torch.float64) else x.float()
@@ -297,7 +303,7 @@ class Mixture:
         """The prediction by its formula, for number types without fast matrix products."""
         if not isinstance(self.covariances, LowRank) or self.covariances.rank:
             raise UsageError(f"states of type {x.dtype} need a mixture given by `variances`")
-        alpha, sigma = self.path.alpha(t), self.path.sigma(t)
+        alpha, sigma = path_at(self.path, t)
         p, q_sigma, _ = functional_weights(self.prediction, self.path, t)
         d = self.covariances.diagonal
         E = alpha * alpha * d + sigma * sigma

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from solverbench.errors import UsageError
-from solverbench.fields.base import Array, check_prediction, check_states
+from solverbench.fields.base import Array, check_prediction, check_shape, check_states
 from solverbench.paths import Path
 from solverbench.paths import path as find_path
 
@@ -54,8 +54,8 @@ class NetworkField:
     converted and the answer converted back. device: the network's. takes_times: whether the network takes a tensor of
     times (n,) as well as a float.
 
-    Raises UsageError for a label, guidance, dtype or device the network cannot have; its calls do for states or answers
-    of a wrong shape. Numbers that are not finite pass: they are a result.
+    Raises UsageError for a shape without numbers, and for a label, guidance, dtype or device the network cannot have;
+    its calls do for states or answers of a wrong shape. Numbers that are not finite pass: they are a result.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class NetworkField:
             raise UsageError(f"guidance {guidance} needs a label to guide towards")
         if guidance is not None and not math.isfinite(guidance):
             raise UsageError(f"guidance must be a finite number, got {guidance}")
-        self.network, self.path, self.shape = network, find_path(path), tuple(shape)
+        self.network, self.path, self.shape = network, find_path(path), check_shape(shape)
         self.prediction = check_prediction(prediction)
         self.labels, self.label = labels, label
         self.guidance = 1.0 if guidance is None else float(guidance)

@@ -27,7 +27,7 @@ import numpy as np
 
 from solverbench import paths
 from solverbench.errors import ArtifactError, SolverbenchError, UsageError, in_words, nearest
-from solverbench.fields.base import Field, Vector, check_prediction
+from solverbench.fields.base import Field, Vector, check_prediction, check_shape
 from solverbench.fields.network import TYPES
 from solverbench.programs import run_file, sources
 
@@ -293,18 +293,14 @@ def _as_field(found: Any, options: dict[str, Any]) -> Field:
     """`found` itself, or a `NetworkField` that asks it, its attributes checked."""
     torch = sys.modules.get("torch")  # whoever made a module has imported it
     is_module = torch is not None and isinstance(found, torch.nn.Module)
-    shape = found.shape
-    if not isinstance(shape, tuple | list) or not all(isinstance(k, int) and k > 0 for k in shape):
-        raise UsageError(f"shape must be a tuple of positive whole numbers, got {shape!r}")
+    shape = check_shape(found.shape)
     check_prediction(found.prediction)
     if not isinstance(found.path, str | paths.Path):
         raise UsageError(f"path must be a path or its name, got {found.path!r}")
     if is_module or isinstance(found, FunctionType):
         from solverbench.fields.network import NetworkField
 
-        field = NetworkField(
-            lambda x, t, _: found(x, t), found.path, tuple(shape), prediction=found.prediction, **options
-        )
+        field = NetworkField(lambda x, t, _: found(x, t), found.path, shape, prediction=found.prediction, **options)
         if is_module:
             found.to(field.device, field.dtype).eval()
         return field

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,8 +64,7 @@ def grid(
         t_max, t_min = float(first if t_max is None else t_max), float(last if t_min is None else t_min)
     except (TypeError, ValueError):
         raise UsageError(f"grid {name!r}: t_max and t_min are numbers, got {t_max!r} and {t_min!r}") from None
-    if not 0 <= t_min < t_max:
-        raise UsageError(f"grid {name!r}: need 0 <= t_min < t_max, got t_min={t_min}, t_max={t_max}")
+    check_ends(name, t_min=t_min, t_max=t_max)
     check_inside(path, t_max)
 
     jump = zero and (rule.end == "jump" or (rule.end == "reach" and not path.is_data(t_min)))
@@ -73,6 +74,13 @@ def grid(
     elif zero:
         times[-1] = 0.0
     return Grid(path, tuple(times), name, denoise)
+
+
+def check_ends(name: str, **ends: float) -> None:
+    """Raise UsageError for a t_min or t_max, or both, that no path can have: nan, say."""
+    if not 0 <= ends.get("t_min", 0.0) < ends.get("t_max", sys.float_info.max) < math.inf:
+        got = ", ".join(f"{key}={value}" for key, value in ends.items())
+        raise UsageError(f"grid {name!r}: need 0 <= t_min < t_max, finite, got {got}")
 
 
 def _explicit(times: Any) -> tuple[float, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from solverbench.errors import UsageError
+from solverbench.errors import UsageError, damage
 from solverbench.measures.extractors import Pictures
 
 SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".webp")
@@ -14,17 +14,17 @@ SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".webp")
 
 def read_pictures(place: str | Path) -> Pictures:
     """Bytes (n, 3, h, w). Raises UsageError for what is not there, not bytes, or pictures of several sizes."""
-    place = Path(place)
-    if place.is_dir():
+    named, place = str(place), Path(place)
+    if named and place.is_dir():  # without a name it would be the working directory
         return _folder(place)
     if not place.is_file():
-        raise UsageError(f"there is neither a folder nor a file {str(place)!r}")
+        raise UsageError(f"there is neither a folder nor a file {named!r}")
     try:
         with place.open("rb") as file:
             held = np.load(file, allow_pickle=False)
             arrays = [held] if isinstance(held, np.ndarray) else [held[name] for name in held.files]
     except Exception as error:  # damage comes as errors of many kinds
-        raise UsageError(f"{place} is not a readable .npy or .npz file of numbers: {error}") from None
+        raise UsageError(f"{place} is not a readable .npy or .npz file of numbers: {damage(error)}") from None
     pictures = [a for a in arrays if a.ndim == 4 and a.dtype == np.uint8 and 3 in (a.shape[1], a.shape[3])]
     if len(pictures) != 1:
         shapes = ", ".join(f"{a.dtype} {a.shape}" for a in arrays)

@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from solverbench.errors import ArtifactError, UsageError
+from solverbench.errors import ArtifactError, UsageError, damage
 from solverbench.measures.extractors import Key
 from solverbench.measures.moments import Normal
 
@@ -54,7 +54,7 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UsageError(f"there is no statistics file {str(path)!r}") from None
     except Exception as error:  # damage comes as errors of many kinds
-        raise ArtifactError(f"{path} is not a readable .npz file of numbers: {error}") from None
+        raise ArtifactError(f"{path} is not a readable .npz file of numbers: {damage(error)}") from None
 
 
 def _ours(held: dict[str, Any]) -> tuple[Normal, Key]:

@@ -79,8 +79,8 @@ class Solver:
             raise UsageError(f"solver {self.name!r}: option {key}={value!r} is not {specs.WORDS[kind]}")
         return value
 
-    def plan(self, path: Path, grid: Grid, prediction: Prediction = "x0") -> Plan:
-        """Trace on a path and grid for a field that outputs `prediction`."""
+    def plan(self, path: str | Path, grid: Grid, prediction: Prediction = "x0") -> Plan:
+        """Trace on a path, given or by name, and a grid for a field that outputs `prediction`."""
         return trace(
             self.function, path, grid, prediction, name=str(self), takes=self.takes, options=dict(self.options)
         )
@@ -131,10 +131,8 @@ class Solver:
 
     def _typical(self, steps: int) -> Plan:
         from solverbench.grids import grid
-        from solverbench.paths import path
 
-        edm = path("edm")
-        return self.plan(edm, grid("edm", edm, steps, zero=False))
+        return self.plan("edm", grid("edm", "edm", steps, zero=False))
 
 
 S = TypeVar("S", bound=Solver)

@@ -15,6 +15,8 @@ import numpy as np
 
 from solverbench.errors import PlanError, SolverbenchError, UndefinedError, in_words
 from solverbench.numbers import Number, isfinite
+from solverbench.paths import Path
+from solverbench.paths import path as find_path
 from solverbench.plans.ir import Eval, Input, Instruction, Jump, LinComb, Map, Noise, Plan
 from solverbench.plans.optimise import optimise
 from solverbench.predictions import Prediction, convert
@@ -22,7 +24,6 @@ from solverbench.predictions import Prediction, convert
 if TYPE_CHECKING:
     from solverbench.eta import Eta
     from solverbench.grids import Grid
-    from solverbench.paths import Path
 
 
 class Tracer:
@@ -187,7 +188,7 @@ class State:
 
 def trace(
     function: Callable[..., State],
-    path: Path,
+    path: str | Path,
     grid: Grid,
     prediction: Prediction,
     *,
@@ -197,10 +198,12 @@ def trace(
 ) -> Plan:
     """Call `function(x, path, grid, **options)` on symbols and return its plan.
 
+    path: a Path or its name; UsageError for an unknown one.
     The steps out of pure noise and onto the data are taken here, for every solver alike, unless it `takes` the "head"
     or the "tail" itself. Both are x_t = alpha_t D + sigma_t eps with D and eps frozen: out of pure noise
     eps = x_s/sigma_s, and onto the data (sigma_t = 0) it is the denoiser itself, as in EDM and k-diffusion.
     """
+    path = find_path(path)
     tracer = Tracer(path, prediction)
     x = State(tracer, {0: 1.0})
     if grid.head is not None and "head" not in takes:

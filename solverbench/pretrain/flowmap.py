@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from solverbench import pretrained
-from solverbench.errors import SolverbenchError
+from solverbench.errors import SolverbenchError, damage
 from solverbench.fields.network import NetworkField
 from solverbench.fields.trained import JumpField, open_trained
 from solverbench.grids import grid
@@ -100,7 +100,7 @@ def bank(
             with np.load(path, allow_pickle=False) as file:
                 yield torch.from_numpy(file["times"]), torch.from_numpy(file["states"])
         except (OSError, ValueError, KeyError, EOFError) as error:
-            raise SolverbenchError(f"the trajectories {path} cannot be read ({error}): delete it") from error
+            raise SolverbenchError(f"the trajectories {path} cannot be read ({damage(error)}): delete it") from error
 
 
 class Jumping:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from solverbench.errors import UsageError
+from solverbench.errors import UsageError, damage
 from solverbench.report import starts
 from solverbench.report.quantities import BY_START, QUANTITIES
 from solverbench.run.store import SCHEMA
@@ -194,7 +194,7 @@ def _kept(folder: Path, cells: Iterable[str], warnings: list[str]) -> list[tuple
     try:
         copied = starts.unpacked(folder)
     except ValueError as error:
-        warnings.append(f"{starts.NAME} is damaged and was left out: {error}")
+        warnings.append(f"{starts.NAME} is damaged and was left out: {damage(error)}")
     there = {path.stem for path in (folder / "arrays").glob("*.npz")}
     return [
         (_of_archive(folder, cell, read) if cell in there else None) or (copied.get(cell, {}), False) for cell in cells

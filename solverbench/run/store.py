@@ -29,6 +29,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from solverbench.errors import StorageError, UsageError
+from solverbench.room import installed_memory
 
 if TYPE_CHECKING:
     from solverbench.run.cells import Cell
@@ -43,7 +44,7 @@ class RunFolder:
     """
 
     def __init__(self, root: Path, suite: str, name: str | None = None) -> None:
-        if name and (name != Path(name).name or name == ".."):
+        if name is not None and (name != Path(name).name or name in ("", "..")):
             raise UsageError(f"a run's folder is called by a name, not a path, got {name!r}: --out says where it goes")
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         parent = root / suite
@@ -204,7 +205,7 @@ def _versions() -> dict[str, str]:
 def _hardware() -> dict[str, Any]:
     import torch
 
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None
+    memory = installed_memory()
     return {
         "system": platform.system(),
         "machine": platform.machine(),

@@ -179,6 +179,15 @@ def test_nothing_to_compare_with(solverbench, small, tmp_path):
     assert not (tmp_path / "reports").exists()
 
 
+def test_a_legend_is_of_a_table(solverbench, small):
+    """A solver of thirteen evaluations a step has no number at three, and says so in no table."""
+    three = [*small, "--against", "heun", "--problem", "gaussian", "--nfe", "3"]
+    shown = solverbench("compare", "rk8", *three, "--name", "none")
+    assert (shown.code, shown.out) == (0, "")
+    assert "rk8 3 skipped" in shown.err
+    assert "below one is better" in solverbench("compare", "ddim", *three, "--name", "one").out
+
+
 def test_two_runs_of_other_seeds_or_settings(solverbench, small, folders, tmp_path):
     for name, seed in (("a", 0), ("b", 1)):
         solverbench("run", *small, "--name", name, "-q", "--solver", "ddim", "--seed", seed)

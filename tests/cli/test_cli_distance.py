@@ -52,6 +52,10 @@ def test_statistics_in_place_of_the_reference(solverbench, places):
         (["a", "s.npz", "--measure=fd"], "extractor 'pixel' instead of 'randconv'"),
         (["a", "s.npz", "--extractor=pixel"], "kid needs the pictures themselves"),
         (["a", "nothing"], "neither a folder nor a file"),
+        (["", "b.npz"], "neither a folder nor a file ''"),
+        (["a", ""], "neither a folder nor a file ''"),
+        (["objects.npy", "b.npz"], "is not a readable .npy or .npz file of numbers: it is damaged or holds objects"),
+        (["a", "text.npz"], "is not a readable .npy or .npz file of numbers: it is damaged or holds objects"),
         (["a", "b.npz", "--extractor=pixl"], "did you mean pixel"),
         (["empty", "b.npz"], "has no pictures"),
         (["a", "floats.npy"], "it has float64 (3, 2)"),
@@ -73,11 +77,13 @@ def test_what_cannot_be_compared_is_one_line(solverbench, places, monkeypatch, a
     for side in (8, 4):
         Image.new("RGB", (side, side)).save(folder / "mixed" / f"{9 - side}.png")
     np.save(folder / "floats.npy", np.zeros((3, 2)))
+    np.save(folder / "objects.npy", np.array([None]))
+    (folder / "text.npz").write_text("no archive")
     for name, shape in {"large": (24, 3, 9, 9), "none": (0, 3, 8, 8), "one": (1, 3, 8, 8)}.items():
         np.save(folder / f"{name}.npy", np.zeros(shape, np.uint8))
     (folder / "mine.py").write_text("two = 2\ndef one(x): return 1.0\ndef nan(x): return [[float('nan')]] * len(x)\n")
     monkeypatch.chdir(folder)
-    arguments = [a if a.startswith("--") else folder / a for a in arguments]
+    arguments = [a if a.startswith("--") or not a else folder / a for a in arguments]
     shown = solverbench("distance", *arguments)
     assert shown.code == 2
     assert message in shown.err

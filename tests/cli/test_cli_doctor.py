@@ -44,6 +44,18 @@ def test_a_broken_part_is_a_finding_and_the_exit_code_is_one(solverbench, monkey
     assert broken["cupy"]["found"] == "OSError: libcuda.so: cannot open"
 
 
+@pytest.mark.parametrize("below", ["", "further/down"])
+def test_a_cache_that_is_a_file_is_broken(below, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SOLVERBENCH_CACHE", str(tmp_path / "file" / below))
+    (finding,) = doctor._caches()
+    assert (finding.topic, finding.state) == ("cache", "broken")
+    assert finding.found.startswith(f"{tmp_path / 'file'} is a file")
+    assert "set SOLVERBENCH_CACHE to a folder" in finding.remedy
+    monkeypatch.setenv("SOLVERBENCH_CACHE", str(tmp_path / "to" / "be" / "made"))
+    assert [f.state for f in doctor._caches()] == ["ok"]
+
+
 def test_the_report_for_people(solverbench, findings, monkeypatch):
     monkeypatch.setattr(doctor, "examine", lambda: findings)
     shown = solverbench("doctor")

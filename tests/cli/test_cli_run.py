@@ -146,7 +146,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(solverbench,
     assert (tmp_path / "file").read_text() == "in the way"
 
 
-@pytest.mark.parametrize("name", ["../elsewhere", "a/b", ".."])
+@pytest.mark.parametrize("name", ["../elsewhere", "a/b", "..", ".", ""])
 def test_a_name_is_no_path(solverbench, small, tmp_path, name):
     shown = solverbench("run", *small, "--name", name)
     assert (shown.code, shown.out) == (2, "")

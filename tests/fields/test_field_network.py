@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -69,6 +71,12 @@ def test_guidance_extrapolates_and_is_counted(label, guidance, factor, evaluatio
 def test_impossible_options_are_refused(options, message):
     with pytest.raises(UsageError, match=message):
         field(**options)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0, 4), (-1,), (2.5,), 3])
+def test_a_state_without_numbers_is_refused(shape):
+    with pytest.raises(UsageError, match=f"for one or more axes, got {re.escape(repr(shape))}"):
+        NetworkField(classes, "edm", shape)
 
 
 def test_a_wrong_answer_is_an_error_and_nan_is_a_result(rng):

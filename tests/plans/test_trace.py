@@ -160,6 +160,13 @@ def test_refused(what):
         traced(function)
 
 
+def test_a_path_by_its_name():
+    ddim = sb.solvers()["ddim"]
+    assert ddim.plan("edm", GRID) == ddim.plan(EDM, GRID)
+    with pytest.raises(UsageError, match="unknown path 'edn'"):
+        ddim.plan("edn", GRID)
+
+
 def test_states_of_two_traces():
     kept = []
     traced(lambda x, p, g: kept.append(x) or x)

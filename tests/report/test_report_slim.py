@@ -119,6 +119,7 @@ def test_a_damaged_file_is_left_out_and_named(paired, tmp_path, spoil):
     run = load(to)
     assert len(run.warnings) == 1
     assert "by-start.npz is damaged and was left out" in run.warnings[0]
+    assert "pickle" not in run.warnings[0]
     assert run.records["squared_errors"].isna().all()
 
 
