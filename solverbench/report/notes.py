@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from solverbench.report.records import Run
 
 ORDER = "Order: as claimed."
+FEW = 0.1
+"""Of a paired error: the standard error, as a share of it, above which intervals hold less often than they say."""
 WORDS = {"diverged": "div", "failed": "fail", "skipped": "-"}
 
 
@@ -44,6 +46,19 @@ def sampled(records: pd.DataFrame, quantity: Quantity) -> list[str]:
     return [f"{'; '.join(told)}."]
 
 
+def of_few_starts(records: pd.DataFrame) -> list[str]:
+    """Whose paired errors are mostly those of a few starts, so that their standard errors say too little."""
+    share = records["rmse_se"] / records["rmse"]
+    worst = records.loc[share[share > FEW].sort_values(ascending=False, kind="stable").index]
+    if worst.empty:
+        return []
+    names = [f"{label} at {budget:g}" for label, budget in zip(worst["label"], worst["budget"], strict=True)]
+    return [
+        f"Standard errors above {FEW:.0%} of the value: {listed(names, 6)}. A few bad starts make up most of such an "
+        "error; those not drawn may be worse."
+    ]
+
+
 def context(records: pd.DataFrame, quantity: Quantity) -> list[str]:
     """`sampled`, the reference's own error and the floor, as far as they were measured."""
     notes = sampled(records, quantity)
@@ -51,6 +66,8 @@ def context(records: pd.DataFrame, quantity: Quantity) -> list[str]:
         notes.append(
             f"Error of the reference itself: {short(reference)}; less than {RESOLVES} times that is not resolved."
         )
+    if quantity.key == "rmse":
+        notes += of_few_starts(records)
     if quantity.key == "rmse" and np.isfinite(truncation := records["rmse_truncation"].median()):
         notes.append(
             f"Truncation: {short(truncation)} is what a perfect solver of the same grid scores, whose last step is the "

@@ -109,6 +109,14 @@ def test_a_standard_error_that_is_left_out_is_said_to_be(tmp_path):
         assert ("below a thousandth of the value it is left out" in error_table(run, "p", RMSE).markdown()) == said
 
 
+def test_errors_of_a_few_starts_are_named(tmp_path):
+    shares = {"a": 0.11, "b": 0.4, "c": 0.09}
+    run = load_cells(tmp_path, [cell(name, rmse=2.0, rmse_se=2 * share, n_paired=8) for name, share in shares.items()])
+    assert "- Standard errors above 10% of the value: b at 10, a at 10. A few" in error_table(run, "p", RMSE).markdown()
+    run = load_cells(tmp_path / "steady", [cell("c", rmse=2.0, rmse_se=0.18, n_paired=8)])
+    assert "Standard errors above" not in error_table(run, "p", RMSE).markdown()
+
+
 def test_distances_of_sets_are_shown_with_their_standard_errors(tmp_path):
     errors = {"a": {"fd_se": 2.0}, "b": {"fd_se": 3.0}, "c": {"fd_se": None}, "d": {"fd_se": None, "fd_floor_sd": None}}
     values = zip(errors.items(), (101.0, 104.5, 106.0, 130.0), strict=True)
