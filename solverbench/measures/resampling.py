@@ -48,9 +48,9 @@ def halves_of_square(difference: Callable[[Index], Array], n: int, splits: int =
         values.append([float(np.mean(one * one)), float(np.mean(other * other))])
         along.append(float(np.mean(both * e)))
         sizes.append(float(np.mean(both * both)))
-        errors.append(e.astype(np.float32))
+        errors.append(e)
     E = np.stack(errors)
-    products = np.asarray(E @ E.T, np.float64)[~np.eye(splits, dtype=bool)] / E.shape[1]
+    products = (E @ E.T)[~np.eye(splits, dtype=bool)] / E.shape[1]
     growth = 4 * float(np.mean(np.square(along))) / np.mean(sizes) if any(sizes) else 0.0
     whole = float(np.mean(difference(np.arange(n)) ** 2))
     found = _extrapolated(np.array(values), whole, n)
