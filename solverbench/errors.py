@@ -71,13 +71,13 @@ def place(error: BaseException) -> str:
     return "".join(f" ({PurePath(f.filename).name}:{f.lineno})" for f in (files or outside or frames)[-1:])
 
 
+_HOME, _PYTHON = (re.escape(str(Path(module).parent) + os.sep) for module in (__file__, os.__file__))
+_INSIDE = re.compile(rf"{_HOME}|{_PYTHON}(?!site-packages)|<frozen |.*site-packages.(numpy|mpmath|torch)\W")
+
+
 def damage(error: BaseException) -> str:
     """What numpy says of a file it cannot read; but not its advice to unpickle what may be anybody's program."""
     return "it is damaged or holds objects" if "pickle" in str(error) else str(error) or type(error).__name__
-
-
-_HOME, _PYTHON = (re.escape(str(Path(module).parent) + os.sep) for module in (__file__, os.__file__))
-_INSIDE = re.compile(rf"{_HOME}|{_PYTHON}(?!site-packages)|<frozen |.*site-packages.(numpy|mpmath|torch)\W")
 
 
 def check_known(what: str, name: object, known: Iterable[str], where: str = "") -> None:

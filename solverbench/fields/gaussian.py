@@ -138,7 +138,7 @@ class Gaussian:
         """
         check_states(x, self.shape)
         s, t = time_for(x, s), time_for(x, t)
-        growth = each(sqrt, self._growth(s, t))
+        growth = each(sqrt, self._growth(s, t))  # first: it refuses times that are none
         return self._about_means(x, self.path.alpha(s), growth, self.path.alpha(t))
 
     def divergence(self, x: Array, t: Number) -> Array:
@@ -159,7 +159,7 @@ class Gaussian:
 
     def moments(self, t: float) -> tuple[Vector, Vector]:
         """(mean, variance), each (d,), of the marginal law at t in coordinates z = U^T x."""
-        variance = self._marginal(t := float(t))
+        variance = self._marginal(t := float(t))  # first: it refuses a time that is none
         return self.path.alpha(t) * self._mu, variance
 
     def lacks(self, eta: Eta) -> None:
@@ -183,7 +183,7 @@ class Gaussian:
         Raises UsageError if eta > 0 and t is noisier than s, and where the flow map is not defined (see `jump`).
         """
         s, t = float(s), float(t)
-        root, variance = np.sqrt(self._growth(s, t)), self._marginal(t)
+        root, variance = np.sqrt(self._growth(s, t)), self._marginal(t)  # first: they refuse times that are none
         alpha_s, alpha_t = self.path.alpha(s), self.path.alpha(t)
         if not (eta := Eta.of(eta)):
             return root, (alpha_t - root * alpha_s) * self._mu, np.zeros_like(variance)

@@ -204,7 +204,7 @@ class Mixture:
 
     def divergence(self, x: Array, t: float) -> Array:
         """The trace of the prediction's Jacobian, float64 (n,), for states x (n, *shape) at a time with sigma > 0."""
-        curvature = self._of_law(x, t, lambda c, y: c.curvature(y))
+        curvature = self._of_law(x, t, lambda c, y: c.curvature(y))  # first: it refuses a time that is none
         a, b = convert("score", self.prediction, self.path, float(t))
         divergence: Array = a * self._mean.size - b * curvature
         return divergence

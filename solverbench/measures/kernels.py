@@ -119,7 +119,8 @@ def _to_law(kernel: Callable[[slice], Array], cross: Array, within: float) -> Es
     value = (n * size - float(diagonal.mean())) / (n - 1)
     along = 4 * float(mean.var()) / (n * size) if size > 0 else 0.0
     centred = squares - 2 * n * float((mean * mean).sum()) + (n * size) ** 2
-    trace = (centred - float(((diagonal - 2 * mean + size) ** 2).sum())) / (n * (n - 1))
+    off_diagonal = centred - float(((diagonal - 2 * mean + size) ** 2).sum())
+    trace = max(0.0, off_diagonal) / (n * (n - 1))  # of samples that are all one point what is left is rounding
     variance = 2 * trace / (n * (n - 1)), along
     se = math.sqrt(variance[0] + along * max(value, 0.0))
     return Estimate(value, n, se, "U-statistic, exact target", n - 1, variance)

@@ -75,10 +75,8 @@ def test_every_exit_code(command, monkeypatch):
     kept.write_text(json.dumps(table | {"asked": table["asked"] | {"suite": "ci", "solvers": []}}))
     assert code("check", "--in-process") == 4
 
-    process = subprocess.Popen(
-        command(*SAVE, "--out", "other.json", "--solver", "mine.py"), stderr=subprocess.PIPE,
-        env={**os.environ, "DO": "hang"},
-    )  # fmt: skip
+    words = command(*SAVE, "--out", "other.json", "--solver", "mine.py")
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, env={**os.environ, "DO": "hang"})
     end = time.monotonic() + 120
     while not Path("hangs").exists() and process.poll() is None and time.monotonic() < end:
         time.sleep(0.05)

@@ -180,6 +180,17 @@ def test_blocks_of_kernels_are_of_no_consequence(rng, monkeypatch):
     assert (parted.value, *parted.variance) == pytest.approx((whole.value, *whole.variance))
 
 
+@pytest.mark.parametrize("measure", [kernels.mmd, kernels.energy])
+@pytest.mark.parametrize("n", [4, 50])
+def test_samples_that_are_all_one_point_have_its_distance(rng, measure, n):
+    """As of a sampler that has collapsed: differences of equal sums are rounding, of either sign."""
+    field = plane("variances")
+    for point in rng.normal(size=(12, 3)):
+        found = measure(np.tile(point, (n, 1)), field)
+        assert found.value == pytest.approx(measure(np.tile(point, (5, 1)), field).value)
+        assert found.se < 1e-5 * found.value
+
+
 def test_kid_says_how_many_samples_it_is_of(rng):
     x, y = rng.normal(size=(2, 65, 4))
     assert kernels.kid(x, y, block=20).n == 60

@@ -227,9 +227,7 @@ def test_ctrl_c_on_a_cluster_of_this_machine(command, home):
     folder = home / "reports" / "small" / "r"
     words = command("--solver", f"{home}/mine.py:hang", "--solver", "ddim", "--name", "r", "--problem", "gaussian",
                     "--executor", "dask", "--jobs", 1)  # fmt: skip
-    process = subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     wait(lambda: lines(folder) >= 3 or process.poll() is not None)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=PATIENCE)  # ends only when nobody holds our pipes any more

@@ -45,6 +45,7 @@ problems = [
 ]
 """
 
+
 @pytest.fixture
 def home(tmp_path):
     """A folder with programs, and what they import from it."""
