@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from solverbench.measures.skewed import reach, skewness
 
 
 @dataclass(frozen=True)
@@ -22,17 +25,27 @@ class Estimate:
     variance: tuple[float, float] | None = None
     """(a, b) of a squared distance, whose variance is a + b v if it truly is v: one that came out small has a standard
     error that is too small."""
+    skewness: float = 0.0
+    """Of the n terms that it is the mean of."""
+    of: tuple[Estimate, Callable[[float], float]] | None = None
+    """(mean, f) of what is a monotone function of a mean; its interval ends where f of the mean's does."""
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """The central interval by Student's t, (low, high); all of the line where there is no standard error.
+        """(low, high) by Student's t, farther where the tail of skewed terms is (`measures.skewed`).
 
-        With `variance` it also holds the true values v that a test by their own variance would not reject,
-        |value - v| <= q sqrt(a + b v): those of a score interval (Wilson 1927, JASA 22).
+        All of the line where there is no standard error. With `variance` it also holds the true values v that a test
+        by their own variance would not reject, |value - v| <= q sqrt(a + b v): those of a score interval (Wilson 1927,
+        JASA 22).
         """
         from scipy.stats import t
 
+        if self.of is not None:
+            mean, f = self.of
+            low, high = sorted(map(f, mean.interval(level)))
+            return low, high
         q = float(t.ppf((1 + level) / 2, self.degrees))
-        ends = [self.value - q * self.se, self.value + q * self.se]
+        below, above = reach(q, self.skewness, self.n)
+        ends = [self.value - below * self.se, self.value + above * self.se]
         if self.variance is not None:
             a, b = self.variance
             middle = q * q * b / 2
@@ -47,7 +60,14 @@ class Estimate:
 def mean_of(terms: Any, method: str = "mean of samples") -> Estimate:
     """The mean of terms (n,), with its standard error; of one term that is nan."""
     values = np.asarray(terms, np.float64)
-    return Estimate(float(values.mean()), len(values), standard_error(values), method, len(values) - 1)
+    n, se = len(values), standard_error(values)
+    return Estimate(float(values.mean()), n, se, method, n - 1, skewness=float(skewness(values)))
+
+
+def function_of(mean: Estimate, f: Callable[[float], float], slope: float) -> Estimate:
+    """f(mean), f monotone and of this slope at the mean, to which its standard error is of first order."""
+    se = abs(slope) * mean.se if mean.se else 0.0
+    return Estimate(f(mean.value), mean.n, se, mean.method, mean.degrees, of=(mean, f))
 
 
 def standard_error(terms: Any) -> float:

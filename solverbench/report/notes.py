@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ORDER = "Order: as claimed."
 FEW = 0.1
-"""Of a paired error: the standard error, as a share of it, above which intervals hold less often than they say."""
+"""Of a paired error: the standard error, as a share of it, above which a few starts are most of its mean square."""
 WORDS = {"diverged": "div", "failed": "fail", "skipped": "-"}
 
 
@@ -47,15 +47,18 @@ def sampled(records: pd.DataFrame, quantity: Quantity) -> list[str]:
 
 
 def of_few_starts(records: pd.DataFrame) -> list[str]:
-    """Whose paired errors are mostly those of a few starts, so that their standard errors say too little."""
+    """Whose paired errors are mostly those of a few starts, and what the median start's is where that was kept."""
     share = records["rmse_se"] / records["rmse"]
     worst = records.loc[share[share > FEW].sort_values(ascending=False, kind="stable").index]
     if worst.empty:
         return []
-    names = [f"{label} at {budget:g}" for label, budget in zip(worst["label"], worst["budget"], strict=True)]
+    kept = worst["squared_errors"] if "squared_errors" in worst else [None] * len(worst)
+    medians = ["" if e is None else f" ({short(np.sqrt(np.median(e)))})" for e in kept]
+    names = [f"{label} at {budget:g}{median}" for label, budget, median
+             in zip(worst["label"], worst["budget"], medians, strict=True)]  # fmt: skip
     return [
         f"Standard errors above {FEW:.0%} of the value: {listed(names, 6)}. A few bad starts make up most of such an "
-        "error; those not drawn may be worse."
+        f"error; those not drawn may be worse.{' In brackets: the error of the median start.' if any(medians) else ''}"
     ]
 
 

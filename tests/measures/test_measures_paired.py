@@ -20,6 +20,9 @@ def test_errors_by_hand():
     assert found["psnr"].value == pytest.approx(10 * math.log10(4 / 1.5))
     assert math.isnan(found["max"].se)
     assert found["rmse"].n == 2
+    assert found["rmse"].se == pytest.approx(0.5 / (2 * math.sqrt(1.5)))
+    assert found["psnr"].se == pytest.approx(10 / math.log(10) * 0.5 / 1.5)
+    assert found["relative"].se == pytest.approx(0.32 / (2 * math.sqrt(0.24)))  # of -2 and 2, by 6.25
 
 
 @pytest.mark.parametrize(("n", "draws", "least"), [(8, 2000, 0.905), (80, 400, 0.92)])
@@ -36,15 +39,20 @@ def test_intervals_hold(rng, name, n, draws, least):
     assert least <= np.mean(inside) <= 0.98
 
 
-def test_intervals_of_an_error_that_is_a_few_bad_starts_err_below(rng):
-    """Squared errors e^N(0, 1.6^2): of 64 starts one is a third of the mean, and the worst are seldom among them."""
-    truth, found = math.exp(1.6**2 / 4), []
-    for _ in range(400):
-        x = np.exp(0.8 * rng.normal(size=(64, 1)))
-        found.append(errors(x, np.zeros_like(x))["rmse"].interval())
-    below, above = np.mean([high < truth for _, high in found]), np.mean([low > truth for low, _ in found])
-    assert 0.1 < below < 0.3
-    assert above < 0.02
+@pytest.mark.parametrize("name", ["rmse", "relative", "psnr"])
+def test_intervals_of_an_error_that_is_a_few_bad_starts_hold(rng, name):
+    """Squared errors e^N(0, 1.5^2): of 64 starts one is a quarter of the mean, and the worst are seldom among them."""
+    reference, draws = np.ones((64, 1)), 1000
+    truth = {
+        "rmse": math.exp(1.5**2 / 4),
+        "relative": math.exp(1.5**2 / 4),
+        "psnr": 10 * math.log10(4) - 5 * 1.5**2 / math.log(10),
+    }
+    found = [
+        errors(reference + np.exp(0.75 * rng.normal(size=(64, 1))), reference)[name].interval() for _ in range(draws)
+    ]
+    inside = np.mean([low <= truth[name] <= high for low, high in found])
+    assert 0.92 - 2 * math.sqrt(0.92 * 0.08 / draws) <= inside <= 0.98
 
 
 def test_nothing_is_said_below_a_hundred_times_the_error_of_the_reference(rng):

@@ -18,7 +18,6 @@ from solverbench.report.duel import tables as duel_tables
 from solverbench.report.quantities import QUANTITIES
 from solverbench.report.statistics import (
     LEVEL,
-    MANY,
     holm,
     normal_p,
     normal_ratio,
@@ -26,6 +25,7 @@ from solverbench.report.statistics import (
     paired_ratio,
     ranks,
     separated,
+    zero_mean_p,
 )
 from solverbench.report.tables import error_table
 
@@ -67,14 +67,43 @@ def test_computed_values_differ_unless_equal():
     assert p[0, 2] == 0.0
 
 
-def test_bootstrap_agrees_with_student_s_test_where_that_is_exact():
-    from scipy import stats
+def test_differences_without_skewness_are_tested_by_students_t(rng):
+    half = rng.normal(size=(40, 3))
+    d = 0.1 + np.vstack([half, -half])
+    assert zero_mean_p(d) == pytest.approx(stats.ttest_1samp(d, 0).pvalue, rel=1e-9)
 
-    rng = np.random.default_rng(3)
+
+def test_others_by_johnsons_where_that_is_the_more_careful(rng):
+    """Of a solver with a tail it takes more to call it the better, and no less to call it the worse."""
+    tail = rng.lognormal(0, 1.2, (60, 1))
+    e = np.hstack([tail, np.full_like(tail, 1.6 * tail.mean()), np.full_like(tail, 0.6 * tail.mean())])
+    t, g = (f(e[:, 0] - e[:, 1]) for f in (lambda d: d.mean() / stats.sem(d), stats.skew))
+    b = g / (3 * math.sqrt(60))
+    p = paired_p(e)
+    assert p[0, 1] == pytest.approx(2 * stats.t.sf(abs(t + b * t * t + b / 2), 59), rel=1e-9)
+    assert p[0, 1] > 2 * stats.ttest_rel(e[:, 0], e[:, 1]).pvalue
+    assert p[0, 2] == pytest.approx(stats.ttest_rel(e[:, 0], e[:, 2]).pvalue, rel=1e-9)
+
+
+def bootstrap_t(d, draws, rng):
+    """p of mean zero for d (n,) by the bootstrap of Student's t (Efron & Tibshirani 1993, section 16.4), both tails."""
+    drawn = rng.choice(d - d.mean(), (draws, len(d)))
+    return np.mean(np.abs(drawn.mean(1) / stats.sem(drawn, axis=1)) >= abs(d.mean() / stats.sem(d)))
+
+
+def test_the_bootstrap_of_t_agrees_where_differences_are_normal(rng):
     for shift in (0.0, 0.2, 0.45):
-        x = rng.normal([0, shift], 1, (40, 2))
-        expected = stats.ttest_rel(x[:, 0], x[:, 1]).pvalue
-        assert paired_p(x)[0, 1] == pytest.approx(expected, abs=0.03)
+        d = rng.normal(shift, 1, 40)
+        assert zero_mean_p(d[:, None])[0] == pytest.approx(bootstrap_t(d, 4000, rng), abs=0.03)
+
+
+def test_the_bootstrap_of_t_errs_more_often_where_means_are_a_few_bad_starts():
+    """It is no remedy: what a sample does not have is not drawn from it either."""
+    rng = np.random.default_rng(8)
+    d = np.exp(1.5 * rng.normal(size=(64, 600)) - 1.5**2 / 2) - 1
+    own, other = np.mean(zero_mean_p(d) < LEVEL), np.mean([bootstrap_t(x, 400, rng) < LEVEL for x in d.T])
+    assert own < 0.08 + 2 * math.sqrt(0.08 * 0.92 / 600)
+    assert other > own + 0.03
 
 
 def test_pairing_sees_what_standard_errors_hide():
@@ -91,12 +120,6 @@ def test_scale_and_order_of_solvers_do_not_matter():
     turned = [2, 0, 1]
     assert paired_p(e[:, turned]) == pytest.approx(p[np.ix_(turned, turned)])
     np.testing.assert_array_equal(p, p.T)
-
-
-def test_many_starts_are_tested_by_students_t():
-    e = squared_errors(np.random.default_rng(4), MANY, [1.0, 1.02, 1.0])
-    for i, j in itertools.combinations(range(3), 2):
-        assert paired_p(e)[i, j] == pytest.approx(stats.ttest_rel(e[:, i], e[:, j]).pvalue, rel=1e-9)
 
 
 def test_equal_columns_are_ties_and_constant_differences_are_not():
@@ -129,15 +152,25 @@ def test_level_is_used_where_errors_are_normal():
     assert 0.01 < false < LEVEL + 2 * math.sqrt(LEVEL * (1 - LEVEL) / tables)
 
 
-@pytest.mark.parametrize(("tail", "least", "most"), [(0.5, 0.05, 0.08), (1.2, 0.08, 0.2)])
-def test_a_solver_whose_mean_is_a_few_bad_starts_is_told_from_a_steady_one_too_often(tail, least, most):
-    """Of equal means, one of squared errors e^N(0, tail^2): 24 starts seldom hold the bad ones, so it seems better."""
+@pytest.mark.parametrize(("n", "tail"), [(24, 0.5), (24, 1.2), (64, 1.0), (64, 1.5), (256, 1.5)])
+def test_a_solver_whose_mean_is_a_few_bad_starts_is_told_from_a_steady_one_of_that_mean_in_at_most_8_percent(n, tail):
+    """Squared errors e^N(0, tail^2): starts seldom include the bad ones, so it seems better; Student's test alone
+    takes it for that in up to 17 %."""
     rng, tables, found = np.random.default_rng(3), 1000, []
     for _ in range(tables):
-        e = np.column_stack([np.exp(tail * rng.normal(size=24) - tail**2 / 2), 1 + 0.1 * rng.normal(size=24)])
+        e = np.column_stack([np.exp(tail * rng.normal(size=n) - tail**2 / 2), 1 + 0.1 * rng.normal(size=n)])
         found.append(np.sign(e[:, 1].mean() - e[:, 0].mean()) * separated(paired_p(e))[0, 1])
-    assert least <= np.mean(np.abs(found)) <= most
+    assert 0.03 < np.mean(np.abs(found)) < 0.08 + 2 * math.sqrt(0.08 * 0.92 / tables)
     assert found.count(1) >= found.count(-1)
+
+
+def test_level_is_kept_beside_a_solver_whose_mean_is_a_few_bad_starts():
+    """20 solvers of one mean, one of them with squared errors e^N(0, 1.5^2)."""
+    rng, tables, false = np.random.default_rng(5), 300, 0
+    for _ in range(tables):
+        bad = np.exp(1.5 * rng.normal(size=(64, 1)) - 1.5**2 / 2)
+        false += separated(paired_p(np.hstack([bad, 1 + 0.1 * rng.normal(size=(64, 19))]))).any()
+    assert false / tables < LEVEL + 2 * math.sqrt(LEVEL * (1 - LEVEL) / tables)
 
 
 def test_planted_groups_come_out():
@@ -248,6 +281,18 @@ def test_intervals_of_paired_ratios_hold(draws, n, shared, own):
     low, high = paired_ratio(*(np.stack([x[:, i] for x in e], axis=1) for i in (0, 1)))
     inside = np.mean((low <= 1 / 1.3**2) & (high >= 1 / 1.3**2))
     assert abs(inside - 0.95) <= 0.03 + (0.0 if draws > 1000 else 2 * math.sqrt(0.95 * 0.05 / draws))
+
+
+@pytest.mark.parametrize("draws", [200, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("n", "tail", "own"), [(64, 1.5, 0.3), (64, 1.0, 1.0), (256, 1.5, 1.5), (24, 1.0, 0.3)])
+def test_intervals_of_ratios_hold_where_means_are_a_few_bad_starts(draws, n, tail, own):
+    """Squared errors of one solver are e^N(0, tail^2), of the other e^N(0, own^2), and half of the logs are shared."""
+    rng = np.random.default_rng(n)
+    hard, luck = rng.normal(size=(n, draws)), rng.normal(size=(2, n, draws))
+    a, b = (np.exp(s * (hard + z) / math.sqrt(2) - s * s / 2) for s, z in zip((tail, own), luck, strict=True))
+    low, high = paired_ratio(a, b)
+    inside, slack = np.mean((low <= 1) & (high >= 1)), 2 * math.sqrt(0.92 * 0.08 / draws)
+    assert 0.92 - slack <= inside <= 0.98 + (slack if draws < 1000 else 0.0)
 
 
 def test_intervals_of_ratios_by_standard_errors_hold():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 import numpy as np
 import pandas as pd
@@ -115,6 +116,16 @@ def test_errors_of_a_few_starts_are_named(tmp_path):
     assert "- Standard errors above 10% of the value: b at 10, a at 10. A few" in error_table(run, "p", RMSE).markdown()
     run = load_cells(tmp_path / "steady", [cell("c", rmse=2.0, rmse_se=0.18, n_paired=8)])
     assert "Standard errors above" not in error_table(run, "p", RMSE).markdown()
+
+
+def test_and_have_the_error_of_their_median_start_beside_them(tmp_path):
+    e = np.array([1e-4, 4e-4, 4e-4, 9e-4, 1.0])
+    one = cell("a", rmse=math.sqrt(e.mean()), rmse_se=0.2, n_paired=5)
+    folder = load_cells(tmp_path, [one, cell("b", rmse=0.5, rmse_se=0.1, n_paired=5)]).folder
+    (folder / "arrays").mkdir()
+    np.savez(folder / "arrays" / f"{one['cell']}.npz", squared_errors=e)
+    assert "of the value: a at 10 (0.0200), b at 10. A few" in (told := error_table(load(folder), "p", RMSE).markdown())
+    assert "In brackets: the error of the median start." in told
 
 
 def test_distances_of_sets_are_shown_with_their_standard_errors(tmp_path):
