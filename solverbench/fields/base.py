@@ -83,8 +83,8 @@ def lacks(field: Any, jumps: Iterable[Eta | None]) -> str | None:
 
 
 def path_at(path: Path, t: Number) -> tuple[Number, Number]:
-    """(alpha, sigma) at time t, one or an array. Raises UsageError for a time below zero, where a path is not."""
-    if np.any(t < 0):
+    """(alpha, sigma) at time t, one or an array. Raises UsageError for nan and below zero, where a path is not."""
+    if not np.all(t >= 0):
         raise UsageError(f"a path begins at the data, t = 0: there is no time t = {np.min(t)}, give one from 0 up")
     return path.alpha(t), path.sigma(t)
 
@@ -151,6 +151,13 @@ def checked(name: str, value: ArrayLike, *shapes: tuple[int, ...]) -> Vector:
     if not np.all(np.isfinite(array)):
         raise UsageError(f"{name} must be finite, but {np.sum(~np.isfinite(array))} of its entries are not")
     return array
+
+
+def one_time(t: Number) -> float:
+    """t in double precision. Raises UsageError for several."""
+    if np.ndim(t):
+        raise UsageError(f"one time is of all states here, got times {np.shape(t)}: ask for one after the other")
+    return float(t)
 
 
 def time_for(x: Array, t: Number) -> Number:

@@ -53,6 +53,7 @@ from solverbench.fields.base import (
     each,
     like,
     normal_blocks,
+    one_time,
     path_at,
     time_for,
 )
@@ -144,12 +145,12 @@ class Gaussian:
     def divergence(self, x: Array, t: Number) -> Array:
         """The trace of the prediction's Jacobian at states x (n, *shape), shape (n,) in float64."""
         check_states(x, self.shape)
-        slope = self._response(float(t))[1]
+        slope = self._response(one_time(t))[1]
         return like(np.full(len(x), float(slope.sum())), double(x))
 
     def affine(self, t: float) -> tuple[Vector, Vector]:
         """(slope, offset), each (d,): the prediction is slope z + offset in coordinates z = U^T x."""
-        _, slope, rest = self._response(float(t))
+        _, slope, rest = self._response(one_time(t))
         return slope, rest * self._mu
 
     def jump_affine(self, s: float, t: float) -> tuple[Vector, Vector]:
@@ -159,7 +160,7 @@ class Gaussian:
 
     def moments(self, t: float) -> tuple[Vector, Vector]:
         """(mean, variance), each (d,), of the marginal law at t in coordinates z = U^T x."""
-        variance = self._marginal(t := float(t))  # first: it refuses a time that is none
+        variance = self._marginal(t := one_time(t))  # first: it refuses a time that is none
         return self.path.alpha(t) * self._mu, variance
 
     def lacks(self, eta: Eta) -> None:
@@ -182,7 +183,7 @@ class Gaussian:
 
         Raises UsageError if eta > 0 and t is noisier than s, and where the flow map is not defined (see `jump`).
         """
-        s, t = float(s), float(t)
+        s, t = one_time(s), one_time(t)
         root, variance = np.sqrt(self._growth(s, t)), self._marginal(t)  # first: they refuse times that are none
         alpha_s, alpha_t = self.path.alpha(s), self.path.alpha(t)
         if not (eta := Eta.of(eta)):

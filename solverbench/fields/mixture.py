@@ -41,6 +41,7 @@ from solverbench.fields.base import (
     each,
     like,
     normal_blocks,
+    one_time,
     path_at,
     time_for,
 )
@@ -129,8 +130,8 @@ class Mixture:
         if isinstance(x, np.ndarray):
             if x.dtype.kind == "O" or x.dtype.itemsize > 8:
                 return self._exactly(x, time_for(x, t))
-            return self._predict(_tensor(x), float(t)).numpy().astype(x.dtype, copy=False)
-        return self._predict(x, float(t))
+            return self._predict(_tensor(x), one_time(t)).numpy().astype(x.dtype, copy=False)
+        return self._predict(x, one_time(t))
 
     def lacks(self, eta: Eta) -> str | None:
         """As `base.lacks`: nothing at strength 1 and, in one dimension, at 0."""
@@ -149,6 +150,7 @@ class Mixture:
         `lacks` names, for t noisier than s with eta = 1, for singular components where sigma_t or sigma_s is 0.
         """
         check_states(x, self.shape)
+        s, t = one_time(s), one_time(t)
         if reason := self.lacks(eta := Eta.of(eta)):
             raise UsageError(f"a mixture {reason}")
         if not eta:
@@ -158,8 +160,8 @@ class Mixture:
         if x.dtype not in (np.float32, np.float64, torch.float32, torch.float64):
             raise UsageError(f"a mixture's process takes float32 or float64 states, got {x.dtype}")
         if isinstance(x, np.ndarray):
-            return self._reverse(_tensor(x), torch.as_tensor(z), float(s), float(t)).numpy()
-        return self._reverse(x, torch.as_tensor(z), float(s), float(t))
+            return self._reverse(_tensor(x), torch.as_tensor(z), s, t).numpy()
+        return self._reverse(x, torch.as_tensor(z), s, t)
 
     def _reverse(self, x: Tensor, z: Tensor, s: float, t: float) -> Tensor:
         (alpha_s, sigma_s), (alpha_t, sigma_t) = self._path_at(s), self._path_at(t)
@@ -205,7 +207,7 @@ class Mixture:
     def divergence(self, x: Array, t: float) -> Array:
         """The trace of the prediction's Jacobian, float64 (n,), for states x (n, *shape) at a time with sigma > 0."""
         curvature = self._of_law(x, t, lambda c, y: c.curvature(y))  # first: it refuses a time that is none
-        a, b = convert("score", self.prediction, self.path, float(t))
+        a, b = convert("score", self.prediction, self.path, one_time(t))
         divergence: Array = a * self._mean.size - b * curvature
         return divergence
 
@@ -246,7 +248,7 @@ class Mixture:
         return out
 
     def _path_at(self, t: float) -> tuple[float, float]:
-        alpha, sigma = path_at(self.path, float(t))
+        alpha, sigma = path_at(self.path, one_time(t))
         return float(alpha), float(sigma)
 
     def _predict(self, x: Tensor, t: float) -> Tensor:
@@ -267,7 +269,7 @@ class Mixture:
 
         It is called for blocks of rows, so that temporaries are bounded: for an engine's own way to the field.
         """
-        c = self._coefficients(float(t), prediction, x)
+        c = self._coefficients(one_time(t), prediction, x)
         return self._by_rows(x, lambda z: function(c, z - c.centre))
 
     def _by_rows(self, x: Tensor, function: Callable[..., Tensor], *others: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import pandas as pd
 from solverbench.errors import UsageError, damage
 from solverbench.report import starts
 from solverbench.report.quantities import BY_START, QUANTITIES
-from solverbench.run.store import SCHEMA
+from solverbench.run.store import SCHEMA, last_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from solverbench.report.starts import Numbers
 
 T = TypeVar("T")
-NAMED = ("cell", "problem", "kind", "solver", "status")
-"""Texts that every record has."""
 TEXT = ("cell", "problem", "kind", "solver", "family", "status", "reason", "same_as", "grid")
 MEASURED = (
     "w2", "w2_initialisation", "w2_truncation", "w2_discretisation",
@@ -232,21 +230,13 @@ def _records(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """One record per cell, the last word on each, and the lines that could not be read."""
     if not path.is_file():
         return [], ["cells.jsonl is missing: no cell has finished"]
-    records: dict[str, dict[str, Any]] = {}
-    warnings = []
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-            if not (all(isinstance(record[key], str) for key in NAMED) and isinstance(record["budget"], int)):
-                raise TypeError
-            records[record["cell"]] = record
-        except (ValueError, TypeError, KeyError):
-            torn = "torn" if number == len(lines) else "not a record"
-            warnings.append(f"cells.jsonl line {number} is {torn} and was left out; the run can be resumed")
-    return list(records.values()), warnings
+    content = path.read_bytes()
+    records, others = last_words(content)
+    what = ["torn" if number > content.count(b"\n") else "not a record" for number in others]
+    return list(records.values()), [
+        f"cells.jsonl line {number} is {word} and was left out; the run can be resumed"
+        for number, word in zip(others, what, strict=True)
+    ]
 
 
 def _labels(frame: pd.DataFrame) -> pd.Series:

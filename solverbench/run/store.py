@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from solverbench.run.cells import Cell
 
 SCHEMA = 1
+NAMED = ("cell", "problem", "kind", "solver", "status")
+"""Texts that every record has."""
 
 
 class RunFolder:
@@ -84,7 +86,8 @@ class RunFolder:
             content = self._cells.read()
             whole = content.rfind(b"\n") + 1
             self._cells.truncate(whole)
-        self.finished = {cell for cell, record in _last(content[:whole]).items() if record["status"] != "failed"}
+        records, _ = last_words(content[:whole])
+        self.finished = {cell for cell, record in records.items() if record["status"] != "failed"}
         return self
 
     @contextmanager
@@ -140,7 +143,8 @@ class RunFolder:
 
     def records(self) -> list[dict[str, Any]]:
         """The last word on each cell so far."""
-        return list(_last((self.path / "cells.jsonl").read_bytes()).values())
+        records, _ = last_words((self.path / "cells.jsonl").read_bytes())
+        return list(records.values())
 
     def close(self) -> None:
         """Close the record file and let go of the folder."""
@@ -161,15 +165,20 @@ class RunFolder:
             ) from error
 
 
-def _last(content: bytes) -> dict[str, dict[str, Any]]:
-    """The last word on each cell of whole lines; what is no record is left out."""
+def last_words(content: bytes) -> tuple[dict[str, dict[str, Any]], list[int]]:
+    """Of cells.jsonl the last record of each cell, by its name, and the numbers of the lines that are no record."""
     last: dict[str, dict[str, Any]] = {}
-    for line in content.splitlines():
-        with suppress(ValueError, TypeError, KeyError):
-            record = json.loads(line)
-            if isinstance(record["status"], str):
-                last[str(record["cell"])] = record
-    return last
+    others = []
+    for number, line in enumerate(content.split(b"\n"), 1):
+        try:
+            record = json.loads(line) if line.strip() else None
+            if record is not None:
+                if not (all(isinstance(record[key], str) for key in NAMED) and isinstance(record["budget"], int)):
+                    raise TypeError
+                last[record["cell"]] = record
+        except (ValueError, TypeError, KeyError, RecursionError):
+            others.append(number)
+    return last, others
 
 
 def own_files(cells: Iterable[Cell]) -> dict[str, str]:

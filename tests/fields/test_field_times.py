@@ -64,7 +64,7 @@ OF_A_MIXTURE = {
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("t", [-0.5, -1e-3, -1e-300])
+@pytest.mark.parametrize("t", [-0.5, -1e-3, -1e-300, float("nan")])
 def test_there_is_nothing_before_the_data(t, path):
     """Formulas go on there: to numbers that mean nothing, to nan, or to an error of their own."""
     gaussian = Gaussian([0.0, 1.0], [1.0, 0.5], path)
@@ -73,6 +73,16 @@ def test_there_is_nothing_before_the_data(t, path):
         for ask in asked.values():
             with pytest.raises(UsageError, match=f"no time t = {t}"):
                 ask(field, t)
+
+
+def test_what_takes_one_time_says_so_of_several():
+    mixture = Mixture([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]], variances=[1.0, 0.5], path="edm")
+    gaussian = Gaussian([0.0, 1.0], [1.0, 0.5], "edm")
+    asked = [lambda t: mixture(X, t), lambda t: mixture.moments(t), lambda t: mixture.transit(X, 2.0, t, 1.0, X),
+             lambda t: mixture.log_density(X, t), lambda t: gaussian.affine(t), lambda t: gaussian.transition(2.0, t)]  # fmt: skip
+    for ask in asked:
+        with pytest.raises(UsageError, match=r"one time is of all states here, got times \(2,\): ask for"):
+            ask(np.array([0.5, 1.0]))
 
 
 def test_nothing_flows_on_the_line_before_the_data_either():

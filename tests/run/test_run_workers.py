@@ -16,6 +16,7 @@ import pytest
 import small
 
 from solverbench.errors import SolverbenchError
+from solverbench.report.records import _records
 from solverbench.run import workers
 
 FIELDS = f"""
@@ -297,6 +298,19 @@ def test_whoever_comes_while_a_run_lets_go_of_its_folder_has_it_alone(tmp_path):
     with pytest.raises(UsageError, match="x is being written by another process"):
         RunFolder.again(first.path)
     came[0].close()
+
+
+def test_what_a_report_cannot_read_is_run_again(command, tmp_path):
+    """A line is a record to both or to neither: else a cell is in no table, and no resuming brings it back."""
+    words = command("--solver", "ddim", "--problem", "gaussian", "--nfe", "5,8,10", "--name", "r", "--in-process")
+    whole = small.told(ended(words).stdout)
+    lines = (cells := tmp_path / "reports/small/r/cells.jsonl").read_text("utf-8").splitlines(keepends=True)
+    cells.write_text(lines[0].replace('"budget": 5', '"budget": "5"') + lines[1][:40] + "\n" + lines[2], "utf-8")
+    records, warnings = _records(cells)
+    assert (len(records), [w.split(" and ")[0] for w in warnings]) == (
+        1, ["cells.jsonl line 1 is not a record", "cells.jsonl line 2 is not a record"])  # fmt: skip
+    ended([*words[:-3], "--in-process", "--resume", tmp_path / "reports/small/r"])
+    assert numbers(_records(cells)[0]) == numbers(whole)
 
 
 @pytest.mark.parametrize(
