@@ -27,9 +27,10 @@ def skewness(terms: Any) -> Any:
     values = np.asarray(terms, np.float64)
     centred = values - values.mean(axis=0)
     scale = np.abs(centred).max(axis=0)
-    centred = centred / np.where(scale > 0, scale, 1.0)  # no power below leaves float64
-    variance = (centred**2).mean(axis=0)
-    return (centred**3).mean(axis=0) / np.where(variance > 0, variance, 1.0) ** 1.5
+    centred /= np.where(scale > 0, scale, 1.0)  # no power below leaves float64
+    squares = centred * centred  # powers take three times as long
+    variance = squares.mean(axis=0)
+    return (squares * centred).mean(axis=0) / np.where(variance > 0, variance, 1.0) ** 1.5
 
 
 def evidence(t: Any, g: Any, n: int) -> Array:
