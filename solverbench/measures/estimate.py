@@ -22,9 +22,9 @@ class Estimate:
     method: str
     degrees: float = math.inf
     """Degrees of freedom of the standard error: how many independent pieces it was found from, less one."""
-    variance: tuple[float, float] | None = None
-    """(a, b) of a squared distance, whose variance is a + b v if it truly is v: one that came out small has a standard
-    error that is too small."""
+    variance: tuple[float, float, float] | None = None
+    """(a, b, c) of a squared distance, whose variance is max(a + b v, c) if it truly is v: one that came out small has
+    a standard error that is too small."""
     skewness: float = 0.0
     """Of the n terms that it is the mean of."""
     of: tuple[Estimate, Callable[[float], float]] | None = None
@@ -33,8 +33,8 @@ class Estimate:
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """(low, high) by Student's t, farther where the tail of skewed terms is (`measures.skewed`).
 
-        All of the line where there is no standard error. With `variance` it also holds the true values v that a test
-        by their own variance would not reject, |value - v| <= q sqrt(a + b v): those of a score interval (Wilson 1927,
+        All of the line where there is no standard error. With `variance` it is of the true values v that a test by
+        their own variance would not reject, |value - v| <= q sqrt(max(a + b v, c)): a score interval (Wilson 1927,
         JASA 22).
         """
         from scipy.stats import t
@@ -43,15 +43,16 @@ class Estimate:
             mean, f = self.of
             low, high = sorted(map(f, mean.interval(level)))
             return low, high
+        if math.isnan(self.se):
+            return -math.inf, math.inf
         q = float(t.ppf((1 + level) / 2, self.degrees))
-        below, above = reach(q, self.skewness, self.n)
-        ends = [self.value - below * self.se, self.value + above * self.se]
-        if self.variance is not None:
-            a, b = self.variance
-            middle = q * q * b / 2
-            half = math.sqrt(max(q * q * (a + b * self.value) + middle * middle, 0))
-            ends += [self.value + middle - half, self.value + middle + half]
-        return (-math.inf, math.inf) if math.isnan(self.se) else (min(ends), max(ends))
+        if self.variance is None:
+            below, above = reach(q, self.skewness, self.n)
+            return self.value - below * self.se, self.value + above * self.se
+        a, b, c = self.variance
+        middle, least = q * q * b / 2, q * math.sqrt(c)
+        half = math.sqrt(max(q * q * (a + b * self.value) + middle * middle, 0))
+        return self.value + min(middle - half, -least), self.value + max(middle + half, least)
 
     def __str__(self) -> str:
         return f"{self.value:.4g} +- {self.se:.2g} (n = {self.n}, {self.method})"

@@ -121,6 +121,6 @@ def _to_law(kernel: Callable[[slice], Array], cross: Array, within: float) -> Es
     centred = squares - 2 * n * float((mean * mean).sum()) + (n * size) ** 2
     off_diagonal = centred - float(((diagonal - 2 * mean + size) ** 2).sum())
     trace = max(0.0, off_diagonal) / (n * (n - 1))  # of samples that are all one point what is left is rounding
-    variance = 2 * trace / (n * (n - 1)), along
-    se = math.sqrt(variance[0] + along * max(value, 0.0))
-    return Estimate(value, n, se, "U-statistic, exact target", n - 1, variance)
+    rest = 2 * trace / (n * (n - 1))
+    se = math.sqrt(rest + along * max(value, 0.0))
+    return Estimate(value, n, se, "U-statistic, exact target", n - 1, (rest, along, 0.0))

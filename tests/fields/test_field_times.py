@@ -78,8 +78,14 @@ def test_there_is_nothing_before_the_data(t, path):
 def test_what_takes_one_time_says_so_of_several():
     mixture = Mixture([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]], variances=[1.0, 0.5], path="edm")
     gaussian = Gaussian([0.0, 1.0], [1.0, 0.5], "edm")
-    asked = [lambda t: mixture(X, t), lambda t: mixture.moments(t), lambda t: mixture.transit(X, 2.0, t, 1.0, X),
-             lambda t: mixture.log_density(X, t), lambda t: gaussian.affine(t), lambda t: gaussian.transition(2.0, t)]  # fmt: skip
+    asked = [
+        lambda t: mixture(X, t),
+        lambda t: mixture.moments(t),
+        lambda t: mixture.transit(X, 2.0, t, 1.0, X),
+        lambda t: mixture.log_density(X, t),
+        lambda t: gaussian.affine(t),
+        lambda t: gaussian.transition(2.0, t),
+    ]
     for ask in asked:
         with pytest.raises(UsageError, match=r"one time is of all states here, got times \(2,\): ask for"):
             ask(np.array([0.5, 1.0]))

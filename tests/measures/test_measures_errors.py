@@ -195,7 +195,8 @@ def test_the_variance_of_a_square_is_that_of_a_mean_in_three_dimensions(rng):
     x = delta + np.sqrt(C) * rng.normal(size=(n, 3))
     found = halves_of_square(lambda index: x[index].mean(0), n, splits=400)
     assert found.value == pytest.approx(np.mean(delta**2), abs=3 * found.se)
-    a, b = found.variance
+    a, b, c = found.variance
+    assert c == found.se**2
     assert a == pytest.approx(2 * np.sum(C**2) / (3 * n) ** 2, rel=0.2)
     assert b == pytest.approx(4 * (delta**2 @ C) / np.sum(delta**2) / (3 * n), rel=0.3)
     assert found.se**2 == pytest.approx(a + b * found.value, rel=0.2)

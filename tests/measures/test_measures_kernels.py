@@ -77,9 +77,10 @@ def test_expectations_of_kernels_are_the_means_over_samples(form):
     np.testing.assert_allclose(second, field.moments()[1])
 
 
-def hold(estimates, truth):
-    """Whether 95 % intervals of squared distances hold 92 % of the time or more, as far as so many draws can tell."""
-    return covered(estimates, truth) >= 0.92 - 2 * math.sqrt(0.95 * 0.05 / len(estimates))
+def hold(estimates, truth, most=0.98):
+    """Whether 95 % intervals hold 92 % to `most` of the time, as far as so many draws can tell."""
+    least, most = (v + s * 2 * math.sqrt(v * (1 - v) / len(estimates)) for v, s in ((0.92, -1), (most, 1)))
+    return least <= covered(estimates, truth) <= most
 
 
 DRAWS = pytest.mark.parametrize("draws", [60, pytest.param(500, marks=pytest.mark.slow)])
@@ -111,20 +112,22 @@ def test_errors_of_sliced_distances_hold(rng, paired, draws):
         z = rng.normal(size=(draws, 2, n, 3))
         other = 0.6 * z[:, 0] + 0.8 * z[:, 1] if paired else z[:, 1]
         sets = [sliced_w2_of_sets(aside + scale * a, b, 12, paired=paired) for (a, _), b in zip(z, other, strict=True)]
-        assert hold(sets, truth)
-        assert hold([sliced_w2(aside + scale * a, law) for a, _ in z], truth)
+        most = 1 if aside < 0.4 else 0.98  # near zero the errors by halves are too wide, and needed by distant modes
+        assert hold(sets, truth, most)
+        assert hold([sliced_w2(aside + scale * a, law) for a, _ in z], truth, most)
 
 
 def test_intervals_of_squared_distances_are_those_of_tests_with_the_variance_of_each_value():
-    """(1 - v)^2 = q^2 (0.01 + 0.3 v) by hand, and Student's t where that is wider."""
+    """(1 - v)^2 = q^2 (0.01 + 0.3 v) by hand, and that of the least variance where it is wider."""
     q = stats.t.ppf(0.975, 16)
-    low, high = Estimate(1.0, 9, 0.1, "m", 16, (0.01, 0.3)).interval()
+    low, high = Estimate(1.0, 9, 0.1, "m", 16, (0.01, 0.3, 0.0)).interval()
     assert (1 - high) ** 2 == pytest.approx(q * q * (0.01 + 0.3 * high))
     other = 2 + q * q * 0.3 - high  # the sum of both roots
     assert low == other < 1 - 0.1 * q
     assert (1 - low) ** 2 == pytest.approx(q * q * (0.01 + 0.3 * low))
-    assert Estimate(1.0, 9, 1.0, "m", 16, (0.01, 0.3)).interval()[0] == pytest.approx(1 - q)
-    assert Estimate(-1.0, 9, 0.1, "m", 16, (0.0, 0.0)).interval() == pytest.approx((-1 - 0.1 * q, -1 + 0.1 * q))
+    assert Estimate(1.0, 9, 0.1, "m", 16, (0.01, 0.3, 1.0)).interval()[0] == pytest.approx(1 - q)
+    assert Estimate(-1.0, 9, 0.1, "m", 16, (0.0, 0.0, 0.01)).interval() == pytest.approx((-1 - 0.1 * q, -1 + 0.1 * q))
+    assert Estimate(0.0, 9, math.nan, "m", 16, (0.01, 0.3, 0.0)).interval() == (-math.inf, math.inf)
 
 
 def test_mmd_is_the_integral_for_known_laws():
@@ -173,7 +176,7 @@ def test_blocks_of_kernels_are_of_no_consequence(rng, monkeypatch):
     assert whole.value == pytest.approx(h[apart].mean())
     centred = h - h.mean(0) - h.mean(1)[:, None] + h.mean()
     a, b = 2 * np.mean(centred[apart] ** 2) / (n * (n - 1)), 4 * h.mean(0).var() / h.mean() / n
-    assert whole.variance == pytest.approx((a, b))
+    assert whole.variance == pytest.approx((a, b, 0))
     assert whole.se == pytest.approx(math.sqrt(a + b * max(whole.value, 0)))
     monkeypatch.setattr(kernels, "_ROWS", 7)
     parted = kernels.energy(x, field)
