@@ -170,12 +170,13 @@ def last_words(content: bytes) -> tuple[dict[str, dict[str, Any]], list[int]]:
     last: dict[str, dict[str, Any]] = {}
     others = []
     for number, line in enumerate(content.split(b"\n"), 1):
+        if not line.strip():
+            continue
         try:
-            record = json.loads(line) if line.strip() else None
-            if record is not None:
-                if not (all(isinstance(record[key], str) for key in NAMED) and isinstance(record["budget"], int)):
-                    raise TypeError
-                last[record["cell"]] = record
+            record = json.loads(line)
+            if not (all(isinstance(record[key], str) for key in NAMED) and isinstance(record["budget"], int)):
+                raise TypeError
+            last[record["cell"]] = record
         except (ValueError, TypeError, KeyError, RecursionError):
             others.append(number)
     return last, others
