@@ -87,11 +87,16 @@ def test_a_disk_that_fails_is_one_error_that_says_how_to_go_on(run, tmp_path, mo
     again.close()
 
 
+def record(cell):
+    """With what every record has."""
+    return {"cell": cell, "problem": "p", "kind": "law", "solver": "ddim", "status": "ok", "budget": 5}
+
+
 def test_a_file_of_records_cut_anywhere_loses_the_torn_line_alone(tmp_path):
     folder = RunFolder(tmp_path, "small", "x")
     folder.manifest({"cells": 3})
     for name in "abc":
-        folder.append({"cell": name, "status": "ok", "reason": None})
+        folder.append(record(name))
     folder.close()
     file = folder.path / "cells.jsonl"
     whole = file.read_bytes()
@@ -109,13 +114,13 @@ def test_a_line_that_the_disk_has_damaged_is_its_cell_s_alone(tmp_path):
     folder = RunFolder(tmp_path, "small", "x")
     folder.manifest({"cells": 3})
     for name in "abc":
-        folder.append({"cell": name, "status": "ok"})
+        folder.append(record(name))
     folder.close()
     file = folder.path / "cells.jsonl"
     file.write_bytes(file.read_bytes().replace(b'{"cell": "b"', b"\0" * 12))
     again = RunFolder.again(folder.path)
-    assert again.finished == {record["cell"] for record in again.records()} == {"a", "c"}
     again.close()
+    assert again.finished == {record["cell"] for record in again.records()} == {"a", "c"}
 
 
 def test_a_folder_that_is_removed_is_one_error(tmp_path):
