@@ -27,9 +27,9 @@ def errors(x: Any, reference: Any, reference_error: float = 0.0, peak: float = P
     """rmse, max, relative and psnr (in dB) of states x (n, *shape) against reference states from the same starts.
 
     rmse is per number of a state; max is the worst start's; relative is the norm of the errors by that of the
-    reference. Standard errors are over starts, to first order, and intervals those of the mean squared error; a
-    maximum has neither. Raises UsageError for unlike shapes and for an rmse below RESOLVES times `reference_error`, the
-    root-mean-square error of the reference.
+    reference. Standard errors are over starts, to first order, and intervals those of the means that they are functions
+    of; a maximum has neither. Raises UsageError for unlike shapes and for an rmse below RESOLVES times
+    `reference_error`, the root-mean-square error of the reference.
     """
     x, reference = np.asarray(x, np.float64), np.asarray(reference, np.float64)
     if x.shape != reference.shape or len(x) == 0:

@@ -2,7 +2,7 @@
 
 Of terms with a long tail a sample seldom has the worst. Its mean is then too small and so is its standard error, so
 that t is far below zero too often. With skewness g (>= 0; for negative ones all signs turn) and b = g/(3 sqrt n),
-Johnson (1978, JASA 73, p. 537) takes
+Johnson (1978, JASA 73, 536) takes
 
     J(t) = t + b t^2 + b/2,
 
@@ -23,12 +23,12 @@ from solverbench.measures.moments import Array
 
 
 def skewness(terms: Any) -> Any:
-    """Third central moment of terms (n, ...) by the second's power of 3/2; 0 where nothing varies."""
+    """Third central moment of terms (n, ...) by the second's power of 3/2, of shape (...); 0 where nothing varies."""
     values = np.asarray(terms, np.float64)
     centred = values - values.mean(axis=0)
     scale = np.abs(centred).max(axis=0)
     centred /= np.where(scale > 0, scale, 1.0)  # no power below leaves float64
-    squares = centred * centred  # powers take three times as long
+    squares = centred * centred
     variance = squares.mean(axis=0)
     return (squares * centred).mean(axis=0) / np.where(variance > 0, variance, 1.0) ** 1.5
 

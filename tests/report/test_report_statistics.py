@@ -154,8 +154,7 @@ def test_level_is_used_where_errors_are_normal():
 
 @pytest.mark.parametrize(("n", "tail"), [(24, 0.5), (24, 1.2), (64, 1.0), (64, 1.5), (256, 1.5)])
 def test_a_solver_whose_mean_is_a_few_bad_starts_is_told_from_a_steady_one_of_that_mean_in_at_most_8_percent(n, tail):
-    """Squared errors e^N(0, tail^2): starts seldom include the bad ones, so it seems better; Student's test alone
-    takes it for that in up to 17 %."""
+    """Squared errors e^N(0, tail^2): starts seldom include the bad ones, so it seems better."""
     rng, tables, found = np.random.default_rng(3), 1000, []
     for _ in range(tables):
         e = np.column_stack([np.exp(tail * rng.normal(size=n) - tail**2 / 2), 1 + 0.1 * rng.normal(size=n)])
