@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from scipy.special import stdtrit
 
 from solverbench.errors import UsageError
 from solverbench.measures.estimate import Estimate, standard_error
 from solverbench.measures.moments import Array
+from solverbench.measures.squares import score
 
 if TYPE_CHECKING:
     from solverbench.fields.mixture import Mixture
@@ -123,4 +126,9 @@ def _to_law(kernel: Callable[[slice], Array], cross: Array, within: float) -> Es
     trace = max(0.0, off_diagonal) / (n * (n - 1))  # of samples that are all one point what is left is rounding
     rest = 2 * trace / (n * (n - 1))
     se = math.sqrt(rest + along * max(value, 0.0))
-    return Estimate(value, n, se, "U-statistic, exact target", n - 1, (rest, along, 0.0))
+    bounds = partial(_bounds, value, rest, along, n - 1)
+    return Estimate(value, n, se, "U-statistic, exact target", n - 1, bounds=bounds)
+
+
+def _bounds(value: float, rest: float, along: float, degrees: int, level: float) -> tuple[float, float]:
+    return score(value, rest, along, float(stdtrit(degrees, (1 + level) / 2)))

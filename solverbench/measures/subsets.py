@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cached_property
+from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,7 +25,8 @@ from solverbench.measures.deleted import ROWS, Rows, lost
 from solverbench.measures.estimate import Estimate, mean_of
 from solverbench.measures.frechet import frechet
 from solverbench.measures.moments import Array, Normal, contrasts, sampled
-from solverbench.measures.resampling import Index, halves
+from solverbench.measures.resampling import Index, halves, pairs
+from solverbench.measures.squares import Square
 from solverbench.threads import blas_for
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -68,6 +71,14 @@ class ToLaw:
             squares = np.linalg.eigvalsh(_both_sides(self._gram[block], contrasts) / (m - 1))
         shared = float(np.sqrt(np.maximum(squares, 0)).sum())
         return max(0.0, apart + own + self._trace - 2 * shared)
+
+    def from_whole(self, index: Index) -> float:
+        """The distance of the samples x[index] to all of x."""
+        return frechet(Normal.of(self._x[index]), self._whole)
+
+    @cached_property
+    def _whole(self) -> Normal:
+        return Normal.of(self._x)
 
     def without(self) -> Array:
         """The distances (n,) of the sets without one sample."""
@@ -163,14 +174,19 @@ def at_n(distance: Distance) -> Estimate:
     return mean_of(contributions(distance), "jackknife")
 
 
-def unbiased(distance: Distance) -> Estimate:
+def unbiased(distance: ToLaw, splits: int = 16, seed: int = 0) -> Estimate:
     """The distance with its bias of order 1/n taken out (Quenouille 1956), and its standard error.
 
     What is left is of order 1/n^2: little at n above some ten times the dimensions, and most of the value below them.
+    The interval is that of a squared distance, from halves (`squares`).
     """
     value, without = _left_out(distance)
     n = len(distance)
-    return mean_of(n * value - (n - 1) * without, "jackknife, bias of order 1/n taken out")
+    terms = value + (n - 1) * (without.mean() - without)
+    both = chain.from_iterable(pairs(n, splits, np.random.default_rng(seed)))
+    apart, own = np.array([(distance.from_whole(half), distance(half)) for half in both]).T
+    found = Square(value, n * value - (n - 1) * float(without.mean()), apart, own, terms)
+    return found.estimate("jackknife, bias of order 1/n taken out")
 
 
 def _left_out(distance: Distance) -> tuple[float, Array]:
