@@ -21,15 +21,17 @@ RESOLVES = 100
 PEAK = 2.0
 """Of pixels in [-1, 1]."""
 METHOD = "paired, over starts"
+_LEAST = float(np.finfo(np.float32).smallest_subnormal)
 
 
 def errors(x: Any, reference: Any, reference_error: float = 0.0, peak: float = PEAK) -> dict[str, Estimate]:
-    """rmse, max, relative and psnr (in dB) of states x (n, *shape) against reference states from the same starts.
+    """rmse, typical, max, relative and psnr (in dB) of states x (n, *shape) against reference states from the same
+    starts.
 
-    rmse is per number of a state; max is the worst start's; relative is the norm of the errors by that of the
-    reference. Standard errors are over starts, to first order, and intervals those of the means that they are functions
-    of; a maximum has neither. Raises UsageError for unlike shapes and for an rmse below RESOLVES times
-    `reference_error`, the root-mean-square error of the reference.
+    rmse is per number of a state; of what it is of each start, typical is the geometric mean and max the worst;
+    relative is the norm of the errors by that of the reference. Standard errors are over starts, to first order, and
+    intervals those of the means that they are functions of; a maximum has neither. Raises UsageError for unlike shapes
+    and for an rmse below RESOLVES times `reference_error`, the root-mean-square error of the reference.
     """
     x, reference = np.asarray(x, np.float64), np.asarray(reference, np.float64)
     if x.shape != reference.shape or len(x) == 0:
@@ -45,6 +47,7 @@ def errors(x: Any, reference: Any, reference_error: float = 0.0, peak: float = P
     decibels = -10 / math.log(10) / mean.value if mean.value else math.inf
     return {
         "rmse": rmse,
+        "typical": typical(square),
         "max": Estimate(math.sqrt(float(square.max())), len(x), math.nan, "worst start"),
         "relative": _root_of(_ratio(square, size)),
         "psnr": function_of(mean, partial(_psnr, peak=peak), decibels),
@@ -54,6 +57,23 @@ def errors(x: Any, reference: Any, reference_error: float = 0.0, peak: float = P
 def squared_errors(x: Array, reference: Array | float) -> Array:
     """Mean squared error of each state (n,), per number of states x (n, *shape)."""
     return np.asarray(((x - reference) ** 2).reshape(len(x), -1).mean(axis=1))
+
+
+def typical(squares: Any) -> Estimate:
+    """Geometric mean of the roots of squared errors (n,): what a few bad starts do not make up."""
+    if not np.any(squares):
+        return Estimate(0.0, len(squares), 0.0, METHOD, len(squares) - 1)
+    mean = mean_of(logarithms(squares), METHOD)
+    return function_of(mean, _root_of_power, _root_of_power(mean.value) / 2)
+
+
+def logarithms(squares: Any) -> Array:
+    """Of squared errors; of none it is that of the least number in which runs keep them."""
+    return np.log(np.maximum(np.asarray(squares, np.float64), _LEAST))
+
+
+def _root_of_power(logarithm: float) -> float:
+    return math.exp(logarithm / 2)
 
 
 def _root_of(mean: Estimate) -> Estimate:

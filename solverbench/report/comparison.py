@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import numpy as np
 import pandas as pd
 
-from solverbench.measures.paired import RESOLVES
+from solverbench.measures.paired import RESOLVES, logarithms
 from solverbench.report.statistics import normal_p, paired_p, ranks, separated
 
 if TYPE_CHECKING:
@@ -89,13 +89,16 @@ def with_samples(records: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
 
 
 def by_start(records: pd.DataFrame, quantity: Quantity) -> pd.Series:
-    """What each cell's `rank`, or the square of it, is the mean of, start by start; None where that was not kept.
+    """What each cell's `rank`, its square or the logarithm of that is the mean of, start by start; None where that was
+    not kept.
 
     Distances from the score of exact samples are so on their side of it, as that score is the same for all.
     """
     if quantity.samples not in records:
         return pd.Series([None] * len(records), records.index, dtype=object)
     kept = records[quantity.samples].astype(object)
+    if quantity.mean == "geometric":
+        kept = kept.map(lambda terms: terms if terms is None else logarithms(terms))
     if not quantity.floor:
         return kept
     goal = records[quantity.floor].fillna(0.0)

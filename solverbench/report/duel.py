@@ -16,7 +16,15 @@ import pandas as pd
 from solverbench.report.comparison import SAME, unpaired, with_samples
 from solverbench.report.layout import Table, short
 from solverbench.report.notes import counted
-from solverbench.report.statistics import LEVEL, holm, normal_p, normal_ratio, paired_ratio, zero_mean_p
+from solverbench.report.statistics import (
+    LEVEL,
+    holm,
+    normal_p,
+    normal_ratio,
+    paired_difference,
+    paired_ratio,
+    zero_mean_p,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -77,15 +85,15 @@ def verdicts(pairs: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
     )
     made.loc[one, "verdict"] = np.where(pairs.loc[one, "ok"], "wins", "loses")
     if both.any():
-        tests = _tests(pairs[both], quantity.root)
+        tests = _tests(pairs[both], quantity)
         p = holm(tests["p"].to_numpy())
         sign = np.where(pairs.loc[both, "rank"] < pairs.loc[both, "rank_b"], "wins", "loses")
         made.loc[both, JUDGED] = tests.assign(p=p, verdict=np.where(p < LEVEL, sign, "ties"))
     return made
 
 
-def _tests(pairs: pd.DataFrame, root: bool) -> pd.DataFrame:
-    """ratio, low, high and p of pairs that both have a number, each test by itself; root: of the means by start."""
+def _tests(pairs: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
+    """ratio, low, high and p of pairs that both have a number, each test by itself."""
     made = pd.DataFrame([_independent(*row) for row in pairs[["rank", "se", "rank_b", "se_b"]].to_numpy(dtype=float)],
                         pairs.index, ["ratio", "low", "high", "p"])  # fmt: skip
     sizes = [
@@ -95,7 +103,10 @@ def _tests(pairs: pd.DataFrame, root: bool) -> pd.DataFrame:
     for n in set(sizes) - {0}:
         rows = np.array(sizes) == n
         a, b = (np.stack(list(pairs.loc[rows, name]), axis=1) for name in ("samples", "samples_b"))
-        low, high = (np.sqrt(end) if root else end for end in paired_ratio(a, b))
+        if quantity.mean == "geometric":
+            low, high = (np.exp(end / 2) for end in paired_difference(a, b))
+        else:
+            low, high = (np.sqrt(end) if quantity.mean == "quadratic" else end for end in paired_ratio(a, b))
         same = np.isclose(made.loc[rows, "ratio"], 1.0, rtol=SAME, atol=0)
         made.loc[rows, "p"] = np.where(same, 1.0, zero_mean_p(a - b))
         made.loc[rows, "low"], made.loc[rows, "high"] = np.where(same, 1.0, low), np.where(same, 1.0, high)

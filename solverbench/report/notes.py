@@ -47,18 +47,17 @@ def sampled(records: pd.DataFrame, quantity: Quantity) -> list[str]:
 
 
 def of_few_starts(records: pd.DataFrame) -> list[str]:
-    """Whose paired errors are mostly those of a few starts, and what the median start's is where that was kept."""
+    """Whose paired errors are mostly those of a few starts, and the typical error where that is known."""
     share = records["rmse_se"] / records["rmse"]
     worst = records.loc[share[share > FEW].sort_values(ascending=False, kind="stable").index]
     if worst.empty:
         return []
-    kept = worst["squared_errors"] if "squared_errors" in worst else [None] * len(worst)
-    medians = ["" if e is None else f" ({short(np.sqrt(np.median(e)))})" for e in kept]
-    names = [f"{label} at {budget:g}{median}" for label, budget, median
-             in zip(worst["label"], worst["budget"], medians, strict=True)]  # fmt: skip
+    known = worst["typical"].notna()
+    names = [f"{label} at {budget:g}" + (f" ({short(typical)})" if told else "") for label, budget, typical, told
+             in zip(worst["label"], worst["budget"], worst["typical"], known, strict=True)]  # fmt: skip
     return [
         f"Standard errors above {FEW:.0%} of the value: {listed(names, 6)}. A few bad starts make up most of such an "
-        f"error; those not drawn may be worse.{' In brackets: the error of the median start.' if any(medians) else ''}"
+        f"error; those not drawn may be worse.{' In brackets: the typical error.' if known.any() else ''}"
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Quantity:
     """The column with the number of samples it is made of."""
     samples: str | None = None
     """The array with what it is the mean of, start by start, for paired tests; older runs have none."""
-    root: bool = False
-    """Whether it is the square root of that mean."""
+    mean: Literal["arithmetic", "quadratic", "geometric"] = "arithmetic"
+    """Whether it is that mean, its root, or the root of the geometric one."""
     resolution: str | None = None
     """The column with the error of the reference: below `paired.RESOLVES` times that nothing is told but that."""
     floor: str | None = None
@@ -45,8 +46,18 @@ RMSE = Quantity(
     methods=("over starts, to first order",),
     n="n_paired",
     samples="squared_errors",
-    root=True,
+    mean="quadratic",
     resolution="reference_error",
+)
+
+TYPICAL = replace(
+    RMSE,
+    key="typical",
+    name="typical error",
+    meaning="Typical error: the geometric mean over starts of what paired RMSE is the quadratic mean of; a few starts "
+    "that end far from the reference do not make it up.",
+    error=("typical_se",),
+    mean="geometric",
 )
 
 BITS = Quantity(
@@ -75,6 +86,7 @@ QUANTITIES = {
     ),
     "paired": (
         RMSE,
+        TYPICAL,
         Quantity(
             "fd",
             "FD_pixel",
@@ -98,6 +110,7 @@ QUANTITIES = {
     ),
     "trajectory": (
         RMSE,
+        TYPICAL,
         Quantity(
             "fd_reference",
             "FD_reference",
@@ -125,5 +138,5 @@ QUANTITIES = {
 BY_START = tuple(dict.fromkeys(q.samples for found in QUANTITIES.values() for q in found if q.samples))
 """The arrays that runs keep for paired tests."""
 
-DISTANCE = QUANTITIES["paired"][1]
+DISTANCE = next(q for q in QUANTITIES["paired"] if q.key == "fd")
 """The quantity set against compute."""

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from solverbench.errors import UsageError, damage
+from solverbench.measures.paired import typical
 from solverbench.report import starts
 from solverbench.report.quantities import BY_START, QUANTITIES
 from solverbench.run.store import SCHEMA, last_words
@@ -162,9 +163,19 @@ def load(folder: str | Path | Run) -> Run:
     kept = _kept(folder, frame["cell"], warnings)
     for name in BY_START:
         frame[name] = pd.Series([numbers.get(name) for numbers, _ in kept], index=frame.index, dtype=object)
+    found = np.array([_typical(squares) for squares in frame["squared_errors"]]).reshape(-1, 2)
+    frame["typical"], frame["typical_se"] = found.T
     frame["images"] = [images for _, images in kept]
     frame["label"] = _labels(frame)
     return Run(folder, manifest, _by_family(_filled(frame)), warnings)
+
+
+def _typical(squares: NDArray[np.float64] | None) -> tuple[float, float]:
+    """The typical error and its standard error, which records do not have."""
+    if squares is None or squares.ndim != 1 or not len(squares):
+        return np.nan, np.nan
+    found = typical(squares)
+    return found.value, found.se
 
 
 def array(folder: Path, name: str, key: str) -> NDArray[Any] | None:
@@ -263,7 +274,7 @@ def _by_family(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _filled(frame: pd.DataFrame) -> pd.DataFrame:
     """Give a cell that was not run, because another solver's program is identical, that one's results."""
-    measured = [*MEASURED, "status", *BY_START]
+    measured = [*MEASURED, "status", "typical", "typical_se", *BY_START]
     bare = frame["same_as"].notna() & frame["status"].isin(["ok", "skipped"]) & frame[list(MEASURED)].isna().all(axis=1)
     for i in frame.index[bare]:
         row = frame.loc[i]

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfc, ndtri, stdtr
 
+from solverbench.measures.estimate import mean_of
 from solverbench.measures.skewed import evidence, skewness
 
 Vector: TypeAlias = NDArray[np.float64]
@@ -100,6 +101,12 @@ def paired_ratio(a: Vector, b: Vector) -> tuple[Vector, Vector]:
             inside, outside = np.where(kept, at, inside), np.where(kept, outside, at)
         ends.append(np.where(outside == _REACH, np.inf if side > 0 else 0.0, middle * np.exp(side * outside)))
     return ends[0], ends[1]
+
+
+def paired_difference(a: Vector, b: Vector) -> tuple[Vector, Vector]:
+    """Ends (k,) of the intervals of E a - E b for the columns of a and b (n, k), paired by rows."""
+    low, high = zip(*(mean_of(d).interval(1 - LEVEL) for d in (a - b).T), strict=True)
+    return np.array(low), np.array(high)
 
 
 def normal_ratio(a: float, a_se: float, b: float, b_se: float) -> tuple[float, float]:

@@ -15,6 +15,8 @@ def test_errors_by_hand():
     reference = np.array([[[3.0, 4.0]], [[0.0, 0.0]]])
     found = errors(reference + np.array([[[1.0, 1.0]], [[2.0, 0.0]]]), reference)
     assert found["rmse"].value == pytest.approx(math.sqrt((1 + 2) / 2))
+    assert found["typical"].value == pytest.approx((1 * 2) ** 0.25)
+    assert found["typical"].se == pytest.approx(2**0.25 * math.log(2) / 4)  # half of that of the mean logarithm
     assert found["max"].value == pytest.approx(math.sqrt(2))
     assert found["relative"].value == pytest.approx(math.sqrt(6 / 25))
     assert found["psnr"].value == pytest.approx(10 * math.log10(4 / 1.5))
@@ -26,7 +28,7 @@ def test_errors_by_hand():
 
 
 @pytest.mark.parametrize(("n", "draws", "least"), [(8, 2000, 0.905), (80, 400, 0.92)])
-@pytest.mark.parametrize("name", ["rmse", "relative", "psnr"])
+@pytest.mark.parametrize("name", ["rmse", "typical", "relative", "psnr"])
 def test_intervals_hold(rng, name, n, draws, least):
     """Errors whose size differs from start to start, as those of solvers do; few starts as well as many."""
 
@@ -55,6 +57,25 @@ def test_intervals_of_an_error_that_is_a_few_bad_starts_hold(rng, name):
     assert 0.92 - 2 * math.sqrt(0.92 * 0.08 / draws) <= inside <= 0.98
 
 
+@pytest.mark.parametrize("law", ["one in 500", "lognormal(2)"])
+def test_intervals_of_the_typical_error_hold_where_those_of_the_rmse_cannot(rng, law):
+    """As of accurate solvers of a mixture, of whose starts one in 500 ends in another mode; and heavier tails."""
+    n, draws = 64, 1000
+    logs = rng.normal(size=(draws, n)) * (1 if law == "one in 500" else 2)
+    truth = {"rmse": math.exp(logs.var() / 4), "typical": 1.0}
+    if law == "one in 500":
+        bad, size = rng.random((draws, n)) < 1 / 500, math.log(1e6)
+        logs += size * bad
+        truth = {"rmse": math.sqrt(math.exp(0.5) * (1 + (1e6 - 1) / 500)), "typical": math.exp(size / 1000)}
+    found = [errors(np.exp(one / 2)[:, None], np.zeros((n, 1))) for one in logs]
+    held = {
+        name: np.mean([low <= truth[name] <= high for low, high in (e[name].interval() for e in found)])
+        for name in truth
+    }
+    assert held["rmse"] < 0.92
+    assert 0.92 <= held["typical"] <= 0.98
+
+
 def test_nothing_is_said_below_a_hundred_times_the_error_of_the_reference(rng):
     reference = rng.normal(size=(20, 3))
     assert errors(reference + 1e-3, reference, 9e-6)["rmse"].value == pytest.approx(1e-3)
@@ -65,6 +86,6 @@ def test_nothing_is_said_below_a_hundred_times_the_error_of_the_reference(rng):
 def test_no_error_at_all(rng):
     reference = rng.normal(size=(4, 3))
     found = errors(reference, reference)
-    assert [found[k].value for k in ("rmse", "max", "relative", "psnr")] == [0, 0, 0, math.inf]
+    assert [found[k].value for k in ("rmse", "typical", "max", "relative", "psnr")] == [0, 0, 0, 0, math.inf]
     with pytest.raises(UsageError, match="same starts"):
         errors(reference[:2], reference)

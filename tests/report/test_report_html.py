@@ -137,7 +137,7 @@ def test_the_reference_run_has_everything_and_is_small(tmp_path):
         assert said in text
     data = json.loads(page.texts["script"][0])
     mixture = data["problems"][1]
-    assert [q["name"] for q in mixture["quantities"]] == ["paired RMSE", "FD_pixel"]
+    assert [q["name"] for q in mixture["quantities"]] == ["paired RMSE", "typical error", "FD_pixel"]
     assert list(mixture["axes"]) == ["nfe", "seconds", "gflops"]
     lengths = {len(mixture["solver"]), *(len(q["value"]) for q in mixture["quantities"])}
     assert len(lengths) == 1

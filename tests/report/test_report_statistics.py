@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 from synthetic import records, write_run
 
+from solverbench.measures.estimate import mean_of
 from solverbench.report import load
 from solverbench.report.comparison import by_start as goal_side
 from solverbench.report.comparison import tidy
@@ -29,7 +30,7 @@ from solverbench.report.statistics import (
 )
 from solverbench.report.tables import error_table
 
-RMSE = QUANTITIES["paired"][0]
+RMSE, TYPICAL, FD, *_ = QUANTITIES["paired"]
 
 
 def squared_errors(rng, n, factors, shared=0.35, own=0.1):
@@ -208,15 +209,7 @@ def test_places_are_what_is_left_by_those_beyond_doubt():
 def test_planted_ties_share_their_places_in_tables(tmp_path):
     """Of two groups that tie inside and one alone, start by start: places, bold, and the mark of a tie."""
     e = squared_errors(np.random.default_rng(3), 64, [1.0, 1.0, 1.0, 1.3, 1.3, 2.0])
-    cells = [
-        {"cell": f"s{i}", "problem": "p", "kind": "paired", "solver": f"s{i}", "budget": 10, "nfe": 10, "steps": 10,
-         "status": "ok", "rmse": math.sqrt(own.mean()), "rmse_se": 0.1, "n_paired": 64} for i, own in enumerate(e.T)
-    ]  # fmt: skip
-    folder = write_run(tmp_path / "run", cells)
-    (folder / "arrays").mkdir()
-    for i, own in enumerate(e.T):
-        np.savez(folder / "arrays" / f"s{i}.npz", squared_errors=own)
-    table = error_table(load(folder), "p", RMSE)
+    table = error_table(kept(tmp_path, e), "p", RMSE)
     assert table.data["first"].tolist() == [1, 1, 1, 4, 4, 6]
     assert table.data["last"].tolist() == [3, 3, 3, 5, 5, 6]
     assert table.bold["10"].tolist() == [True] * 3 + [False] * 3
@@ -238,6 +231,54 @@ def test_errors_by_start_are_read_from_the_run(tmp_path):
     for c, own in zip(cells, e.T, strict=True):
         np.savez(folder / "arrays" / f"{c['cell']}.npz", squared_errors=own)
     assert tidy(load(folder).records, RMSE)["best"].sum() == 1
+
+
+def kept(tmp_path, errors):
+    """A run of solvers s0, s1, ... at 10 evaluations, with these squared errors by start (n, m)."""
+    cells = [
+        {"cell": f"s{i}", "problem": "p", "kind": "paired", "solver": f"s{i}", "budget": 10, "nfe": 10, "steps": 10,
+         "status": "ok", "rmse": math.sqrt(own.mean()), "rmse_se": 0.1, "n_paired": len(own), "reference_error": 1e-6}
+        for i, own in enumerate(errors.T)
+    ]  # fmt: skip
+    folder = write_run(tmp_path / "run", cells)
+    (folder / "arrays").mkdir()
+    for i, own in enumerate(errors.T):
+        np.savez(folder / "arrays" / f"s{i}.npz", squared_errors=own)
+    return load(folder)
+
+
+def test_one_start_in_another_mode_hides_what_the_typical_error_shows(tmp_path):
+    """s0 is better by a quarter at 63 starts of 64, and most of its mean square is the last one's."""
+    e = squared_errors(np.random.default_rng(0), 64, [1.0, 1.3])
+    e[-1, 0] = 100 * e[-1, 1]
+    run = kept(tmp_path, e)
+    rmse, typical = (tidy(run.records, quantity) for quantity in (RMSE, TYPICAL))
+    assert rmse["best"].tolist() == [True, True]
+    assert rmse["value"][0] > rmse["value"][1]
+    assert typical["best"].tolist() == [True, False]
+    np.testing.assert_allclose(typical["value"], stats.gmean(np.sqrt(e.astype(np.float32)), axis=0), rtol=1e-6)
+    logs = np.log(e).std(0, ddof=1) / 8
+    np.testing.assert_allclose(typical["se"], typical["value"] * logs / 2, rtol=1e-5)
+    table = error_table(run, "p", TYPICAL).markdown()
+    assert "Typical error: n = 64; in brackets: the standard error (over starts, to first order)" in table
+
+
+def test_a_ratio_of_typical_errors_is_of_the_mean_logarithms_start_by_start(tmp_path):
+    e = squared_errors(np.random.default_rng(5), 48, [1.0, 1.3], own=0.3)
+    row = duels(kept(tmp_path, e), ["s0"]).query("quantity == 'typical'").iloc[0]
+    d = np.log(e[:, 0] / e[:, 1]) / 2
+    low, high = mean_of(d).interval()
+    assert (row["ratio"], row["low"], row["high"]) == pytest.approx(tuple(np.exp([d.mean(), low, high])), rel=1e-5)
+    assert row["p"] == pytest.approx(zero_mean_p(d[:, None])[0], rel=1e-3)
+    assert (row["p"] < LEVEL) == (row["high"] < 1)
+
+
+def test_no_error_at_all_has_a_typical_error_of_none(tmp_path):
+    e = squared_errors(np.random.default_rng(5), 8, [1.0, 1.3])
+    e[:, 0] = 0
+    found = tidy(kept(tmp_path, e).records, TYPICAL)
+    assert found["below"].tolist() == [True, False]
+    assert found["best"].tolist() == [True, False]
 
 
 def test_identical_programs_are_no_comparison(tmp_path):
@@ -300,7 +341,6 @@ def test_intervals_of_ratios_by_standard_errors_hold():
     assert 0.94 < np.mean([low <= 0.5 <= high for low, high in ends]) < 0.96
 
 
-FD = QUANTITIES["paired"][1]
 
 
 def by_start(rng, n, means, shared=3.0, own=0.3):

@@ -19,7 +19,7 @@ from solverbench.report.quantities import DISTANCE, QUANTITIES
 from solverbench.report.tables import best_table, compute_frame, compute_table, error_table, split_table, tables
 
 W2, KL, *_ = QUANTITIES["law"]
-RMSE, FD, *_ = QUANTITIES["paired"]
+RMSE, TYPICAL, FD, *_ = QUANTITIES["paired"]
 
 
 def cell(solver, problem="p", kind="paired", budget=10, **values):
@@ -118,14 +118,14 @@ def test_errors_of_a_few_starts_are_named(tmp_path):
     assert "Standard errors above" not in error_table(run, "p", RMSE).markdown()
 
 
-def test_and_have_the_error_of_their_median_start_beside_them(tmp_path):
+def test_and_have_the_typical_error_beside_them(tmp_path):
     e = np.array([1e-4, 4e-4, 4e-4, 9e-4, 1.0])
     one = cell("a", rmse=math.sqrt(e.mean()), rmse_se=0.2, n_paired=5)
     folder = load_cells(tmp_path, [one, cell("b", rmse=0.5, rmse_se=0.1, n_paired=5)]).folder
     (folder / "arrays").mkdir()
     np.savez(folder / "arrays" / f"{one['cell']}.npz", squared_errors=e)
-    assert "of the value: a at 10 (0.0200), b at 10. A few" in (told := error_table(load(folder), "p", RMSE).markdown())
-    assert "In brackets: the error of the median start." in told
+    assert "of the value: a at 10 (0.0413), b at 10. A few" in (told := error_table(load(folder), "p", RMSE).markdown())
+    assert "In brackets: the typical error." in told
 
 
 def test_distances_of_sets_are_shown_with_their_standard_errors(tmp_path):
