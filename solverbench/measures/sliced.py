@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from solverbench.errors import UsageError
-from solverbench.measures.estimate import Estimate
+from solverbench.measures.estimate import Estimate, standard_error
 from solverbench.measures.moments import Array
 from solverbench.measures.resampling import pairs
 from solverbench.measures.squares import Square, cells
@@ -104,9 +104,9 @@ def _square(sides: list[tuple[Array, Array, Array]], splits: int, seed: int) -> 
         e = first - sum(second)
         apart.append(np.mean(e * e))
         own.append(np.mean((coarse + e) ** 2) + finer)
-    terms = sum(_potential(*side).mean(axis=1) for side in sides)
-    found = Square(T, 2 * T - float(np.mean(own)), np.array(apart), np.array(own), np.asarray(terms))
-    return found.estimate(f"halves, {splits} splits")
+    terms, value = np.asarray(sum(_potential(*side).mean(axis=1) for side in sides)), 2 * T - float(np.mean(own))
+    bounds = Square(T, value, np.array(apart), np.array(own), terms).bounds
+    return Estimate(value, n, standard_error(terms), f"halves, {splits} splits", n - 1, bounds=bounds)
 
 
 def _potential(P: Array, S: Array, D: Array) -> Array:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtri, stdtrit
 
-from solverbench.measures.estimate import Estimate, standard_error
+from solverbench.measures.estimate import standard_error
 from solverbench.measures.moments import Array
 
 _HALVINGS = 40
@@ -40,14 +40,10 @@ class Square:
     terms: Array
     """(n,): T changes as their mean does, to first order."""
 
-    def estimate(self, method: str) -> Estimate:
-        """The value, its standard error, and the interval of what a test does not reject."""
-        n = len(self.terms)
-        return Estimate(self.value, n, standard_error(self.terms), method, n - 1, bounds=self._bounds)
-
-    def _bounds(self, level: float) -> tuple[float, float]:
-        """Below, where T would be too large; above, the farther of where the value would be too small, by its variance
-        there, and of Student's for T, which is right where T is linear in the samples."""
+    def bounds(self, level: float) -> tuple[float, float]:
+        """The ends of an interval of true values. Below, where T would be too large; above, the farther of where the
+        value would be too small, by its variance there, and of Student's for T, right where T is linear in the samples.
+        """
         q = float(stdtrit(len(self.terms) - 1, (1 + level) / 2))
         se = standard_error(self.terms)
         growth = se * se / self.whole if self.whole else 0.0

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -22,7 +22,7 @@ import numpy as np
 
 from solverbench.errors import UsageError
 from solverbench.measures.deleted import ROWS, Rows, lost
-from solverbench.measures.estimate import Estimate, mean_of
+from solverbench.measures.estimate import Estimate, mean_of, standard_error
 from solverbench.measures.frechet import frechet
 from solverbench.measures.moments import Array, Normal, contrasts, sampled
 from solverbench.measures.resampling import Index, halves, pairs
@@ -178,15 +178,21 @@ def unbiased(distance: ToLaw, splits: int = 16, seed: int = 0) -> Estimate:
     """The distance with its bias of order 1/n taken out (Quenouille 1956), and its standard error.
 
     What is left is of order 1/n^2: little at n above some ten times the dimensions, and most of the value below them.
-    The interval is that of a squared distance, from halves (`squares`).
+    The interval is that of a squared distance (`squares`); only asking for it takes the distances of 2 `splits` halves
+    from the law and from the whole set.
     """
-    value, without = _left_out(distance)
+    whole, without = _left_out(distance)
     n = len(distance)
-    terms = value + (n - 1) * (without.mean() - without)
-    both = chain.from_iterable(pairs(n, splits, np.random.default_rng(seed)))
-    apart, own = np.array([(distance.from_whole(half), distance(half)) for half in both]).T
-    found = Square(value, n * value - (n - 1) * float(without.mean()), apart, own, terms)
-    return found.estimate("jackknife, bias of order 1/n taken out")
+    value, terms = n * whole - (n - 1) * float(without.mean()), whole + (n - 1) * (without.mean() - without)
+
+    @cache
+    def square() -> Square:
+        both = chain.from_iterable(pairs(n, splits, np.random.default_rng(seed)))
+        apart, own = np.array([(distance.from_whole(half), distance(half)) for half in both]).T
+        return Square(whole, value, apart, own, terms)
+
+    method = "jackknife, bias of order 1/n taken out"
+    return Estimate(value, n, standard_error(terms), method, n - 1, bounds=lambda level: square().bounds(level))
 
 
 def _left_out(distance: Distance) -> tuple[float, Array]:

@@ -32,30 +32,30 @@ def known(whole, mean=(0.2, 1.3), spread=(0.1, 0.4), n=50):
 @pytest.mark.parametrize("level", [0.5, 0.95])
 def test_the_lower_end_is_where_the_distance_is_a_quantile_of_its_law(level):
     """Of the chi-square's multiple with mean 0.2 + 1.1 s and variance 0.01 + 0.15 s, where T is 1 and the end is s."""
-    low = known(1.0).estimate("m").interval(level)[0]
+    low = known(1.0).bounds(level)[0]
     assert 0 < low < 1
     mean, variance = 0.2 + 1.1 * low, 0.01 + 0.15 * low
     assert stats.gamma.cdf(1.0, mean**2 / variance, scale=variance / mean) == pytest.approx((1 + level) / 2)
 
 
 def test_the_lower_end_is_zero_where_noise_may_be_all():
-    assert known(0.4).estimate("m").interval()[0] == 0
-    assert known(0.5).estimate("m").interval()[0] > 0  # a normal quantile, 0.2 + 1.96 0.1, would tell 0.4 from zero
+    assert known(0.4).bounds(0.95)[0] == 0
+    assert known(0.5).bounds(0.95)[0] > 0  # a normal quantile, 0.2 + 1.96 0.1, would tell 0.4 from zero
 
 
 def test_the_upper_end_is_the_farther_of_students_and_the_scores():
     far = known(100.0, mean=(0.2, 100.2))
     se, q = far.terms.std(ddof=1) / math.sqrt(50), stats.t.ppf(0.975, 49)
-    assert far.estimate("m").interval()[1] == pytest.approx(100 + q * se)
+    assert far.bounds(0.95)[1] == pytest.approx(100 + q * se)
     near = known(0.2, mean=(0.2, 0.4), spread=(0.3, 0.3))
-    assert near.estimate("m").interval()[1] == pytest.approx(score(0.0, 0.09, se * se / 0.2, q)[1])
-    assert near.estimate("m").interval()[1] > 0.2 + q * se
+    assert near.bounds(0.95)[1] == pytest.approx(score(0.0, 0.09, se * se / 0.2, q)[1])
+    assert near.bounds(0.95)[1] > 0.2 + q * se
 
 
 def test_what_does_not_vary_is_known():
-    found = Square(2.0, 2.0, np.zeros(8), np.full(8, 2.0), np.full(20, 2.0)).estimate("m")
-    assert found.interval() == pytest.approx((2, 2))
-    assert Square(0.0, 0.0, *np.zeros((2, 8)), np.zeros(20)).estimate("m").interval() == (0, 0)
+    found = Square(2.0, 2.0, np.zeros(8), np.full(8, 2.0), np.full(20, 2.0))
+    assert found.bounds(0.95) == pytest.approx((2, 2))
+    assert Square(0.0, 0.0, *np.zeros((2, 8)), np.zeros(20)).bounds(0.95) == (0, 0)
 
 
 @pytest.mark.parametrize(("n", "h"), [(12, 6), (7, 3), (5, 5), (3, 2)])
