@@ -13,9 +13,16 @@ import click
 @click.option("--solver", "solvers", multiple=True, help="Solvers to draw; of a run, shell patterns too. Repeatable.")
 @click.option("--problem", default="", help="Problem of the run; its first by default.")
 @click.option("--nfe", type=click.IntRange(1), help="Budget, where a figure has one; 10 by default.")
+@click.option("--metric", default="", help="What solvers are compared by, where a problem has it: typical, fd, kl, ...")
 @click.option("--out", type=click.Path(path_type=Path), help="File: png, pdf or svg. Default: KIND.pdf here.")
 def command(
-    kind: str | None, run: Path | None, solvers: tuple[str, ...], problem: str, nfe: int | None, out: Path | None
+    kind: str | None,
+    run: Path | None,
+    solvers: tuple[str, ...],
+    problem: str,
+    nfe: int | None,
+    metric: str,
+    out: Path | None,
 ) -> None:
     """Draw one figure of KIND, for RUN where it is of a run; without a KIND, list them."""
     from solverbench.cli.common import print_rows, resolve_solver
@@ -27,7 +34,7 @@ def command(
         return
     if run is None:
         solvers = tuple(name for spec in solvers for name in resolve_solver(spec))
-    figure = draw(kind, Wish(load(run) if run else None, problem, solvers, nfe))
+    figure = draw(kind, Wish(load(run) if run else None, problem, solvers, nfe, metric))
     path = out or Path(f"{kind}.pdf")
     write(figure, path)
     click.echo(str(path))

@@ -61,6 +61,8 @@ class Run:
     """Records that the run has and `records` leaves out."""
     part: str = ""
     """Which part of the run `records` are, for titles."""
+    by: str = ""
+    """The key of the quantity that is primary where it was measured, instead of the first of its problem's kind."""
     _of: dict[str, pd.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -116,7 +118,8 @@ class Run:
     def measured(self, problem: str) -> list[Quantity]:
         """What a problem is judged by: of its kind's quantities those that some cell has, the primary one first."""
         records, known = self.of(problem), QUANTITIES[dict(self.problems)[problem]]
-        return [q for q in known if records[q.key].notna().any()] or [known[0]]
+        found = [q for q in known if records[q.key].notna().any()] or [known[0]]
+        return sorted(found, key=lambda quantity: quantity.key != self.by)
 
     def primary(self, problem: str) -> Quantity:
         """What solvers are first compared by on a problem."""

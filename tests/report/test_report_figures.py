@@ -126,9 +126,29 @@ def test_wishes_a_run_cannot_grant(small_run, tmp_path):
         draw("split", Wish(small_run, "cifar10-mixture"))
     with pytest.raises(UsageError, match=r"no solver of the run is called 'hean'.*heun"):
         draw("pareto", Wish(small_run, solvers=("hean",)))
+    with pytest.raises(UsageError, match=r"no problem of the run is judged by 'klo' \(did you mean kl\?\)"):
+        draw("pareto", Wish(small_run, metric="klo"))
+    bits = [{**c, "bits_error": 0.1} for c in records() if c["kind"] == "law" and c["solver"] == "heun"]
+    with pytest.raises(UsageError, match="bits/dim error is not split"):
+        draw("split", Wish(load(write_run(tmp_path / "bits", bits)), metric="bits_error"))
     bare = load(write_run(tmp_path / "bare", records()[:9]))
     with pytest.raises(UsageError, match="nothing to draw 'samples' from"):
         draw("samples", Wish(bare))
+
+
+def test_a_metric_counts_where_a_problem_has_it(small_run):
+    """By KL: the other problem has none and keeps its own; parts are those of KL, and all is as it was afterwards."""
+    shown = draw("work-precision", Wish(small_run, metric="kl"))
+    assert {axes.get_ylabel() for axes in shown.axes} == {"KL", "paired RMSE"}
+    assert any("KL" in text for text in words(draw("split", Wish(small_run, metric="kl"))))
+    assert "KL" in " ".join(words(draw("ranks", Wish(small_run, metric="kl"))))
+    assert {axes.get_ylabel() for axes in draw("work-precision", Wish(small_run)).axes} == {"W2", "paired RMSE"}
+    assert small_run.primary("cifar10-gaussian").key == "w2"
+
+
+def words(figure):
+    """All that is written in a figure."""
+    return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
 
 
 def test_command(small_run, tmp_path, capsys, monkeypatch):

@@ -33,6 +33,8 @@ class Wish:
     problem: str = ""
     solvers: tuple[str, ...] = ()
     nfe: int | None = None
+    metric: str = ""
+    """The key of a quantity, for kinds that show the primary one of each problem."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def draw(kind: str, wish: Wish) -> Figure:
             return KINDS[kind].draw(wish)
     if wish.run is None:
         raise UsageError(f"figure {kind!r} is drawn from a run: name its folder")
-    run = _narrowed(wish.run, wish.solvers)
+    run = _by(_narrowed(wish.run, wish.solvers), wish.metric)
     problems = [problem for problem, _ in _places(kind, run)]
     if wish.problem and KINDS[kind].of == "problem":
         if wish.problem not in problems:
@@ -125,6 +127,14 @@ def _narrowed(run: Run, patterns: Sequence[str]) -> Run:
             f"no solver of the run is called {patterns[0]!r}{nearest(patterns[0], set(run.records['label']))}"
         )
     return replace(run, records=run.records[kept])
+
+
+def _by(run: Run, metric: str) -> Run:
+    """The run with that quantity as the primary one of the problems that have it."""
+    measured = {quantity.key for problem, _ in run.problems for quantity in run.measured(problem)}
+    if metric and metric not in measured:
+        raise UsageError(f"no problem of the run is judged by {metric!r}{nearest(metric, measured)}")
+    return replace(run, by=metric)
 
 
 def write(figure: Figure, path: Path) -> None:

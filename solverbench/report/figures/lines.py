@@ -200,7 +200,7 @@ def error_axes(axes: Axes, records: pd.DataFrame, quantity: Quantity, title: str
     axes.set_title(title)
     if quantity.key == "fd":
         floor_band(axes, records)
-    perfect = "rmse_truncation" if quantity.resolution else f"{quantity.key}_initialisation_truncation"
+    perfect = f"{quantity.key}_{'truncation' if quantity.resolution else 'initialisation_truncation'}"
     bottom, top = axes.get_ylim()
     least = bottom
     for label, style, column, factor in (

@@ -28,6 +28,8 @@ def draw(wish: Wish) -> Figure:
     run, problem = wish.run, wish.problem
     assert run is not None
     quantity = run.primary(problem)
+    if not quantity.parts:
+        raise NothingError(f"{quantity.name} is not split")
     records = run.of(problem)
     good = records[records["status"].eq("ok") & records[quantity.key].notna()]
     if good.empty:
