@@ -31,10 +31,12 @@ class Estimate:
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """(low, high) by Student's t, farther where the tail of skewed terms is (`measures.skewed`), or by `bounds`.
 
-        All of the line where there is no standard error.
+        All of the line where there is no number, or no standard error that it is made of.
         """
         from scipy.stats import t
 
+        if math.isnan(self.value):
+            return -math.inf, math.inf
         if self.bounds is not None:
             return self.bounds(level)
         if math.isnan(self.se):

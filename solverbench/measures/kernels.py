@@ -17,7 +17,7 @@ from scipy.special import stdtrit
 
 from solverbench.errors import UsageError
 from solverbench.measures.estimate import Estimate, standard_error
-from solverbench.measures.moments import Array
+from solverbench.measures.moments import Array, flat
 from solverbench.measures.squares import score
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ def mmd(x: Any, field: Mixture, h: float | None = None) -> Estimate:
     from solverbench.measures.expectations import with_data, within_data
 
     width = math.sqrt(field.moments()[1].sum()) if h is None else h
-    flat = _flat(x)
+    z = _enough(x)
     return _to_law(
-        lambda rows: np.exp(-(distances(flat[rows], flat) ** 2) / (2 * width**2)),
+        lambda rows: np.exp(-(distances(z[rows], z) ** 2) / (2 * width**2)),
         with_data(field, x, width),
         within_data(field, width),
     )
@@ -84,16 +84,14 @@ def energy(x: Any, field: Mixture) -> Estimate:
     """Energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| of samples x (n, *shape) to a mixture, whose side is exact."""
     from solverbench.measures.expectations import distance_to_data, distance_within_data
 
-    flat = _flat(x)
-    return _to_law(lambda rows: -distances(flat[rows], flat), -distance_to_data(field, x), -distance_within_data(field))
+    z = _enough(x)
+    return _to_law(lambda rows: -distances(z[rows], z), -distance_to_data(field, x), -distance_within_data(field))
 
 
-def _flat(x: Any) -> Array:
-    x = np.asarray(x, np.float64)
+def _enough(x: Any) -> Array:
     if len(x) < 4:
         raise UsageError(f"a kernel distance with a standard error needs four samples or more, got {len(x)}")
-    flat: Array = x.reshape(len(x), -1)
-    return flat
+    return flat(x)
 
 
 def _off_diagonal(K: Array) -> float:

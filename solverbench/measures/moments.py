@@ -152,6 +152,14 @@ class Running:
         return Normal(self.mean, self.scatter / (self.n - 1), n=self.n)
 
 
+def flat(x: Any) -> Array:
+    """Samples (n, *shape) as a matrix (n, d). Raises UsageError for numbers that are not finite."""
+    x = np.asarray(x, np.float64)
+    if not np.isfinite(x).all():
+        raise UsageError(f"a distance of samples needs finite numbers, got {np.count_nonzero(~np.isfinite(x))} others")
+    return np.asarray(x.reshape(len(x), -1))
+
+
 def sampled(x: Array) -> tuple[int, int]:
     """(n, d) of samples. Raises UsageError if they are no matrix or fewer than two."""
     if x.ndim != 2:

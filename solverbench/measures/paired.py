@@ -21,15 +21,15 @@ RESOLVES = 100
 PEAK = 2.0
 """Of pixels in [-1, 1]."""
 METHOD = "paired, over starts"
-_LEAST = float(np.finfo(np.float32).smallest_subnormal)
+_KEPT = np.finfo(np.float32)
 
 
 def errors(x: Any, reference: Any, reference_error: float = 0.0, peak: float = PEAK) -> dict[str, Estimate]:
     """rmse, typical, max, relative and psnr (in dB) of states x (n, *shape) against reference states from the same
     starts.
 
-    rmse is per number of a state; of what it is of each start, typical is the geometric mean and max the worst;
-    relative is the norm of the errors by that of the reference. Standard errors are over starts, to first order, and
+    rmse is per number of a state; typical and max are the geometric mean and the largest of each start's own; relative
+    is the norm of the errors by that of the reference. Standard errors are over starts, to first order, and
     intervals those of the means that they are functions of; a maximum has neither. Raises UsageError for unlike shapes
     and for an rmse below RESOLVES times `reference_error`, the root-mean-square error of the reference.
     """
@@ -47,7 +47,7 @@ def errors(x: Any, reference: Any, reference_error: float = 0.0, peak: float = P
     decibels = -10 / math.log(10) / mean.value if mean.value else math.inf
     return {
         "rmse": rmse,
-        "typical": typical(square),
+        "typical": typical(square, reference_error),
         "max": Estimate(math.sqrt(float(square.max())), len(x), math.nan, "worst start"),
         "relative": _root_of(_ratio(square, size)),
         "psnr": function_of(mean, partial(_psnr, peak=peak), decibels),
@@ -59,21 +59,31 @@ def squared_errors(x: Array, reference: Array | float) -> Array:
     return np.asarray(((x - reference) ** 2).reshape(len(x), -1).mean(axis=1))
 
 
-def typical(squares: Any) -> Estimate:
-    """Geometric mean of the roots of squared errors (n,): what a few bad starts do not make up."""
-    if not np.any(squares):
+def typical(squares: Any, reference_error: float = 0.0) -> Estimate:
+    """Geometric mean of the roots of squared errors (n,), which a few bad starts cannot dominate.
+
+    A start's error counts as the reference's where it is less.
+    """
+    if not (np.any(squares) or reference_error):
         return Estimate(0.0, len(squares), 0.0, METHOD, len(squares) - 1)
-    mean = mean_of(logarithms(squares), METHOD)
-    return function_of(mean, _root_of_power, _root_of_power(mean.value) / 2)
+    mean = mean_of(logarithms(squares, reference_error), METHOD)
+    return function_of(mean, root_of_power, root_of_power(mean.value) / 2)
 
 
-def logarithms(squares: Any) -> Array:
-    """Of squared errors; of none it is that of the least number in which runs keep them."""
-    return np.log(np.maximum(np.asarray(squares, np.float64), _LEAST))
+def logarithms(squares: Any, reference_error: float = 0.0) -> Array:
+    """What `typical` is the mean of: of squared errors within those of the reference and of float32, as runs keep them.
+
+    nan of what is below zero.
+    """
+    values = np.asarray(squares, np.float64)
+    inside = np.clip(values, max(reference_error**2, float(_KEPT.smallest_subnormal)), float(_KEPT.max))
+    return np.log(np.where(values < 0, np.nan, inside))
 
 
-def _root_of_power(logarithm: float) -> float:
-    return math.exp(logarithm / 2)
+@np.errstate(over="ignore")
+def root_of_power(logarithm: Any) -> Any:
+    """The root of a square from its logarithm."""
+    return np.exp(logarithm / 2)
 
 
 def _root_of(mean: Estimate) -> Estimate:

@@ -16,7 +16,7 @@ from scipy.special import ndtr
 
 from solverbench.errors import UsageError
 from solverbench.measures.estimate import Estimate, standard_error
-from solverbench.measures.moments import Array
+from solverbench.measures.moments import Array, flat
 from solverbench.measures.resampling import pairs
 from solverbench.measures.squares import Square, cells
 
@@ -86,8 +86,7 @@ def sliced_w2_of_sets(
 
 def _along(x: Any, theta: Array) -> Array:
     """Projections (n, L)."""
-    x = np.asarray(x, np.float64)
-    return np.asarray(x.reshape(len(x), -1) @ theta.reshape(len(theta), -1).T)
+    return np.asarray(flat(x) @ theta.reshape(len(theta), -1).T)
 
 
 def _square(sides: list[tuple[Array, Array, Array]], splits: int, seed: int) -> Estimate:
@@ -106,7 +105,8 @@ def _square(sides: list[tuple[Array, Array, Array]], splits: int, seed: int) -> 
         own.append(np.mean((coarse + e) ** 2) + finer)
     terms, value = np.asarray(sum(_potential(*side).mean(axis=1) for side in sides)), 2 * T - float(np.mean(own))
     bounds = Square(T, value, np.array(apart), np.array(own), terms).bounds
-    return Estimate(value, n, standard_error(terms), f"halves, {splits} splits", n - 1, bounds=bounds)
+    method = f"potentials, bias by {splits} pairs of halves taken out"
+    return Estimate(value, n, standard_error(terms), method, n - 1, bounds=bounds)
 
 
 def _potential(P: Array, S: Array, D: Array) -> Array:

@@ -7,8 +7,11 @@ too, and what it does not reject is an interval (Wilson 1927, JASA 22).
 That law is told by halves, drawn without repetition, which matters: a bootstrap sample has repeated rows. With
 1/h - 1/n = 1/n a half differs from the whole as the whole does from the truth, so its distance *from the whole* is a
 draw of |e|^2, as T is where the true value is 0, and its distance from the law one of |delta + e|^2, as T is where the
-true value is what T was found to be. This holds of errors of any shape: too many samples by sqrt n in one of two
-distant modes go all the way to the other, which adds to T in the order of 1/sqrt n rather than 1/n.
+true value is what T was found to be. So it is also where e is no mean over the samples: too many of them by sqrt n in
+one of two distant modes go all the way to the other, which adds to T in the order of 1/sqrt n rather than 1/n. Of laws
+with heavy tails the samples do not show all of the error, and T is said to be too large more often.
+
+No true value is below zero, and so is no end of an interval; the value without bias may be, and then lies outside.
 """
 
 from __future__ import annotations

@@ -67,14 +67,18 @@ def changes(before: Run, after: Run) -> Changes:
             remarks.append(f"{problem} is not compared: the seeds differ, so do the starts.")
         else:
             rows += _of(before, after, problem)
+            measured = [{q.key: q.name for q in run.measured(problem)} for run in (before, after)]
+            for i, which in enumerate(("first", "second")):
+                alone = [name for key, name in measured[i].items() if key not in measured[1 - i]]
+                remarks += [f"{problem}: {name} is in the {which} run only." for name in alone]
     remarks += [f"{name} is in the second run only." for name in kinds if name not in dict(before.problems)]
     for run, which in ((before, "first"), (after, "second")):
         if not run.complete:
             remarks.append(f"The {which} run is {run.progress}.")
     cells = [set(map(tuple, run.records[["problem", *KEY]].to_numpy())) for run in (before, after)]
     for i, which in enumerate(("first", "second")):
-        if alone := len(cells[i] - cells[1 - i]):
-            remarks.append(f"{alone} cells are in the {which} run only.")
+        if count := len(cells[i] - cells[1 - i]):
+            remarks.append(f"{count} cells are in the {which} run only.")
     return Changes(pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=list(COLUMNS)), remarks)
 
 
@@ -89,7 +93,7 @@ def _of(before: Run, after: Run, problem: str) -> list[pd.DataFrame]:
         told.loc[alone, "verdict"] = np.where(pairs.loc[alone, "ok"], "wins", "loses")
         first = {"problem": problem, "quantity": quantity.key, "solver": pairs["label"], "budget": pairs["budget"]}
         rows = pd.DataFrame({**first, "before": pairs["value_b"], "after": pairs["value"]}).join(told)
-        found.append(rows[told["verdict"].notna()].assign(change=told["verdict"].map(WORDS))[list(COLUMNS)])
+        found.append(rows.assign(change=told["verdict"].map(WORDS))[told["verdict"].notna()][list(COLUMNS)])
     return found
 
 

@@ -98,7 +98,9 @@ def by_start(records: pd.DataFrame, quantity: Quantity) -> pd.Series:
         return pd.Series([None] * len(records), records.index, dtype=object)
     kept = records[quantity.samples].astype(object)
     if quantity.mean == "geometric":
-        kept = kept.map(lambda terms: terms if terms is None else logarithms(terms))
+        known = zip(kept, records["reference_error"].fillna(0.0), strict=True)
+        logs = [None if terms is None else logarithms(terms, least) for terms, least in known]
+        kept = pd.Series(logs, records.index, dtype=object)
     if not quantity.floor:
         return kept
     goal = records[quantity.floor].fillna(0.0)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from solverbench.measures.paired import root_of_power
 from solverbench.report.comparison import SAME, unpaired, with_samples
 from solverbench.report.layout import Table, short
 from solverbench.report.notes import counted
@@ -104,7 +105,7 @@ def _tests(pairs: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
         rows = np.array(sizes) == n
         a, b = (np.stack(list(pairs.loc[rows, name]), axis=1) for name in ("samples", "samples_b"))
         if quantity.mean == "geometric":
-            low, high = (np.exp(end / 2) for end in paired_difference(a, b))
+            low, high = (root_of_power(end) for end in paired_difference(a, b))
         else:
             low, high = (np.sqrt(end) if quantity.mean == "quadratic" else end for end in paired_ratio(a, b))
         same = np.isclose(made.loc[rows, "ratio"], 1.0, rtol=SAME, atol=0)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ORDER = "Order: as claimed."
 FEW = 0.1
 """Of a paired error: the standard error, as a share of it, above which a few starts are most of its mean square."""
+NAMED = 6
+"""Cells that a note names."""
 WORDS = {"diverged": "div", "failed": "fail", "skipped": "-"}
 
 
@@ -56,8 +58,8 @@ def of_few_starts(records: pd.DataFrame) -> list[str]:
     names = [f"{label} at {budget:g}" + (f" ({short(typical)})" if told else "") for label, budget, typical, told
              in zip(worst["label"], worst["budget"], worst["typical"], known, strict=True)]  # fmt: skip
     return [
-        f"Standard errors above {FEW:.0%} of the value: {listed(names, 6)}. A few bad starts make up most of such an "
-        f"error; those not drawn may be worse.{' In brackets: the typical error.' if known.any() else ''}"
+        f"Standard errors above {FEW:.0%} of the value: {listed(names, NAMED)}. A few bad starts make up most of such "
+        f"an error; those not drawn may be worse.{' In brackets: the typical error.' if known[:NAMED].any() else ''}"
     ]
 
 
@@ -145,5 +147,5 @@ def footnotes(records: pd.DataFrame, body: pd.DataFrame) -> list[str]:
     bad = records[records["status"].isin(["diverged", "failed"]) & records["reason"].notna()]
     for (status, reason), rows in bad.groupby(["status", "reason"], sort=False):
         where = [f"{label} at {budget:g}" for label, budget in zip(rows["label"], rows["budget"], strict=True)]
-        notes.append(f"{WORDS[str(status)]}: {listed(where, 6)}: {reason}")
+        notes.append(f"{WORDS[str(status)]}: {listed(where, NAMED)}: {reason}")
     return notes

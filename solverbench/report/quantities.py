@@ -54,8 +54,8 @@ TYPICAL = replace(
     RMSE,
     key="typical",
     name="typical error",
-    meaning="Typical error: the geometric mean over starts of what paired RMSE is the quadratic mean of; a few starts "
-    "that end far from the reference do not make it up.",
+    meaning="Typical error: the geometric mean of the starts' own root-mean-square errors, which a few starts that end "
+    "far from the reference cannot dominate.",
     error=("typical_se",),
     mean="geometric",
 )

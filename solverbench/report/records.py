@@ -166,18 +166,19 @@ def load(folder: str | Path | Run) -> Run:
     kept = _kept(folder, frame["cell"], warnings)
     for name in BY_START:
         frame[name] = pd.Series([numbers.get(name) for numbers, _ in kept], index=frame.index, dtype=object)
-    found = np.array([_typical(squares) for squares in frame["squared_errors"]]).reshape(-1, 2)
+    pairs = zip(frame["squared_errors"], frame["reference_error"].fillna(0.0), strict=True)
+    found = np.array([_typical(squares, least) for squares, least in pairs]).reshape(-1, 2)
     frame["typical"], frame["typical_se"] = found.T
     frame["images"] = [images for _, images in kept]
     frame["label"] = _labels(frame)
     return Run(folder, manifest, _by_family(_filled(frame)), warnings)
 
 
-def _typical(squares: NDArray[np.float64] | None) -> tuple[float, float]:
+def _typical(squares: NDArray[np.float64] | None, reference_error: float) -> tuple[float, float]:
     """The typical error and its standard error, which records do not have."""
-    if squares is None or squares.ndim != 1 or not len(squares):
+    if squares is None:
         return np.nan, np.nan
-    found = typical(squares)
+    found = typical(squares, reference_error)
     return found.value, found.se
 
 
@@ -200,7 +201,8 @@ def _kept(folder: Path, cells: Iterable[str], warnings: list[str]) -> list[tuple
     """Of each cell its numbers by start, from its arrays or a copy's one file, and whether it has images."""
 
     def read(archive: Any) -> tuple[Numbers, bool]:
-        return {k: starts.rounded(archive[k]) for k in BY_START if k in archive.files}, "images" in archive.files
+        numbers = {k: starts.rounded(archive[k]) for k in BY_START if k in archive.files}
+        return {k: v for k, v in numbers.items() if v.ndim == 1 and v.size}, "images" in archive.files
 
     copied: dict[str, Numbers] = {}
     try:

@@ -161,6 +161,19 @@ def test_two_runs(solverbench, small, folders, tmp_path):
     assert len(rows) == len(found.rows)
 
 
+@pytest.mark.parametrize("which", ["a", "b"])
+def test_two_runs_of_which_one_has_no_numbers_by_start(solverbench, small, folders, which):
+    """Without them there is no typical error: nothing is said of it but that."""
+    for name in ("a", "b"):
+        solverbench("run", *small, "--name", name, "-q", "--solver", "heun")
+    shutil.rmtree(folders(which) / "arrays")
+    found = changes(load(folders("a")), load(folders("b")))
+    assert set(found.rows["change"]) == {"same"}
+    assert "typical" not in set(found.rows["quantity"])
+    other = {"a": "second", "b": "first"}[which]
+    assert found.remarks == [f"mixture: typical error is in the {other} run only."]
+
+
 def test_two_runs_without_a_number_in_common(solverbench, small, folders):
     for name, solver in (("a", "ddim"), ("b", "heun")):
         solverbench("run", *small, "--name", name, "-q", "--solver", solver)

@@ -117,6 +117,24 @@ def test_errors_of_sliced_distances_hold(rng, paired, draws):
 
 
 @DRAWS
+def test_errors_of_sliced_distances_hold_less_often_where_tails_are_heavy(rng, draws):
+    """Of two sets from Student's law with three degrees of freedom: what the tails do is not in every sample."""
+    x, y = rng.standard_t(3, size=(2, draws, 100, 1))
+    found = covered([sliced_w2_of_sets(a, b, 1) for a, b in zip(x, y, strict=True)], 0)
+    slack = 2 * math.sqrt(0.85 * 0.15 / draws)
+    assert 0.85 - slack <= found <= 0.94 + slack
+
+
+def test_samples_that_are_no_numbers_have_no_distance():
+    field, bad = line(), np.append(np.zeros((20, 1)), [[math.nan], [math.inf]], axis=0)
+    ask = (kernels.mmd, kernels.energy, lambda x, field: sliced_w2(x, SlicedLaw(field, 2)), lambda x, _: (
+        sliced_w2_of_sets(x, np.zeros(x.shape))))  # fmt: skip
+    for distance in ask:
+        with pytest.raises(UsageError, match="finite numbers, got 2 others"):
+            distance(bad, field)
+
+
+@DRAWS
 @pytest.mark.parametrize(("n", "share"), [(64, 0.3), (401, 0.3), (64, 0.37), (401, 0.33), (401, 0.55)])
 def test_errors_of_sliced_distances_hold_between_distant_modes(n, share, draws):
     """At equal weights, where the error in the square is of order 1/sqrt n, and at others."""

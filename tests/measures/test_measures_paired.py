@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from solverbench.errors import UsageError
-from solverbench.measures.paired import errors
+from solverbench.measures.paired import errors, typical
 
 
 def test_errors_by_hand():
@@ -74,6 +74,21 @@ def test_intervals_of_the_typical_error_hold_where_those_of_the_rmse_cannot(rng,
     }
     assert held["rmse"] < 0.92
     assert 0.92 <= held["typical"] <= 0.98
+
+
+def test_a_start_without_an_error_counts_as_the_references(rng):
+    squares = np.array([0.0, 4.0, 4.0, 4.0])
+    assert typical(squares, 0.25).value == pytest.approx((0.25 * 2**3) ** 0.25)
+    assert errors(np.zeros((3, 1)), np.zeros((3, 1)))["typical"].value == 0
+    assert typical(np.zeros(3), 0.25).value == 0.25
+
+
+def test_typical_errors_of_what_is_no_error():
+    assert math.isfinite(typical(np.array([1.0, math.inf])).value)
+    assert typical(np.array([1e30, 1e-30])).interval(0.99)[1] == math.inf
+    for bad in (-1.0, math.nan):
+        assert math.isnan((found := typical(np.array([1.0, bad]))).value)
+        assert found.interval() == (-math.inf, math.inf)
 
 
 def test_nothing_is_said_below_a_hundred_times_the_error_of_the_reference(rng):

@@ -113,7 +113,7 @@ def test_names_are_text_in_svg(tmp_path):
         ("work-precison", Wish(), "work-precision"), ("pareto", Wish(), "name its folder"),
         ("stability", Wish(solvers=("ddpm",)), "ddpm is none"), ("order", Wish(solvers=("nope",)), "unknown solver"),
         ("transfer", Wish(solvers=("ddim",) * 11), "at most 10"),
-        ("trajectories", Wish(solvers=("ddim",) * 5), "at most 4"),
+        ("trajectories", Wish(solvers=("ddim",) * 5), "at most 4"), ("stability", Wish(metric="kl"), "takes no metric"),
     ],
 )  # fmt: skip
 def test_wishes_that_cannot_be_granted(kind, wish, message):
@@ -131,6 +131,8 @@ def test_wishes_a_run_cannot_grant(small_run, tmp_path):
     bits = [{**c, "bits_error": 0.1} for c in records() if c["kind"] == "law" and c["solver"] == "heun"]
     with pytest.raises(UsageError, match="bits/dim error is not split"):
         draw("split", Wish(load(write_run(tmp_path / "bits", bits)), metric="bits_error"))
+    with pytest.raises(UsageError, match="figure 'fd-compute' takes no metric, got 'kl'"):
+        draw("fd-compute", Wish(small_run, metric="kl"))
     bare = load(write_run(tmp_path / "bare", records()[:9]))
     with pytest.raises(UsageError, match="nothing to draw 'samples' from"):
         draw("samples", Wish(bare))

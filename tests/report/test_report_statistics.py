@@ -273,7 +273,24 @@ def test_a_ratio_of_typical_errors_is_of_the_mean_logarithms_start_by_start(tmp_
     assert (row["p"] < LEVEL) == (row["high"] < 1)
 
 
-def test_no_error_at_all_has_a_typical_error_of_none(tmp_path):
+def test_a_start_counts_as_the_reference_where_its_error_is_less(tmp_path):
+    """In the value, and in tests."""
+    e = squared_errors(np.random.default_rng(5), 8, [1.0, 1.0])
+    e[0, 0] = 0
+    run = kept(tmp_path, e)
+    floored = np.maximum(e.astype(np.float32), 1e-12)
+    np.testing.assert_allclose(tidy(run.records, TYPICAL)["value"], stats.gmean(np.sqrt(floored), axis=0), rtol=1e-6)
+    np.testing.assert_allclose(goal_side(run.records, TYPICAL)[0], np.log(floored[:, 0]), rtol=1e-6)
+
+
+def test_numbers_by_start_that_are_no_list_are_left_out(tmp_path):
+    folder = kept(tmp_path, squared_errors(np.random.default_rng(5), 8, [1.0, 1.3])).folder
+    np.savez(folder / "arrays" / "s0.npz", squared_errors=np.ones((4, 2)))
+    np.savez(folder / "arrays" / "s1.npz", squared_errors=np.ones(0))
+    assert load(folder).records["squared_errors"].isna().all()
+
+
+def test_an_error_of_zero_has_a_typical_one_that_is_not_resolved(tmp_path):
     e = squared_errors(np.random.default_rng(5), 8, [1.0, 1.3])
     e[:, 0] = 0
     found = tidy(kept(tmp_path, e).records, TYPICAL)
@@ -339,8 +356,6 @@ def test_intervals_of_ratios_by_standard_errors_hold():
     rng = np.random.default_rng(1)
     ends = [normal_ratio(rng.normal(1, 0.1), 0.1, rng.normal(2, 0.3), 0.3) for _ in range(4000)]
     assert 0.94 < np.mean([low <= 0.5 <= high for low, high in ends]) < 0.96
-
-
 
 
 def by_start(rng, n, means, shared=3.0, own=0.3):

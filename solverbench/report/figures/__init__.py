@@ -46,6 +46,8 @@ class Kind:
     about: str
     suits: tuple[str, ...] = ("law", "paired", "trajectory")
     """Kinds of problems."""
+    fixed: bool = False
+    """Whether it shows no other quantity than its own."""
 
     def draw(self, wish: Wish) -> Figure:
         """The figure, in the caller's style."""
@@ -63,10 +65,10 @@ KINDS = {
     "ranks": Kind("rank_table", "run", "places of the solvers on every problem, as far as the data tell them apart"),
     "profile": Kind("profile", "run", "performance profile: how often within a factor of the best (Dolan-More)"),
     "families": Kind("families", "problem", "error by model evaluations, a panel per family"),
-    "fd-compute": Kind("compute", "problem", "FD_pixel by evaluations and seconds", ("paired",)),
+    "fd-compute": Kind("compute", "problem", "FD_pixel by evaluations and seconds", ("paired",), fixed=True),
     "split": Kind("split", "problem", "the parts of the error", ("law",)),
     "samples": Kind("samples", "problem", "what solvers make of one noise, and how far off", SAMPLED),
-    "along-paired": Kind("along_paired", "problem", "paired error at every time of the grid", SAMPLED),
+    "along-paired": Kind("along_paired", "problem", "paired error at every time of the grid", SAMPLED, fixed=True),
     "transfer": Kind("transfer", "solvers", "error by eigenvalue of the data: a solver's transfer function"),
     "along": Kind("along", "solvers", "error along the trajectory"),
     "stability": Kind("stability", "solvers", "region of absolute stability"),
@@ -96,6 +98,8 @@ def draw(kind: str, wish: Wish) -> Figure:
     """One figure. Raises UsageError for a kind that is not known, or that the run or the wish has not got."""
     if kind not in KINDS:
         raise UsageError(f"unknown figure {kind!r}{nearest(kind, KINDS)}")
+    if wish.metric and (KINDS[kind].fixed or KINDS[kind].of == "solvers"):
+        raise UsageError(f"figure {kind!r} takes no metric, got {wish.metric!r}")
     if KINDS[kind].of == "solvers":
         with style():
             return KINDS[kind].draw(wish)
