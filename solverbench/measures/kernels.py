@@ -72,7 +72,7 @@ def mmd(x: Any, field: Mixture, h: float | None = None) -> Estimate:
     from solverbench.measures.expectations import with_data, within_data
 
     width = math.sqrt(field.moments()[1].sum()) if h is None else h
-    z = _enough(x)
+    z = _samples(x)
     return _to_law(
         lambda rows: np.exp(-(distances(z[rows], z) ** 2) / (2 * width**2)),
         with_data(field, x, width),
@@ -84,11 +84,11 @@ def energy(x: Any, field: Mixture) -> Estimate:
     """Energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| of samples x (n, *shape) to a mixture, whose side is exact."""
     from solverbench.measures.expectations import distance_to_data, distance_within_data
 
-    z = _enough(x)
+    z = _samples(x)
     return _to_law(lambda rows: -distances(z[rows], z), -distance_to_data(field, x), -distance_within_data(field))
 
 
-def _enough(x: Any) -> Array:
+def _samples(x: Any) -> Array:
     if len(x) < 4:
         raise UsageError(f"a kernel distance with a standard error needs four samples or more, got {len(x)}")
     return flat(x)
