@@ -22,16 +22,16 @@ PEAK = 2.0
 """Of pixels in [-1, 1]."""
 METHOD = "paired, over starts"
 _KEPT = np.finfo(np.float32)
+"""What runs keep squared errors in: typical errors of states and of a run's numbers have the same limits."""
 
 
 def errors(x: Any, reference: Any, reference_error: float = 0.0, peak: float = PEAK) -> dict[str, Estimate]:
-    """rmse, typical, max, relative and psnr (in dB) of states x (n, *shape) against reference states from the same
-    starts.
+    """rmse, typical, max, relative and psnr (in dB) of states x (n, *shape) to reference states of the same starts.
 
     rmse is per number of a state; typical and max are the geometric mean and the largest of each start's own; relative
-    is the norm of the errors by that of the reference. Standard errors are over starts, to first order, and
-    intervals those of the means that they are functions of; a maximum has neither. Raises UsageError for unlike shapes
-    and for an rmse below RESOLVES times `reference_error`, the root-mean-square error of the reference.
+    is the norm of the errors by that of the reference. Standard errors are over starts, to first order, and intervals
+    those of the means that they are functions of; a maximum has neither. Raises UsageError for unlike shapes and for an
+    rmse below RESOLVES times `reference_error`, the root-mean-square error of the reference.
     """
     x, reference = np.asarray(x, np.float64), np.asarray(reference, np.float64)
     if x.shape != reference.shape or len(x) == 0:

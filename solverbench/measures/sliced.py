@@ -59,7 +59,10 @@ class SlicedLaw:
 
 
 def sliced_w2(x: Any, law: SlicedLaw, splits: int = SPLITS, seed: int = 0) -> Estimate:
-    """Squared sliced W2 of samples x (n, *shape) to the law, less its bias as far as halves tell it (`squares`)."""
+    """Squared sliced W2 of samples x (n, *shape) to the law, less its bias as far as halves tell it (`squares`).
+
+    splits: pairs of halves. Raises UsageError for fewer than four samples and for numbers that are not finite.
+    """
     P = _along(x, law.directions)
     S = np.sort(P, axis=0)
     return _square([(P, S, S - law.quantiles(len(P)))], splits, seed)
@@ -70,8 +73,9 @@ def sliced_w2_of_sets(
 ) -> Estimate:
     """Squared sliced W2 of two sets of one shape (n, *shape), less its bias as far as halves tell it (`squares`).
 
-    paired: whether x[i] and y[i] come from the same start, and are resampled together; else y is permuted first.
-    Raises UsageError for sets of different shapes.
+    splits: pairs of halves. paired: whether x[i] and y[i] come from the same start, and are resampled together; else y
+    is permuted first. Raises UsageError for sets of different shapes, fewer than four samples, and numbers that are not
+    finite.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if x.shape != y.shape:

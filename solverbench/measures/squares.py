@@ -4,14 +4,14 @@ The distance of n samples is T = |delta + e|^2, where |delta|^2 is the true one 
 Student's interval knows only the part 2 delta.e. A test by the law that T has at each true value is right near zero
 too, and what it does not reject is an interval (Wilson 1927, JASA 22).
 
-That law is told by halves, drawn without repetition, which matters: a bootstrap sample has repeated rows. With
-1/h - 1/n = 1/n a half differs from the whole as the whole does from the truth, so its distance *from the whole* is a
-draw of |e|^2, as T is where the true value is 0, and its distance from the law one of |delta + e|^2, as T is where the
-true value is what T was found to be. So it is also where e is no mean over the samples: too many of them by sqrt n in
-one of two distant modes go all the way to the other, which adds to T in the order of 1/sqrt n rather than 1/n. Of laws
-with heavy tails the samples do not show all of the error, and T is said to be too large more often.
+That law is told by halves, drawn without repetition (`resampling`). With 1/h - 1/n = 1/n for h = n/2, a half differs
+from the whole as the whole does from the truth, so its distance *from the whole* is a draw of |e|^2, as T is where the
+true value is 0, and its distance from the law one of |delta + e|^2, as T is where the true value is what T was found to
+be. So it is also where e is no mean over the samples: too many of them by sqrt n in one of two distant modes go all the
+way to the other, which adds to T in the order of 1/sqrt n rather than 1/n. Of laws with heavy tails the samples do not
+show all of the error, and T is said to be too large more often.
 
-No true value is below zero, and so is no end of an interval; the value without bias may be, and then lies outside.
+No true value is below zero, nor is an end of such an interval; the value without bias may be, and then lies outside.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from solverbench.measures.estimate import standard_error
 from solverbench.measures.moments import Array
 
 _HALVINGS = 40
+"""Of the range in which an end of an interval is looked for."""
 
 
 @dataclass(frozen=True)

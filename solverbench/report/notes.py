@@ -54,12 +54,12 @@ def of_few_starts(records: pd.DataFrame) -> list[str]:
     worst = records.loc[share[share > FEW].sort_values(ascending=False, kind="stable").index]
     if worst.empty:
         return []
-    known = worst["typical"].notna()
-    names = [f"{label} at {budget:g}" + (f" ({short(typical)})" if told else "") for label, budget, typical, told
-             in zip(worst["label"], worst["budget"], worst["typical"], known, strict=True)]  # fmt: skip
+    beside = ["" if np.isnan(typical) else f" ({short(typical)})" for typical in worst["typical"]]
+    names = [f"{label} at {budget:g}{typical}" for label, budget, typical
+             in zip(worst["label"], worst["budget"], beside, strict=True)]  # fmt: skip
     return [
         f"Standard errors above {FEW:.0%} of the value: {listed(names, NAMED)}. A few bad starts make up most of such "
-        f"an error; those not drawn may be worse.{' In brackets: the typical error.' if known[:NAMED].any() else ''}"
+        f"an error; those not drawn may be worse.{' In brackets: the typical error.' if any(beside[:NAMED]) else ''}"
     ]
 
 

@@ -54,7 +54,7 @@ def test_the_distance_without_bias_is_covered(rng, n, d, draws):
 @DRAWS
 @pytest.mark.parametrize("law", ["normal", "exponential"])
 def test_the_distance_without_bias_is_covered_at_zero_and_near_it(rng, law, draws):
-    """Where Student's interval holds too often, and one by the null of normal features too seldom for others."""
+    """Whether features are normal or skewed."""
     target_law, n = target(8), 400
     s = np.sqrt(np.diag(target_law.covariance))
     for aside, wider in ((0, 1), (0.03, 1.02), (0.1, 1.1)):

@@ -76,7 +76,7 @@ def test_intervals_of_the_typical_error_hold_where_those_of_the_rmse_cannot(rng,
     assert 0.92 <= held["typical"] <= 0.98
 
 
-def test_a_start_without_an_error_counts_as_the_references(rng):
+def test_a_start_without_an_error_counts_as_the_references():
     squares = np.array([0.0, 4.0, 4.0, 4.0])
     assert typical(squares, 0.25).value == pytest.approx((0.25 * 2**3) ** 0.25)
     assert errors(np.zeros((3, 1)), np.zeros((3, 1)))["typical"].value == 0

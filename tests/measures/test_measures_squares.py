@@ -39,8 +39,8 @@ def test_the_lower_end_is_where_the_distance_is_a_quantile_of_its_law(level):
 
 
 def test_the_lower_end_is_zero_where_noise_may_be_all():
-    assert known(0.4).bounds(0.95)[0] == 0
-    assert known(0.5).bounds(0.95)[0] > 0  # a normal quantile, 0.2 + 1.96 0.1, would tell 0.4 from zero
+    assert known(0.4).bounds(0.95)[0] == 0  # which a normal quantile, 0.2 + 1.96 0.1, would tell from zero
+    assert known(0.5).bounds(0.95)[0] > 0
 
 
 def test_the_upper_end_is_the_farther_of_students_and_the_scores():
